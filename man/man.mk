@@ -1,0 +1,15 @@
+# What postern.conf(5) says about sections and keys comes from the rows that the program reads them with.
+noinst_PROGRAMS = man/print-options
+man_print_options_SOURCES = man/print-options.c
+man_print_options_LDADD = $(LINK_server)
+
+dist_man_MANS += man/postern.8
+nodist_man_MANS = man/postern.conf.5
+EXTRA_DIST += man/postern.conf.5.in
+CLEANFILES += man/postern.conf.5
+
+man/postern.conf.5: man/postern.conf.5.in man/print-options$(EXEEXT)
+	$(AM_V_GEN)man/print-options$(EXEEXT) >$@.keys && \
+	$(SED) -e '/^@KEYS@$$/r $@.keys' -e '/^@KEYS@$$/d' -e 's|@sysconfdir@|$(sysconfdir)|g' \
+		$(top_srcdir)/man/postern.conf.5.in >$@.tmp && \
+	rm -f $@.keys && mv -f $@.tmp $@

@@ -1,0 +1,137 @@
+#include "cli/given.h"
+
+#include "cli/demo.h"
+
+static const struct cli_option rows[] = {
+    { "config", 'c', "FILE", "read the configuration from FILE, see postern.conf(5)" },
+    { "demo", 0, "DIR", "use the built-in demonstration, with maildirs under DIR, which are made" },
+    { "listen", 0, "[NAME=]URL",
+      "listen at smtp://HOST:PORT, lmtp://HOST:PORT, smtp://unix:PATH or lmtp://unix:PATH, too" },
+    { "domain", 0, "DOMAIN=DIR", "take mail for DOMAIN, too; its maildirs are in DIR" },
+    { "hostname", 0, "NAME", "what the server calls itself", "server", "hostname" },
+    { "user", 0, "USER", "who to become once the sockets are bound, when started as root", "server", "user" },
+    { "workers", 0, "N", "how many worker processes to start, or auto", "server", "workers" },
+    { "log", 0, "TARGET", "where to log: stderr, syslog or file:PATH", "log", "target" },
+    { "log-format", 0, "FORMAT", "how to log: logfmt or json", "log", "format" },
+    { "log-level", 0, "LEVEL", "what to log: debug, info, warning, ...", "log", "level" },
+    { "set", 0, "SECTION.KEY=VALUE", "any other key of postern.conf, as in --set limits.message-size=10M" },
+};
+const struct cli_options given_options = { rows, G_N_ELEMENTS(rows) };
+
+struct value {
+    const struct cli_option *option;
+    const char *text;
+};
+
+bool given_take(struct given *g, const struct cli_option *option, const char *value)
+{
+    if (option < rows || option >= rows + G_N_ELEMENTS(rows))
+        return false;
+    if (strcmp(option->name, "config") == 0) {
+        g->file = value;
+    } else if (strcmp(option->name, "demo") == 0) {
+        g->demo = value;
+    } else {
+        struct value v = { option, value };
+        if (g->values == NULL)
+            g->values = g_array_new(FALSE, FALSE, sizeof v);
+        g_array_append_val(g->values, v);
+    }
+    return true;
+}
+
+bool given_is_empty(const struct given *g)
+{
+    return g->file == NULL && g->demo == NULL && g->values == NULL;
+}
+
+void given_clear(struct given *g)
+{
+    g_clear_pointer(&g->values, g_array_unref);
+}
+
+/* ---- values that say more than one key ---- */
+
+/* A name that no section has yet: "smtp-1", or further on. */
+static char *free_name(const struct config *c, const char *protocol)
+{
+    for (unsigned i = 1;; i++) {
+        g_autofree char *name = g_strdup_printf("%s-%u", protocol, i);
+        if (config_find(c, "listen", name) == NULL)
+            return g_steal_pointer(&name);
+    }
+}
+
+/* "[NAME=]PROTOCOL://ADDRESS" */
+static void apply_listen(struct config *c, const char *text, struct origin at, struct diag *problems)
+{
+    const char *separator = strstr(text, "://");
+    if (separator == NULL) {
+        diag_add(problems, at,
+                 "expected [NAME=]smtp://HOST:PORT, or lmtp://, or unix:PATH instead of HOST:PORT");
+        return;
+    }
+    g_autofree char *head = g_strndup(text, (size_t)(separator - text));
+    char *equals = strchr(head, '=');
+    const char *protocol = equals != NULL ? equals + 1 : head;
+    g_autofree char *name =
+        equals != NULL ? g_strndup(head, (size_t)(equals - head)) : free_name(c, protocol);
+    config_set(c, "listen", name, "protocol", protocol, at);
+    config_set(c, "listen", name, "address", separator + strlen("://"), at);
+}
+
+/* "DOMAIN=DIR" */
+static void apply_domain(struct config *c, const char *text, struct origin at, struct diag *problems)
+{
+    const char *equals = strchr(text, '=');
+    if (equals == NULL || equals == text) {
+        diag_add(problems, at, "expected DOMAIN=DIR");
+        return;
+    }
+    g_autofree char *name = g_strndup(text, (size_t)(equals - text));
+    config_set(c, "domain", name, "maildirs", equals + 1, at);
+}
+
+/* "SECTION.KEY=VALUE", where SECTION can be "log" or "domain example.org": the last dot before the "="
+ * separates. */
+static void apply_set(struct config *c, const char *text, struct origin at, struct diag *problems)
+{
+    const char *equals = strchr(text, '=');
+    const char *dot = equals != NULL ? memrchr(text, '.', (size_t)(equals - text)) : NULL;
+    if (dot == NULL || dot == text) {
+        diag_add(problems, at, "expected SECTION.KEY=VALUE");
+        return;
+    }
+    g_autofree char *kind = g_strndup(text, (size_t)(dot - text));
+    g_autofree char *key = g_strndup(dot + 1, (size_t)(equals - dot - 1));
+    char *blank = strchr(kind, ' ');
+    if (blank != NULL)
+        *blank = '\0';
+    config_set(c, kind, blank != NULL ? blank + 1 : NULL, key, equals + 1, at);
+}
+
+static void apply(struct config *c, const struct value *v, struct diag *problems)
+{
+    g_autofree char *label = g_strdup_printf("--%s %s", v->option->name, v->text);
+    struct origin at = { .file = label };
+    if (v->option->kind != NULL)
+        config_set(c, v->option->kind, NULL, v->option->key, v->text, at);
+    else if (strcmp(v->option->name, "listen") == 0)
+        apply_listen(c, v->text, at, problems);
+    else if (strcmp(v->option->name, "domain") == 0)
+        apply_domain(c, v->text, at, problems);
+    else
+        apply_set(c, v->text, at, problems);
+}
+
+struct settings *given_settings(const struct given *g, struct diag *problems)
+{
+    auto_ptr(config) c = settings_config_new(problems);
+    if (g->file != NULL && config_read_file(c, g->file) < 0)
+        return NULL;
+    if (g->demo != NULL)
+        demo_apply(c, g->demo, problems);
+    for (guint i = 0; g->values != NULL && i < g->values->len; i++)
+        apply(c, &g_array_index(g->values, struct value, i), problems);
+    return settings_new(g_steal_pointer(&c), problems);
+}

@@ -1,0 +1,32 @@
+/*
+ * cli/given.h - what a command line says about the configuration: a file, and values that are added to it or
+ * override it. `serve` and `check` take the same, so that one can check what the other would do.
+ *
+ *     struct given g = GIVEN_NOTHING;  ... given_take(&g, option, value) for each option of `given_options`
+ * ... struct settings *s = given_settings(&g, &problems);
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/diag.h"
+#include "cli/command.h"
+#include "server/settings.h"
+
+extern const struct cli_options given_options;
+
+struct given {
+    const char *file; /* NULL: none */
+    const char *demo; /* the directory of --demo, or NULL */
+    GArray *values;   /* of options that give single values, in their order; NULL: none */
+};
+
+/* False when the option is none of `given_options`. The value is borrowed. */
+bool given_take(struct given *g, const struct cli_option *option, const char *value);
+bool given_is_empty(const struct given *g);
+
+/* NULL when there is a file that cannot be read. For use when there are no problems. */
+struct settings *given_settings(const struct given *g, struct diag *problems);
+
+void given_clear(struct given *g);
+AUTO_VAL_DEFINE(given);

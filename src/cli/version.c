@@ -1,0 +1,30 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/command.h"
+#include "config.h"
+
+static void on_option(void *owner, const struct cli_option *option, const char *value)
+{
+    (void)owner;
+    (void)option;
+    (void)value; /* it has none but --help */
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    int first, status;
+    if (command_parse(self, argc, argv, on_option, NULL, &first, &status) < 0)
+        return status;
+    if (first < argc)
+        return command_misuse(self, "it takes no arguments");
+    printf("postern %s\n", PACKAGE_VERSION);
+    return EXIT_SUCCESS;
+}
+
+const struct command command_version = {
+    .name = "version",
+    .arguments = "",
+    .summary = "Tells which version this is",
+    .run = run,
+};

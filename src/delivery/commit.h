@@ -1,0 +1,31 @@
+/*
+ * delivery/commit.h - group commit: all messages that wait to become durable share the work.
+ * A batch is a job: it writes what its messages still lack, syncs each file, then renames each into new/,
+ * then syncs each directory once. While batches are under way, the next one gathers; there is no timer, and a
+ * message that comes alone waits for nobody. The order holds for every message of the batch: data durable,
+ * then visible, then its name durable, then the answer.
+ *
+ * One for each loop. Ownership: an item belongs to whoever adds it and stays where it is until its on_done,
+ * which comes on the loop.
+ */
+#pragma once
+
+#include "base/slice.h"
+#include "reactor/reactor.h"
+
+struct copies;
+struct commit;
+
+struct commit_item {
+    struct copies *copies; /* whose results tell the outcome; the batch owns them until on_done */
+    struct slice rest;     /* of the body: what is not staged */
+    void (*on_done)(void *owner);
+    void *owner;
+    struct commit_item *next; /* the queue's */
+};
+
+/* At most `jobs` batches are under way at once, of at most `copies` copies each (but one message at least).
+ */
+struct commit *commit_new(struct reactor *r, unsigned jobs, size_t copies);
+void commit_free(struct commit *c); /* with nothing under way; NULL is welcome */
+void commit_add(struct commit *c, struct commit_item *item);

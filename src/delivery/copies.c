@@ -1,0 +1,187 @@
+#include "delivery/copies.h"
+
+#include "base/assert.h"
+
+static bool is_staged(const struct copies *c)
+{
+    return c->staged < c->count;
+}
+
+/* A message with very many recipients takes each copy through each step by itself, so that it needs few
+ * descriptors. */
+static bool keeps_open(const struct copies *c)
+{
+    return c->count <= COPIES_OPEN_MAX;
+}
+
+/* ---- staging ---- */
+
+/* A new copy in tmp/: the head and what there is of the body. */
+static int write_copy(struct copies *c, size_t i, struct slice body)
+{
+    struct recipient_copy *of = &c->list[i];
+    char unique[MAILDIR_UNIQUE_SIZE];
+    struct maildir *maildir = NULL; /* its own, unless the batch has it open */
+    int r = c->open != NULL && keeps_open(c) ? open_maildirs_get(c->open, of->target.mailbox, &maildir) : 0;
+    if (r < 0)
+        return r;
+    r = maildir_copy_begin(&of->copy, of->target.mailbox, maildir, maildir_unique(&c->stamp, i, unique));
+    if (r < 0)
+        return r;
+    const struct slice parts[] = { slice_str(of->target.head), body };
+    return maildir_copy_append(&of->copy, parts, sizeof parts / sizeof *parts);
+}
+
+/* The first part is still in memory: when one recipient's copy cannot take it, another's may. */
+static int begin_staging(struct copies *c, struct slice body)
+{
+    int r = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        r = write_copy(c, i, body);
+        if (r >= 0) {
+            c->staged = i;
+            return 0;
+        }
+        c->results[i] = r;
+        maildir_copy_clear(&c->list[i].copy);
+        if (!c->settings->each)
+            break;
+    }
+    return r;
+}
+
+void copies_stage(struct copies *c, struct slice body)
+{
+    pst_assert(c->error == 0);
+    c->error =
+        is_staged(c) ? maildir_copy_append(&c->list[c->staged].copy, &body, 1) : begin_staging(c, body);
+    if (c->error < 0)
+        copies_clear(c);
+}
+
+/* ---- the steps of a commit, each for one copy ---- */
+
+static int copy_from_staged(struct copies *c, size_t i)
+{
+    const struct recipient_copy *from = &c->list[c->staged];
+    int r = write_copy(c, i, slice_of(NULL, 0));
+    if (r < 0)
+        return r;
+    return maildir_copy_append_copy(&c->list[i].copy, &from->copy, strlen(from->target.head));
+}
+
+static int write_whole(struct copies *c, size_t i)
+{
+    if (!is_staged(c))
+        return write_copy(c, i, c->rest);
+    if (i != c->staged)
+        return copy_from_staged(c, i);
+    return c->rest.len > 0 ? maildir_copy_append(&c->list[i].copy, &c->rest, 1) : 0;
+}
+
+/*
+ * The staged copy is the first of those that can still be. Once it failed, even if only to be synced, nobody
+ * knows what was or would be read from it: then no other is made.
+ */
+static int judge(struct copies *c, size_t i, int result)
+{
+    if (result < 0 && i == c->staged)
+        c->error = result;
+    return result;
+}
+
+static int sync_one(struct copies *c, size_t i)
+{
+    return judge(c, i, maildir_copy_sync(&c->list[i].copy));
+}
+
+static int write_one(struct copies *c, size_t i)
+{
+    int r = judge(c, i, write_whole(c, i));
+    if (r < 0 || c->settings->sync == DELIVERY_SYNC_NONE)
+        return r;
+    if (!keeps_open(c))
+        return sync_one(c, i);
+    maildir_copy_write_out(&c->list[i].copy);
+    return 0;
+}
+
+static int publish_one(struct copies *c, size_t i)
+{
+    return maildir_copy_publish(&c->list[i].copy);
+}
+
+static int settle_one(struct copies *c, size_t i)
+{
+    return maildir_copy_settle(&c->list[i].copy);
+}
+
+/* One step for each copy that can still be. */
+static void for_all(struct copies *c, int (*step)(struct copies *c, size_t i))
+{
+    for (size_t i = 0; i < c->count && c->error == 0; i++) {
+        if (c->results[i] < 0)
+            continue;
+        c->results[i] = step(c, i);
+        if (c->results[i] < 0 && !c->settings->each)
+            c->error = c->results[i];
+        if (!keeps_open(c) && i != c->staged)
+            maildir_copy_rest(&c->list[i].copy);
+    }
+}
+
+static void fail_all(struct copies *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (!c->settings->each || c->results[i] == 0)
+            c->results[i] = c->error;
+}
+
+/* All are durable in tmp/ before the first is seen in new/, as nothing fails as easily as writing. */
+void copies_write(struct copies *c, struct slice rest, struct open_maildirs *open)
+{
+    c->rest = rest;
+    c->open = open;
+    for_all(c, write_one);
+}
+
+void copies_sync(struct copies *c)
+{
+    if (c->settings->sync != DELIVERY_SYNC_NONE && keeps_open(c))
+        for_all(c, sync_one);
+}
+
+void copies_publish(struct copies *c)
+{
+    for_all(c, publish_one);
+}
+
+void copies_settle(struct copies *c)
+{
+    if (c->settings->sync != DELIVERY_SYNC_NONE)
+        for_all(c, settle_one);
+}
+
+void copies_fail(struct copies *c, int error)
+{
+    if (c->error == 0)
+        c->error = error;
+}
+
+void copies_end(struct copies *c)
+{
+    if (c->error < 0)
+        fail_all(c);
+    for (size_t i = 0; i < c->count; i++)
+        if (c->results[i] < 0 && c->list[i].copy.state == MAILDIR_PUBLISHED)
+            maildir_copy_withdraw(&c->list[i].copy);
+    copies_clear(c);
+    c->open = NULL;
+}
+
+void copies_clear(struct copies *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        maildir_copy_clear(&c->list[i].copy);
+    c->staged = c->count;
+}

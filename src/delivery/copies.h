@@ -1,0 +1,57 @@
+/*
+ * delivery/copies.h - all copies of one message, one for each recipient: staged, then committed together.
+ * Every call may block: for jobs. This is where "all or none" and "each by itself" are decided; delivery.h
+ * adds the loop.
+ *
+ * A body that does not fit into memory is staged in one recipient's copy, from which the others are copied at
+ * the end; so when that one cannot be written or synced, the body is lost for all. Before anything of it is
+ * lost, the next recipient's copy may take it, where recipients succeed by themselves. Ownership: embedded in
+ * a delivery, which outlives it; it borrows mailboxes and heads. Failure: -errno, and in `results`.
+ */
+#pragma once
+
+#include "delivery/delivery.h"
+#include "delivery/maildir.h"
+#include "delivery/open_maildirs.h"
+
+struct recipient_copy {
+    struct delivery_target target;
+    struct maildir_copy copy;
+};
+
+enum {
+    COPIES_OPEN_MAX = 16, /* copies that keep their descriptors open from one step to the next; more would use
+                             up the process's */
+};
+
+struct copies {
+    const struct delivery_settings *settings;
+    struct maildir_stamp stamp;
+    struct recipient_copy *list;
+    int *results;               /* 0, or why that recipient's copy cannot be */
+    size_t count;               /* of both */
+    size_t staged;              /* the index of the copy that holds the body so far, or count: none does */
+    struct slice rest;          /* of the body, while it is committed */
+    struct open_maildirs *open; /* while it is committed */
+    int error;                  /* what ended it for all, or 0 */
+};
+
+/* The next part of a body that is too large for memory. Not after `error`: then nothing is staged, and the
+ * body is lost. */
+void copies_stage(struct copies *c, struct slice body);
+
+/*
+ * The commit, in steps, so that messages which are committed together take each step together. `copies_write`
+ * writes what is not on disk yet: the last part of the body, or all of it. Then all are synced, published,
+ * and settled. `copies_end` takes back what must not stay, fills `results`, and leaves nothing open. `open`
+ * are maildirs that this batch has open, to be shared.
+ */
+void copies_write(struct copies *c, struct slice rest, struct open_maildirs *open);
+void copies_sync(struct copies *c);
+void copies_publish(struct copies *c);
+void copies_settle(struct copies *c);
+void copies_fail(struct copies *c, int error); /* between any two steps: for all that have not failed yet */
+void copies_end(struct copies *c);
+
+/* Without commit: nothing is left. */
+void copies_clear(struct copies *c);

@@ -1,0 +1,67 @@
+/*
+ * delivery/delivery.h - a message on its way into maildirs: durable copies, one for each recipient, made by
+ * jobs. Bytes are appended as they come. A small message is kept in memory and written by one job at the end;
+ * a larger one is staged in the first recipient's tmp/ as it streams, with a fixed number of octets in
+ * flight. `finish` makes all copies durable and visible and then tells the outcome.
+ * Recipients that succeed by themselves (`each`) share one fate when the body cannot be kept: see copies.h.
+ *
+ * Ownership: the delivery belongs to itself from `new` on: the owner may use it until on_done or `abort`, and
+ * nothing of it is left behind in any case. Callbacks come on the loop, never inside a call.
+ */
+#pragma once
+
+#include "base/slice.h"
+#include "delivery/router.h"
+#include "reactor/reactor.h"
+
+enum delivery_sync {
+    DELIVERY_SYNC_GROUP, /* messages that wait at the same time share the work */
+    DELIVERY_SYNC_EACH,  /* every file and directory is synced before its completion */
+    DELIVERY_SYNC_NONE,  /* nothing is: for tests and measurements */
+};
+extern const char *const delivery_sync_names[]; /* ends in NULL */
+
+enum {
+    DELIVERY_SMALL = 64 * 1024,  /* octets of a message that are kept in memory rather than staged */
+    DELIVERY_BLOCK = 128 * 1024, /* octets that one job writes of a larger one; two blocks may be in flight */
+};
+
+struct commit;
+
+struct delivery_settings {
+    enum delivery_sync sync;
+    bool each;             /* recipients succeed or fail by themselves (LMTP); else all or none (SMTP) */
+    const char *hostname;  /* for unique names */
+    struct commit *commit; /* of this loop: see commit.h */
+};
+
+struct delivery_target {
+    struct mailbox *mailbox;
+    char *head; /* header fields that go in front of this recipient's copy; lines end in LF; g_free */
+};
+
+struct delivery_events {
+    void (*on_ready)(void *owner); /* after a `delivery_append` that returned false: append again */
+    /* results[i] of target i: 0, durable and visible; or -errno, and nothing is left. The delivery is gone
+     * after this call. */
+    void (*on_done)(void *owner, const int *results, size_t count);
+};
+
+struct delivery;
+
+/* Takes the targets (count > 0) over, but not the array. `settings` outlives it. */
+struct delivery *delivery_new(struct reactor *r, const struct delivery_settings *settings,
+                              const struct delivery_target *take_targets, size_t count,
+                              const struct delivery_events *events, void *owner);
+
+/* Takes all bytes (lines end in CR LF). False: enough is in flight; wait for on_ready before appending more.
+ * An error is told at the end. */
+bool delivery_append(struct delivery *d, struct slice bytes);
+
+void delivery_finish(struct delivery *d); /* on_done tells the outcome */
+
+/* The message will not come: nothing of it is left behind, and no callback comes. NULL is welcome. Not after
+ * `finish`. */
+void delivery_abort(struct delivery *d);
+
+uint64_t delivery_octets(const struct delivery *d); /* appended so far, as they were on the wire */

@@ -1,0 +1,194 @@
+#include "delivery/maildir.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "disk/disk.h"
+
+/*
+ * A name has at most 255 octets, and readers append flags to it (":2,DFPRST" and more): a long host is cut.
+ * What cannot be in a maildir's file name ("/", ":") or would look like one of its fields (",") is replaced
+ * with all else that is unusual.
+ */
+enum { HOST_MAX = 64, SIZE_FIELD = sizeof ",S=18446744073709551615" };
+
+const char *maildir_unique(const struct maildir_stamp *stamp, size_t copy, char text[MAILDIR_UNIQUE_SIZE])
+{
+    char host[HOST_MAX + 1];
+    size_t len = 0;
+    for (; len < HOST_MAX && stamp->hostname[len] != '\0'; len++) {
+        char c = stamp->hostname[len];
+        host[len] = g_ascii_isalnum(c) || c == '.' || c == '-' ? c : '_';
+    }
+    host[len] = '\0';
+    (void)snprintf(text, MAILDIR_UNIQUE_SIZE, "%" PRId64 ".M%" PRId64 "P%" PRIu64 "Q%zuR%016" PRIx64 ".%s",
+                   stamp->wall_us / 1000000, stamp->wall_us % 1000000, stamp->process, copy, stamp->random,
+                   len > 0 ? host : "localhost");
+    return text;
+}
+
+/* ---- the directories ---- */
+
+static int open_part(int root, const struct mailbox *mailbox, const char *name)
+{
+    char path[MAILBOX_NAME_MAX + sizeof "/tmp"];
+    (void)snprintf(path, sizeof path, "%s/%s", mailbox->name, name);
+    return disk_open_beneath(root, path);
+}
+
+int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir)
+{
+    auto_disk int root = disk_open_root(domain_maildirs(mailbox->domain));
+    if (root < 0)
+        return root;
+    auto_disk int tmp = open_part(root, mailbox, "tmp");
+    if (tmp < 0)
+        return tmp;
+    int new = open_part(root, mailbox, "new");
+    if (new < 0)
+        return new;
+    struct maildir *m = g_new0(struct maildir, 1);
+    *m = (struct maildir){ .mailbox = mailbox, .tmp = steal_fd(&tmp), .new = new, .references = 1 };
+    *ret_maildir = m;
+    return 0;
+}
+
+struct maildir *maildir_ref(struct maildir *m)
+{
+    m->references++;
+    return m;
+}
+
+void maildir_unref(struct maildir *m)
+{
+    if (m == NULL || --m->references > 0)
+        return;
+    disk_close(m->tmp);
+    disk_close(m->new);
+    g_free(m);
+}
+
+/* ---- the copy ---- */
+
+static int need_maildir(struct maildir_copy *c)
+{
+    return c->maildir != NULL ? 0 : maildir_open(c->mailbox, &c->maildir);
+}
+
+int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
+                       const char *unique)
+{
+    pst_assert(c->state == MAILDIR_NOTHING && c->name == NULL && c->maildir == NULL);
+    c->mailbox = mailbox;
+    c->maildir = maildir != NULL ? maildir_ref(maildir) : NULL;
+    int r = need_maildir(c);
+    if (r < 0)
+        return r;
+    int file = disk_create(c->maildir->tmp, unique);
+    if (file < 0)
+        return file;
+    c->file = file;
+    size_t len = strlen(unique);
+    c->name = g_malloc(len + SIZE_FIELD); /* what publishing appends fits, too */
+    memcpy(c->name, unique, len + 1);
+    c->state = MAILDIR_STAGED;
+    return 0;
+}
+
+int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count)
+{
+    int r = disk_append(c->file, parts, count);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        c->size += parts[i].len;
+    return 0;
+}
+
+int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, uint64_t offset)
+{
+    pst_assert(offset <= from->size);
+    int r = disk_append_copy(c->file, from->file, offset);
+    if (r < 0)
+        return r;
+    c->size += from->size - offset;
+    return 0;
+}
+
+void maildir_copy_write_out(struct maildir_copy *c)
+{
+    if (!c->maildir->synced_as_a_whole)
+        disk_write_out(c->file);
+}
+
+int maildir_copy_sync(struct maildir_copy *c)
+{
+    return c->maildir != NULL && c->maildir->synced_as_a_whole ? 0 : disk_sync(c->file);
+}
+
+int maildir_copy_publish(struct maildir_copy *c)
+{
+    pst_assert(c->state == MAILDIR_STAGED);
+    int r = need_maildir(c);
+    if (r < 0)
+        return r;
+    char name[MAILDIR_UNIQUE_SIZE + SIZE_FIELD];
+    (void)snprintf(name, sizeof name, "%s,S=%" PRIu64, c->name, c->size);
+    c->maildir->names = MAILDIR_CHANGED;
+    r = disk_rename(c->maildir->tmp, c->name, c->maildir->new, name);
+    if (r < 0) {
+        /* Over a network the answer may be lost and not the deed. A name that was taken is somebody else's.
+         */
+        if (r != -EEXIST)
+            (void)disk_unlink(c->maildir->new, name);
+        return r;
+    }
+    memcpy(c->name, name, strlen(name) + 1);
+    c->state = MAILDIR_PUBLISHED;
+    return 0;
+}
+
+int maildir_copy_settle(struct maildir_copy *c)
+{
+    int r = need_maildir(c);
+    if (r < 0)
+        return r;
+    struct maildir *m = c->maildir;
+    if (m->synced_as_a_whole)
+        return 0;
+    if (m->names == MAILDIR_CHANGED) {
+        m->error = disk_sync_dir(m->new);
+        m->names = m->error < 0 ? MAILDIR_FAILED : MAILDIR_SYNCED;
+    }
+    return m->names == MAILDIR_FAILED ? m->error : 0;
+}
+
+void maildir_copy_withdraw(struct maildir_copy *c)
+{
+    pst_assert(c->state == MAILDIR_PUBLISHED);
+    if (need_maildir(c) >= 0 && disk_unlink(c->maildir->new, c->name) >= 0) {
+        c->state = MAILDIR_NOTHING;
+        (void)disk_sync_dir(c->maildir->new); /* the sender is told of a failure in any case */
+    }
+}
+
+void maildir_copy_rest(struct maildir_copy *c)
+{
+    if (c->file >= 0)
+        disk_close(c->file);
+    c->file = -1;
+    maildir_unref(g_steal_pointer(&c->maildir));
+}
+
+void maildir_copy_clear(struct maildir_copy *c)
+{
+    if (c->state == MAILDIR_STAGED && need_maildir(c) >= 0)
+        (void)disk_unlink(c->maildir->tmp,
+                          c->name); /* what stays in tmp/ was never seen, and readers clean there */
+    maildir_copy_rest(c);
+    g_free(c->name);
+    *c = (struct maildir_copy)MAILDIR_COPY_INIT;
+}

@@ -1,0 +1,81 @@
+/*
+ * delivery/maildir.h - one copy of a message in one maildir, step by step; every call may block: for jobs.
+ * A copy is begun in tmp/, appended to, made durable, published into new/ (renamed, which makes it visible),
+ * and settled (the name durable). Cleared before it is published, it leaves nothing behind;
+ * `maildir_copy_withdraw` takes a published one back. A step that failed leaves the copy to be withdrawn or
+ * cleared, and nothing else. Ownership: the copy borrows its mailbox; whoever began it clears it, also when
+ * that failed. Failure: -errno.
+ */
+#pragma once
+
+#include "base/auto.h"
+#include "base/slice.h"
+#include "delivery/router.h"
+
+/*
+ * What makes a file name that no other message has: SECONDS.M<microseconds>P<process>Q<copy>R<random>.HOST,
+ * as maildir readers know it. The random number alone would do; the rest is for people. `copy` tells the
+ * copies of one message apart, also in one mailbox.
+ */
+struct maildir_stamp {
+    int64_t wall_us; /* since 1970 UTC */
+    uint64_t process;
+    uint64_t random;
+    const char *hostname; /* whatever is in it; only letters, digits, ".", "-" and "_" reach the name */
+};
+enum { MAILDIR_UNIQUE_SIZE = 192 };
+const char *maildir_unique(const struct maildir_stamp *stamp, size_t copy, char text[MAILDIR_UNIQUE_SIZE]);
+
+/*
+ * A mailbox's two directories, open; it borrows the mailbox. Copies that are made together in one mailbox
+ * share them, and with them the sync of new/. Counts its references without locks: those who share it belong
+ * to one job.
+ */
+struct maildir {
+    const struct mailbox *mailbox;
+    int tmp, new;
+    unsigned references;
+    bool synced_as_a_whole; /* by whoever shares it, so that no copy in it need be synced by itself */
+    enum { MAILDIR_CHANGED, MAILDIR_SYNCED, MAILDIR_FAILED } names; /* those in new/ */
+    int error;                                                      /* MAILDIR_FAILED: why */
+};
+
+int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir);
+struct maildir *maildir_ref(struct maildir *m);
+void maildir_unref(struct maildir *m); /* NULL is welcome */
+
+struct maildir_copy {
+    const struct mailbox *mailbox;
+    struct maildir *maildir; /* or NULL: opened when a step needs it */
+    int file;                /* or -1 */
+    uint64_t size;
+    char *name; /* in tmp/; published, in new/ */
+    enum { MAILDIR_NOTHING, MAILDIR_STAGED, MAILDIR_PUBLISHED } state;
+};
+#define MAILDIR_COPY_INIT                                                                                    \
+    {                                                                                                        \
+        .file = -1                                                                                           \
+    }
+
+/* `unique` is a file name that no other message has: maildir_unique(). `maildir` is the mailbox's, or NULL:
+ * it is opened. */
+int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
+                       const char *unique);
+int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
+/* All that `from` holds at and after `offset`. */
+int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, uint64_t offset);
+void maildir_copy_write_out(struct maildir_copy *c); /* a hint: it will be synced soon */
+int maildir_copy_sync(struct maildir_copy *c);       /* what it holds survives power loss */
+int maildir_copy_publish(struct maildir_copy *c);    /* new/UNIQUE,S=SIZE */
+/* Its name in new/ survives power loss. Of copies that share a maildir, the first one syncs for all that were
+ * published before. */
+int maildir_copy_settle(struct maildir_copy *c);
+/* Takes a published one out of new/ again, and durably so if it can be: the sender will try once more, and a
+ * power loss must not bring the first try back. */
+void maildir_copy_withdraw(struct maildir_copy *c);
+void maildir_copy_clear(struct maildir_copy *c); /* removes what is only staged; closes */
+AUTO_VAL_DEFINE(maildir_copy);
+
+/* Closes its descriptors, which the next step but append and sync opens again: so that many copies need few
+ * descriptors. */
+void maildir_copy_rest(struct maildir_copy *c);

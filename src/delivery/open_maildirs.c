@@ -1,0 +1,97 @@
+#include "delivery/open_maildirs.h"
+
+#include <errno.h>
+#include <glib.h>
+
+#include "disk/disk.h"
+
+struct file_system {
+    uint64_t id;
+    int dir; /* a directory in it, open since before anything was written there: it is told of every error */
+    struct file_system *next;
+};
+
+struct open_maildirs {
+    GHashTable *by_mailbox; /* struct maildir by its own mailbox */
+    bool sync_all;
+    struct file_system *file_systems;
+};
+
+static guint mailbox_hash(gconstpointer key)
+{
+    const struct mailbox *m = key;
+    return g_str_hash(m->name) ^ g_direct_hash(m->domain);
+}
+
+static gboolean mailbox_equal(gconstpointer left, gconstpointer right)
+{
+    const struct mailbox *a = left, *b = right;
+    return a->domain == b->domain && strcmp(a->name, b->name) == 0;
+}
+
+static void unref(void *maildir)
+{
+    maildir_unref(maildir);
+}
+
+struct open_maildirs *open_maildirs_new(bool sync_all)
+{
+    struct open_maildirs *m = g_new0(struct open_maildirs, 1);
+    m->by_mailbox = g_hash_table_new_full(mailbox_hash, mailbox_equal, NULL, unref);
+    m->sync_all = sync_all;
+    return m;
+}
+
+void open_maildirs_free(struct open_maildirs *m)
+{
+    if (m == NULL)
+        return;
+    g_hash_table_unref(m->by_mailbox);
+    for (struct file_system *fs = m->file_systems, *next; fs != NULL; fs = next) {
+        next = fs->next;
+        g_free(fs);
+    }
+    g_free(m);
+}
+
+/* Where `maildir` lies in a file system that is synced as a whole, it will be. */
+static int join_file_system(struct open_maildirs *m, struct maildir *maildir)
+{
+    uint64_t id;
+    int r = disk_can_sync_all(maildir->tmp, &id);
+    if (r < 0)
+        return r == -EOPNOTSUPP ? 0 : r;
+    struct file_system *fs = m->file_systems;
+    while (fs != NULL && fs->id != id)
+        fs = fs->next;
+    if (fs == NULL) {
+        fs = g_new0(struct file_system, 1);
+        *fs = (struct file_system){ .id = id, .dir = maildir->tmp, .next = m->file_systems };
+        m->file_systems = fs;
+    }
+    maildir->synced_as_a_whole = true;
+    return 0;
+}
+
+int open_maildirs_get(struct open_maildirs *m, const struct mailbox *mailbox, struct maildir **ret_maildir)
+{
+    struct maildir *maildir = g_hash_table_lookup(m->by_mailbox, mailbox);
+    if (maildir == NULL) {
+        int r = maildir_open(mailbox, &maildir);
+        if (r >= 0 && m->sync_all && (r = join_file_system(m, maildir)) < 0)
+            maildir_unref(maildir);
+        if (r < 0)
+            return r;
+        g_hash_table_insert(m->by_mailbox, (void *)mailbox, maildir);
+    }
+    *ret_maildir = maildir;
+    return 0;
+}
+
+int open_maildirs_sync(struct open_maildirs *m)
+{
+    int result = 0;
+    for (struct file_system *fs = m->file_systems; fs != NULL && result == 0; fs = fs->next)
+        result = disk_sync_all(fs->dir);
+    return result;
+}

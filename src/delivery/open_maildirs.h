@@ -1,0 +1,27 @@
+/*
+ * delivery/open_maildirs.h - the maildirs of a batch, each opened once and shared by all copies in it; and,
+ * for a batch that is worth it, the file systems that they lie in, each synced as a whole. For one job.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/auto.h"
+#include "delivery/maildir.h"
+
+struct open_maildirs;
+
+/* `sync_all`: where the system promises enough, files and directories are not synced one by one. */
+struct open_maildirs *open_maildirs_new(bool sync_all);
+void open_maildirs_free(struct open_maildirs *m); /* NULL is welcome */
+AUTO_PTR_DEFINE(open_maildirs);
+
+/* Borrowed, and open as long as the set. -errno when it cannot be opened. */
+int open_maildirs_get(struct open_maildirs *m, const struct mailbox *mailbox, struct maildir **ret_maildir);
+
+/*
+ * Makes durable what was written and renamed so far in those maildirs of the set that are synced as a whole.
+ * After a failure (-errno) nothing in these file systems can be trusted, even if it is synced once more: what
+ * was to be written may count as written now.
+ */
+int open_maildirs_sync(struct open_maildirs *m);

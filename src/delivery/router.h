@@ -1,0 +1,51 @@
+/*
+ * delivery/router.h - from an address to a mailbox. A domain is a directory of maildirs: the mailbox alice@
+ * is its maildir alice/. The table of domains is filled before it is used and constant from then on, so that
+ * jobs may read it from any thread. Ownership: the router owns its domains; a mailbox is a value on the heap
+ * that borrows its domain.
+ */
+#pragma once
+
+#include "base/auto.h"
+#include "base/slice.h"
+#include "smtp/address.h"
+
+struct router;
+struct domain;
+
+struct mailbox {
+    const struct domain *domain;
+    char
+        *name; /* of the maildir beneath the domain's directory; passed the closed grammar of mailbox names */
+};
+
+struct router *router_new(void);
+void router_free(struct router *r);
+
+/* -EEXIST when it is there already. Names are compared without case. The first domain is also that of a bare
+ * <postmaster>. */
+int router_add_domain(struct router *r, const char *name, const char *maildirs);
+
+/* NULL when the address lies in no domain of ours. Never touches the disk: for the loop. */
+const struct domain *router_domain(const struct router *r, const struct smtp_address *address);
+const char *domain_name(const struct domain *d);
+const char *domain_maildirs(const struct domain *d);
+
+/*
+ * The mailbox of a local part. Asks the disk: for jobs. -ENOENT when there is none (also when the local part
+ * cannot be a mailbox's name), another -errno when that could not be found out.
+ */
+int domain_find_mailbox(const struct domain *d, const struct smtp_address *address,
+                        struct mailbox **ret_mailbox);
+
+/*
+ * The closed grammar through which every byte must pass on its way into a path: the characters of a
+ * dot-string (RFC 5321 4.1.2) but "/", lower case, no dot in front, at most 200 octets. 0, or -ENOENT and
+ * nothing written.
+ */
+enum { MAILBOX_NAME_MAX = 200 };
+int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1]);
+
+void mailbox_free(struct mailbox *m);
+AUTO_PTR_DEFINE(mailbox);
+AUTO_PTR_DEFINE(router);

@@ -1,0 +1,531 @@
+#include "disk/disk_sim.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/random.h"
+#include "disk/disk.h"
+#include "disk/disk_name.h"
+#include "disk/disk_sim_descriptor.h"
+#include "disk/disk_sim_fault.h"
+#include "disk/disk_sim_files.h"
+#include "disk/disk_sim_tree.h"
+
+/* The one mutable global: the seam's calls name no file system, as the system's do not. */
+static struct {
+    struct disk_node *root; /* NULL: never reset */
+    GThread *thread;
+    struct disk_descriptors descriptors;
+    struct disk_faults faults;
+    struct pst_random random;
+    int64_t wall_us;
+    uint64_t capacity;
+    int capacity_error;
+    void (*hook)(void *owner, const struct disk_sim_call *call);
+    void *hook_owner;
+} sim;
+
+/* ---- descriptors ---- */
+
+static struct disk_node *node_at(int fd)
+{
+    const struct disk_descriptor *d = disk_descriptors_find(&sim.descriptors, fd);
+    return d != NULL ? d->node : NULL;
+}
+
+/* The path by which `fd` was opened, or that of a name in it. */
+static char *path_at(int fd, const char *name)
+{
+    const struct disk_descriptor *d = disk_descriptors_find(&sim.descriptors, fd);
+    const char *at = d != NULL ? d->path : "?";
+    return name == NULL ? g_strdup(at) : g_build_filename(at, name, NULL);
+}
+
+static int open_node(struct disk_node *n, char *take_path, bool writable)
+{
+    return disk_descriptors_open(&sim.descriptors, n, take_path, writable);
+}
+
+static int need_descriptor(void)
+{
+    return disk_descriptors_room(&sim.descriptors);
+}
+
+void disk_close(int fd)
+{
+    disk_descriptors_close(&sim.descriptors, fd);
+}
+
+/* ---- the way into every call ---- */
+
+struct subject {
+    enum disk_sim_kind kind;
+    const char *path; /* of disk_open_root; else NULL */
+    int dir;
+    const char *name; /* NULL: `dir` itself */
+    int to_dir;       /* of the two calls that have two */
+    const char *to;
+};
+
+static void tell_hook(const struct subject *s)
+{
+    bool pair = s->kind == DISK_SIM_RENAME || s->kind == DISK_SIM_APPEND_COPY;
+    g_autofree char *path = s->path != NULL ? g_strdup(s->path) : path_at(s->dir, s->name);
+    g_autofree char *to = pair ? path_at(s->to_dir, s->to) : NULL;
+    const struct disk_sim_call call = {
+        .kind = s->kind, .number = sim.faults.calls + 1, .path = path, .to = to
+    };
+    sim.hook(sim.hook_owner, &call);
+}
+
+/* 0, or what the call shall fail with. */
+static int begin_sync(struct subject s, bool *ret_forgets)
+{
+    pst_assert(sim.root != NULL && sim.thread == g_thread_self());
+    if (sim.hook != NULL)
+        tell_hook(&s);
+    return disk_faults_next(&sim.faults, s.kind, ret_forgets);
+}
+
+static int begin(struct subject s)
+{
+    bool forgets;
+    return begin_sync(s, &forgets);
+}
+#define BEGIN(...) begin((struct subject){ __VA_ARGS__ })
+
+static int directory_at(int dir, struct disk_node **ret_dir)
+{
+    struct disk_node *n = node_at(dir);
+    if (n == NULL)
+        return -EBADF;
+    if (n->type != DISK_DIRECTORY)
+        return -ENOTDIR;
+    *ret_dir = n;
+    return 0;
+}
+
+/* A name's directory, and what the name stands for, if it is there. */
+struct entry {
+    struct disk_node *dir;
+    struct disk_node *node; /* or NULL */
+};
+
+static int entry_at(int dir, const char *name, struct entry *ret_entry)
+{
+    struct disk_node *at = NULL;
+    int r = disk_name_check(dir, name);
+    if (r == 0)
+        r = directory_at(dir, &at);
+    if (r != 0)
+        return r;
+    if (strlen(name) > NAME_MAX)
+        return -ENAMETOOLONG;
+    *ret_entry = (struct entry){ .dir = at, .node = disk_node_find(at, name) };
+    return 0;
+}
+
+/* For calls on a name. */
+static int begin_at(enum disk_sim_kind kind, int dir, const char *name, struct entry *ret_entry)
+{
+    int r = BEGIN(.kind = kind, .dir = dir, .name = name);
+    return r != 0 ? r : entry_at(dir, name, ret_entry);
+}
+
+/* ---- directories and names ---- */
+
+static int open_directory(struct disk_node *top, const char *path, char *take_path)
+{
+    struct disk_node *n = NULL;
+    g_autofree char *name = take_path;
+    int r = need_descriptor();
+    if (r == 0)
+        r = disk_tree_walk(sim.root, top, path, &n);
+    if (r != 0)
+        return r;
+    return n->type == DISK_DIRECTORY ? open_node(n, g_steal_pointer(&name), false) : -ENOTDIR;
+}
+
+int disk_open_root(const char *path)
+{
+    int r = BEGIN(.kind = DISK_SIM_OPEN_ROOT, .path = path);
+    return r != 0 ? r : open_directory(NULL, path, g_strdup(path));
+}
+
+int disk_open_beneath(int dir, const char *path)
+{
+    struct disk_node *top = NULL;
+    int r = BEGIN(.kind = DISK_SIM_OPEN_BENEATH, .dir = dir, .name = path);
+    if (r == 0)
+        r = directory_at(dir, &top);
+    return r != 0 ? r : open_directory(top, path, path_at(dir, path));
+}
+
+int disk_stat(int dir, const char *name, struct disk_stat *ret_stat)
+{
+    struct entry e = { NULL };
+    int r = begin_at(DISK_SIM_STAT, dir, name, &e);
+    if (r != 0)
+        return r;
+    if (e.node == NULL)
+        return -ENOENT;
+    *ret_stat = (struct disk_stat){ .type = e.node->type, .modified_us = e.node->modified_us };
+    if (e.node->type == DISK_FILE)
+        ret_stat->size = e.node->content->len;
+    else if (e.node->type == DISK_LINK)
+        ret_stat->size = strlen(e.node->target);
+    return 0;
+}
+
+static void touch(struct disk_node *n)
+{
+    n->modified_us = sim.wall_us;
+}
+
+/* The new node stays its directory's. */
+static struct disk_node *make(const struct entry *e, const char *name, enum disk_type type)
+{
+    struct disk_node *n = disk_node_new(type, sim.wall_us);
+    disk_node_add(e->dir, name, n);
+    disk_node_unref(n);
+    touch(e->dir);
+    return n;
+}
+
+int disk_create(int dir, const char *name)
+{
+    struct entry e = { NULL };
+    int r = begin_at(DISK_SIM_CREATE, dir, name, &e);
+    if (r == 0)
+        r = need_descriptor();
+    if (r != 0)
+        return r;
+    if (e.node != NULL)
+        return -EEXIST;
+    return open_node(make(&e, name, DISK_FILE), path_at(dir, name), true);
+}
+
+int disk_mkdir(int dir, const char *name)
+{
+    struct entry e = { NULL };
+    int r = begin_at(DISK_SIM_MKDIR, dir, name, &e);
+    if (r != 0)
+        return r;
+    if (e.node != NULL)
+        return -EEXIST;
+    (void)make(&e, name, DISK_DIRECTORY); /* opened by who wants it */
+    return 0;
+}
+
+int disk_open_file(int dir, const char *name)
+{
+    struct entry e = { NULL };
+    int r = begin_at(DISK_SIM_OPEN_FILE, dir, name, &e);
+    if (r == 0)
+        r = need_descriptor();
+    if (r != 0)
+        return r;
+    if (e.node == NULL)
+        return -ENOENT;
+    switch (e.node->type) {
+    case DISK_FILE:
+        return open_node(e.node, path_at(dir, name), false);
+    case DISK_LINK:
+        return -ELOOP;
+    case DISK_DIRECTORY:
+        return -EISDIR;
+    case DISK_OTHER:
+        break;
+    }
+    return -EINVAL;
+}
+
+int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
+{
+    struct entry old = { NULL }, new = { NULL };
+    int r = BEGIN(.kind = DISK_SIM_RENAME, .dir = from_dir, .name = from, .to_dir = to_dir, .to = to);
+    if (r == 0)
+        r = entry_at(from_dir, from, &old);
+    if (r == 0)
+        r = entry_at(to_dir, to, &new);
+    if (r != 0)
+        return r;
+    if (old.node == NULL)
+        return -ENOENT;
+    if (new.node != NULL)
+        return -EEXIST;
+    if (old.node->type == DISK_DIRECTORY) /* what the least of file systems would say */
+        return -EPERM;
+    if (old.dir == new.dir) {
+        disk_node_rename(old.dir, from, to);
+    } else {
+        disk_node_add(new.dir, to, old.node);
+        disk_node_remove(old.dir, from);
+    }
+    touch(old.dir);
+    touch(new.dir);
+    return 0;
+}
+
+int disk_unlink(int dir, const char *name)
+{
+    struct entry e = { NULL };
+    int r = begin_at(DISK_SIM_UNLINK, dir, name, &e);
+    if (r != 0)
+        return r;
+    if (e.node == NULL)
+        return -ENOENT;
+    if (e.node->type == DISK_DIRECTORY)
+        return -EISDIR;
+    disk_node_remove(e.dir, name);
+    touch(e.dir);
+    return 0;
+}
+
+/* No order is promised, so none is given that someone could come to rely on. */
+static void shuffle(GPtrArray *list)
+{
+    for (guint i = list->len; i > 1; i--) {
+        guint other = (guint)pst_random_below(&sim.random, i);
+        void *swapped = g_ptr_array_index(list, i - 1);
+        g_ptr_array_index(list, i - 1) = g_ptr_array_index(list, other);
+        g_ptr_array_index(list, other) = swapped;
+    }
+}
+
+int disk_list(int dir, int (*each)(void *owner, const char *name), void *owner)
+{
+    struct disk_node *at = NULL;
+    int r = BEGIN(.kind = DISK_SIM_LIST, .dir = dir);
+    if (r == 0)
+        r = directory_at(dir, &at);
+    if (r == 0)
+        r = need_descriptor();
+    if (r != 0)
+        return r;
+    g_autoptr(GPtrArray) names = disk_node_names(at); /* `each` may change the directory */
+    shuffle(names);
+    for (guint i = 0; r == 0 && i < names->len; i++)
+        r = each(owner, g_ptr_array_index(names, i));
+    return r;
+}
+
+/* ---- content ---- */
+
+/* How many octets of `wanted` an append writes whose injected fault is `fault` (or 0). */
+static uint64_t append_room(int fault, uint64_t wanted)
+{
+    if (fault != 0)
+        return pst_random_below(&sim.random, wanted + 1);
+    if (sim.capacity == UINT64_MAX)
+        return wanted;
+    uint64_t used = disk_tree_octets(sim.root);
+    return used < sim.capacity ? MIN(wanted, sim.capacity - used) : 0;
+}
+
+static int append(int fault, int fd, const struct slice *parts, size_t count)
+{
+    const struct disk_descriptor *d = disk_descriptors_find(&sim.descriptors, fd);
+    if (d == NULL || !d->writable)
+        return -EBADF;
+    uint64_t wanted = 0;
+    for (size_t i = 0; i < count; i++)
+        wanted += parts[i].len;
+    uint64_t room = append_room(fault, wanted);
+    int full = room < wanted ? -sim.capacity_error : 0;
+    for (size_t i = 0; i < count && room > 0; i++) {
+        struct slice part = slice_first(parts[i], room);
+        disk_node_append(d->node, part);
+        room -= part.len;
+    }
+    touch(d->node);
+    return fault != 0 ? fault : full;
+}
+
+int disk_append(int fd, const struct slice *parts, size_t count)
+{
+    int fault = BEGIN(.kind = DISK_SIM_APPEND, .dir = fd);
+    return append(fault, fd, parts, count);
+}
+
+/* What the file holds at and after `offset`, until it changes. */
+static int content_from(int fd, uint64_t offset, struct slice *ret_rest)
+{
+    const struct disk_node *n = node_at(fd);
+    if (n == NULL)
+        return -EBADF;
+    if (n->type != DISK_FILE)
+        return -EISDIR;
+    size_t len = n->content->len;
+    *ret_rest = offset < len ? slice_of(n->content->data + offset, len - offset) : slice_of(NULL, 0);
+    return 0;
+}
+
+int64_t disk_read(int fd, uint64_t offset, void *ret_bytes, size_t len)
+{
+    struct slice rest = { NULL };
+    int r = BEGIN(.kind = DISK_SIM_READ, .dir = fd);
+    if (r == 0)
+        r = content_from(fd, offset, &rest);
+    if (r != 0)
+        return r;
+    if (offset > INT64_MAX)
+        return -EINVAL;
+    struct slice got = slice_first(rest, len);
+    if (got.len > 0)
+        memcpy(ret_bytes, got.data, got.len);
+    return (int64_t)got.len;
+}
+
+int disk_append_copy(int to, int from, uint64_t offset)
+{
+    struct slice rest = { NULL };
+    int fault = BEGIN(.kind = DISK_SIM_APPEND_COPY, .dir = from, .to_dir = to);
+    int r = to == from ? -EINVAL : content_from(from, offset, &rest);
+    if (r != 0)
+        return r;
+    /* A copy: `to` may be the same file, whose content moves as it grows. */
+    g_autoptr(GBytes) copy = g_bytes_new(rest.data, rest.len);
+    rest = slice_of(g_bytes_get_data(copy, NULL), rest.len);
+    return append(fault, to, &rest, 1);
+}
+
+static int sync_node(enum disk_sim_kind kind, int fd)
+{
+    bool forgets = false;
+    int fault = begin_sync((struct subject){ .kind = kind, .dir = fd }, &forgets);
+    struct disk_node *n = node_at(fd);
+    if (n == NULL)
+        return -EBADF;
+    /* The system would take either call for either; but each promises something only for its own kind. */
+    bool directory = kind == DISK_SIM_SYNC_DIR;
+    pst_assert(directory == (n->type == DISK_DIRECTORY));
+    if (fault == 0)
+        disk_node_sync(n);
+    else if (forgets)
+        disk_node_forget(n);
+    return fault;
+}
+
+/* What an unsynced file keeps in a crash is for the crash's policy to say, whether this was called or not. */
+void disk_write_out(int fd)
+{
+    (void)fd;
+}
+
+int disk_sync(int fd)
+{
+    return sync_node(DISK_SIM_SYNC, fd);
+}
+
+int disk_sync_dir(int dir)
+{
+    return sync_node(DISK_SIM_SYNC_DIR, dir);
+}
+
+int disk_can_sync_all(int dir, uint64_t *ret_file_system)
+{
+    struct disk_node *n;
+    int r = BEGIN(.kind = DISK_SIM_CAN_SYNC_ALL, .dir = dir);
+    if (r == 0)
+        r = directory_at(dir, &n);
+    if (r == 0)
+        *ret_file_system = 1;
+    return r;
+}
+
+int disk_sync_all(int dir)
+{
+    bool forgets = false;
+    struct disk_node *n;
+    int fault = begin_sync((struct subject){ .kind = DISK_SIM_SYNC_ALL, .dir = dir }, &forgets);
+    int r = directory_at(dir, &n);
+    if (r < 0)
+        return r;
+    if (fault == 0)
+        disk_tree_sync(sim.root);
+    else if (forgets)
+        disk_tree_forget(sim.root);
+    return fault;
+}
+
+/* ---- what a test does ---- */
+
+void disk_sim_reset(uint64_t seed)
+{
+    disk_descriptors_clear(&sim.descriptors);
+    g_clear_pointer(&sim.root, disk_node_unref);
+    disk_faults_clear(&sim.faults);
+    memset(&sim, 0, sizeof sim);
+    pst_random_seed(&sim.random, seed);
+    sim.thread = g_thread_self();
+    sim.root = disk_node_new(DISK_DIRECTORY, 0);
+    disk_descriptors_init(&sim.descriptors);
+    disk_sim_heal();
+}
+
+struct disk_node *disk_sim_root(void)
+{
+    pst_assert(sim.root != NULL);
+    return sim.root;
+}
+
+void disk_sim_crash(enum disk_sim_policy policy)
+{
+    disk_descriptors_crash(&sim.descriptors);
+    disk_tree_crash(sim.root, policy, &sim.random);
+}
+
+void disk_sim_fail(struct disk_sim_fault fault)
+{
+    disk_faults_plan(&sim.faults, fault);
+}
+
+uint64_t disk_sim_failures(void)
+{
+    return sim.faults.failures;
+}
+
+void disk_sim_heal(void)
+{
+    if (sim.faults.planned != NULL)
+        g_array_set_size(sim.faults.planned, 0);
+    sim.capacity = UINT64_MAX;
+    sim.descriptors.limit = SIZE_MAX;
+}
+
+void disk_sim_set_capacity(uint64_t octets, int error)
+{
+    pst_assert(error > 0);
+    sim.capacity = octets;
+    sim.capacity_error = error;
+}
+
+void disk_sim_set_descriptor_limit(size_t count)
+{
+    sim.descriptors.limit = count;
+}
+
+size_t disk_sim_open_descriptors(void)
+{
+    return sim.descriptors.open;
+}
+
+uint64_t disk_sim_calls(void)
+{
+    return sim.faults.calls;
+}
+
+void disk_sim_set_hook(void (*hook)(void *owner, const struct disk_sim_call *call), void *owner)
+{
+    sim.hook = hook;
+    sim.hook_owner = owner;
+}
+
+void disk_sim_set_time(int64_t wall_us)
+{
+    sim.wall_us = wall_us;
+}

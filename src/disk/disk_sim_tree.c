@@ -1,0 +1,365 @@
+#include "disk/disk_sim_tree.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+enum { LINKS_MAX = 40 }; /* as Linux has it */
+
+/* An unsynced change of a directory's names. Both at once is a rename. */
+struct change {
+    char *removed; /* or NULL */
+    char *added;   /* or NULL */
+    struct disk_node *node;
+};
+
+static void change_free(void *data)
+{
+    struct change *c = data;
+    g_free(c->removed);
+    g_free(c->added);
+    disk_node_unref(c->node);
+    g_free(c);
+}
+
+static int compare_names(const void *a, const void *b, void *unused)
+{
+    (void)unused;
+    return strcmp(a, b);
+}
+
+static void unref_value(void *node)
+{
+    disk_node_unref(node);
+}
+
+static GTree *names_new(void)
+{
+    return g_tree_new_full(compare_names, NULL, g_free, unref_value);
+}
+
+static void names_set(GTree *names, const char *name, struct disk_node *n)
+{
+    g_tree_insert(names, g_strdup(name), disk_node_ref(n));
+}
+
+/* ---- nodes ---- */
+
+struct disk_node *disk_node_new(enum disk_type type, int64_t wall_us)
+{
+    struct disk_node *n = g_new0(struct disk_node, 1);
+    n->refs = 1;
+    n->type = type;
+    n->modified_us = wall_us;
+    n->forgotten = SIZE_MAX;
+    if (type == DISK_FILE) {
+        n->content = g_byte_array_new();
+    } else if (type == DISK_DIRECTORY) {
+        n->names = names_new();
+        n->durable_names = names_new();
+        n->changes = g_ptr_array_new_with_free_func(change_free);
+    }
+    return n;
+}
+
+struct disk_node *disk_node_ref(struct disk_node *n)
+{
+    n->refs++;
+    return n;
+}
+
+void disk_node_unref(struct disk_node *n)
+{
+    if (n == NULL || --n->refs > 0)
+        return;
+    g_clear_pointer(&n->content, g_byte_array_unref);
+    g_clear_pointer(&n->names, g_tree_unref);
+    g_clear_pointer(&n->durable_names, g_tree_unref);
+    g_clear_pointer(&n->changes, g_ptr_array_unref);
+    g_free(n->target);
+    g_free(n);
+}
+
+/* ---- names ---- */
+
+struct disk_node *disk_node_find(struct disk_node *dir, const char *name)
+{
+    return g_tree_lookup(dir->names, name);
+}
+
+static void note_change(struct disk_node *dir, const char *removed, const char *added, struct disk_node *n)
+{
+    struct change *c = g_new0(struct change, 1);
+    c->removed = g_strdup(removed);
+    c->added = g_strdup(added);
+    c->node = n != NULL ? disk_node_ref(n) : NULL;
+    g_ptr_array_add(dir->changes, c);
+}
+
+static void adopt(struct disk_node *dir, struct disk_node *n)
+{
+    if (n->type != DISK_DIRECTORY)
+        return;
+    pst_assert(n->parent == NULL); /* moved directories could, half lost, form a ring */
+    n->parent = dir;
+}
+
+void disk_node_add(struct disk_node *dir, const char *name, struct disk_node *n)
+{
+    adopt(dir, n);
+    names_set(dir->names, name, n);
+    note_change(dir, NULL, name, n);
+}
+
+void disk_node_remove(struct disk_node *dir, const char *name)
+{
+    g_tree_remove(dir->names, name);
+    note_change(dir, name, NULL, NULL);
+}
+
+void disk_node_rename(struct disk_node *dir, const char *from, const char *to)
+{
+    struct disk_node *n = disk_node_find(dir, from);
+    names_set(dir->names, to, n);
+    note_change(dir, from, to, n);
+    g_tree_remove(dir->names, from);
+}
+
+void disk_node_add_durably(struct disk_node *dir, const char *name, struct disk_node *n)
+{
+    adopt(dir, n);
+    names_set(dir->names, name, n);
+    names_set(dir->durable_names, name, n);
+}
+
+static gboolean collect_name(void *name, void *node, void *list)
+{
+    (void)node;
+    g_ptr_array_add(list, g_strdup(name));
+    return FALSE;
+}
+
+GPtrArray *disk_node_names(struct disk_node *dir)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+    g_tree_foreach(dir->names, collect_name, list);
+    return list;
+}
+
+/* ---- durability ---- */
+
+void disk_node_append(struct disk_node *file, struct slice bytes)
+{
+    pst_assert(bytes.len <= G_MAXUINT - file->content->len);
+    g_byte_array_append(file->content, bytes.data, (guint)bytes.len);
+}
+
+static void make_durable(struct disk_node *dir, const struct change *c)
+{
+    if (c->removed != NULL)
+        g_tree_remove(dir->durable_names, c->removed);
+    if (c->added != NULL)
+        names_set(dir->durable_names, c->added, c->node);
+}
+
+static void sync_names(struct disk_node *dir)
+{
+    for (guint i = 0; i < dir->changes->len; i++)
+        make_durable(dir, g_ptr_array_index(dir->changes, i));
+    g_ptr_array_set_size(dir->changes, 0);
+}
+
+/* As much of a file as a crash can leave. */
+static size_t survivable(const struct disk_node *file)
+{
+    return MIN(file->content->len, file->forgotten);
+}
+
+void disk_node_sync(struct disk_node *n)
+{
+    if (n->type == DISK_DIRECTORY)
+        sync_names(n);
+    else
+        n->durable = survivable(n);
+}
+
+void disk_node_forget(struct disk_node *n)
+{
+    if (n->type == DISK_DIRECTORY)
+        g_ptr_array_set_size(n->changes, 0); /* nobody will ever write them */
+    else if (n->durable < survivable(n))
+        n->forgotten = n->durable;
+}
+
+/* ---- crash ---- */
+
+static bool change_survives(enum disk_sim_policy policy, struct pst_random *random)
+{
+    return policy == DISK_SIM_KEEP || (policy == DISK_SIM_SEEDED && pst_random_below(random, 2) == 0);
+}
+
+static gboolean copy_name(void *name, void *node, void *names)
+{
+    names_set(names, name, node);
+    return FALSE;
+}
+
+static void crash_names(struct disk_node *dir, enum disk_sim_policy policy, struct pst_random *random)
+{
+    for (guint i = 0; i < dir->changes->len; i++)
+        if (change_survives(policy, random))
+            make_durable(dir, g_ptr_array_index(dir->changes, i));
+    g_ptr_array_set_size(dir->changes, 0);
+    g_tree_unref(dir->names);
+    dir->names = names_new();
+    g_tree_foreach(dir->durable_names, copy_name, dir->names);
+}
+
+static void crash_content(struct disk_node *file, enum disk_sim_policy policy, struct pst_random *random)
+{
+    size_t most = survivable(file);
+    size_t left = policy == DISK_SIM_KEEP ? most : file->durable;
+    if (policy == DISK_SIM_SEEDED && most > file->durable) {
+        switch (pst_random_below(random, 3)) {
+        case 0:
+            left = most;
+            break;
+        case 1:
+            left += pst_random_below(random, most - file->durable);
+            break;
+        default:
+            break;
+        }
+    }
+    g_byte_array_set_size(file->content, (guint)left);
+    file->durable = left;
+}
+
+void disk_tree_crash(struct disk_node *dir, enum disk_sim_policy policy, struct pst_random *random)
+{
+    crash_names(dir, policy, random);
+    g_autoptr(GPtrArray) names = disk_node_names(dir);
+    for (guint i = 0; i < names->len; i++) {
+        struct disk_node *n = disk_node_find(dir, g_ptr_array_index(names, i));
+        if (n->type == DISK_DIRECTORY)
+            disk_tree_crash(n, policy, random);
+        else if (n->type == DISK_FILE)
+            crash_content(n, policy, random);
+    }
+}
+
+static gboolean add_octets(void *name, void *node, void *sum)
+{
+    (void)name;
+    struct disk_node *n = node;
+    *(uint64_t *)sum += n->type == DISK_FILE        ? n->content->len
+                        : n->type == DISK_DIRECTORY ? disk_tree_octets(n)
+                                                    : 0;
+    return FALSE;
+}
+
+uint64_t disk_tree_octets(struct disk_node *dir)
+{
+    uint64_t sum = 0;
+    g_tree_foreach(dir->names, add_octets, &sum);
+    return sum;
+}
+
+/* ---- all at once ---- */
+
+static gboolean for_entry(void *key, void *node, void *each)
+{
+    (void)key;
+    struct disk_node *n = node;
+    void (*apply)(struct disk_node * n) = *(void (**)(struct disk_node *))each;
+    if (n->type == DISK_DIRECTORY)
+        g_tree_foreach(n->names, for_entry, each);
+    if (n->type == DISK_DIRECTORY || n->type == DISK_FILE)
+        apply(n);
+    return FALSE;
+}
+
+static void for_tree(struct disk_node *dir, void (*apply)(struct disk_node *n))
+{
+    g_tree_foreach(dir->names, for_entry, &apply);
+    apply(dir);
+}
+
+void disk_tree_sync(struct disk_node *dir)
+{
+    for_tree(dir, disk_node_sync);
+}
+
+void disk_tree_forget(struct disk_node *dir)
+{
+    for_tree(dir, disk_node_forget);
+}
+
+/* ---- paths ---- */
+
+struct walk {
+    struct disk_node *root, *top; /* top: NULL or the way's boundary */
+    struct disk_node *at;
+    unsigned links;
+};
+
+static int walk_path(struct walk *w, const char *path);
+
+static int walk_up(struct walk *w)
+{
+    if (w->at == w->top)
+        return -EXDEV;
+    if (w->at->parent != NULL)
+        w->at = w->at->parent;
+    return 0;
+}
+
+static int walk_component(struct walk *w, const char *name)
+{
+    if (w->at->type != DISK_DIRECTORY)
+        return -ENOTDIR;
+    if (*name == '\0' || strcmp(name, ".") == 0)
+        return 0;
+    if (strcmp(name, "..") == 0)
+        return walk_up(w);
+    if (strlen(name) > NAME_MAX)
+        return -ENAMETOOLONG;
+    struct disk_node *next = disk_node_find(w->at, name);
+    if (next == NULL)
+        return -ENOENT;
+    if (next->type == DISK_LINK)
+        return ++w->links > LINKS_MAX ? -ELOOP
+                                      : walk_path(w, next->target); /* from the directory that holds it */
+    w->at = next;
+    return 0;
+}
+
+static int walk_path(struct walk *w, const char *path)
+{
+    if (*path == '\0')
+        return -ENOENT;
+    if (*path == '/') {
+        if (w->top != NULL)
+            return -EXDEV;
+        w->at = w->root;
+    }
+    g_auto(GStrv) components = g_strsplit(path, "/", -1);
+    for (char **name = components; *name != NULL; name++) {
+        int r = walk_component(w, *name);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int disk_tree_walk(struct disk_node *root, struct disk_node *top, const char *path,
+                   struct disk_node **ret_node)
+{
+    struct walk w = { .root = root, .top = top, .at = top != NULL ? top : root };
+    int r = walk_path(&w, path);
+    if (r == 0)
+        *ret_node = w.at;
+    return r;
+}

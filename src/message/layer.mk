@@ -1,0 +1,7 @@
+noinst_LIBRARIES += src/message/libmessage.a
+src_message_libmessage_a_SOURCES = \
+	src/message/lines.c src/message/lines.h \
+	src/message/trace.c src/message/trace.h
+
+LINK_message = src/message/libmessage.a $(LINK_smtp) $(LINK_disk)
+LINK_message_sim = src/message/libmessage.a $(LINK_smtp) $(LINK_disk_sim)

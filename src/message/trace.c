@@ -1,0 +1,145 @@
+#include "message/trace.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    LINE_COLUMNS = 78, /* RFC 5322 2.1.1: what a line should stay within */
+    TAB_COLUMNS = 8,
+};
+
+/* A header field that grows word by word, and is folded between words. */
+struct field {
+    GString *text;
+    size_t line; /* where its current line begins in `text` */
+    size_t word; /* where the blank before the last word is */
+};
+
+/*
+ * What peers wrote was checked where it came in. Should that ever fail, a line end in it must still not
+ * become a header field of theirs.
+ */
+static void append_clean(GString *to, const char *text)
+{
+    for (; *text != '\0'; text++)
+        g_string_append_c(to, *text >= ' ' && *text <= '~' ? *text : '?');
+}
+
+static void append_address(GString *to, const struct smtp_address *address)
+{
+    char text[SMTP_ADDRESS_TEXT];
+    append_clean(to, smtp_address_format(address, text));
+}
+
+/* `postmaster` alone is the one of this host (RFC 5321 4.5.1); in a header an address has a domain. */
+static void append_recipient(GString *to, const struct trace *t, const struct smtp_address *recipient)
+{
+    append_address(to, recipient);
+    if (recipient->domain_len == 0) {
+        g_string_append_c(to, '@');
+        append_clean(to, t->hostname);
+    }
+}
+
+static void begin_word(struct field *f)
+{
+    f->word = f->text->len;
+    g_string_append_c(f->text, ' ');
+}
+
+static void put_word(struct field *f, const char *before, const char *text, const char *after)
+{
+    begin_word(f);
+    g_string_append(f->text, before);
+    append_clean(f->text, text);
+    g_string_append(f->text, after);
+}
+
+static void fold_word(struct field *f)
+{
+    f->text->str[f->word] = '\n';
+    f->line = f->word + 1;
+    g_string_insert_c(f->text, (gssize)f->line, '\t');
+}
+
+static void fold_word_if_wide(struct field *f)
+{
+    size_t columns = f->text->len - f->line;
+    if (f->text->str[f->line] == '\t')
+        columns += TAB_COLUMNS - 1;
+    if (columns >= LINE_COLUMNS)
+        fold_word(f);
+}
+
+static void append_word(struct field *f, const char *before, const char *text, const char *after)
+{
+    put_word(f, before, text, after);
+    fold_word_if_wide(f);
+}
+
+/*
+ * From-domain (RFC 5321 4.4): a literal must be followed by TCP-info, a Domain may be. Who never said HELO is
+ * named by the address; on a unix socket, where there is none to tell, whoever gives no Domain is a client on
+ * this host.
+ */
+static void append_from(struct field *f, const struct trace *t)
+{
+    if (strcmp(t->client, "unix") == 0) {
+        bool is_domain = *t->helo != '\0' && *t->helo != '[';
+        put_word(f, "from ", is_domain ? t->helo : "localhost", "");
+        return;
+    }
+    if (*t->helo != '\0')
+        put_word(f, "from ", t->helo, "");
+    else
+        put_word(f, "from [", t->client, "]");
+    append_word(f, "([", t->client, "])");
+}
+
+/* date-time of RFC 5322 3.3, whose names are English in every locale. */
+static void append_date(struct field *f, int64_t wall_us)
+{
+    static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+    static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    time_t seconds = (time_t)(wall_us / 1000000);
+    struct tm tm = { .tm_mday = 1, .tm_wday = 1 }; /* stays only if the year has no number: 1 January 1900 */
+    (void)gmtime_r(&seconds, &tm);
+    char text[64];
+    (void)snprintf(text, sizeof text, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
+                   months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    append_word(f, "", text, "");
+}
+
+static void append_received(GString *to, const struct trace *t, const struct smtp_address *for_recipient)
+{
+    struct field f = { .text = to, .line = to->len };
+    g_string_append(to, "Received:");
+    append_from(&f, t);
+    put_word(&f, "by ", t->hostname, "");
+    fold_word(&f); /* always, as people know it */
+    append_word(&f, "with ", t->protocol, "");
+    append_word(&f, "id ", t->id, for_recipient != NULL ? "" : ";");
+    if (for_recipient != NULL) {
+        begin_word(&f);
+        g_string_append(to, "for <");
+        append_recipient(to, t, for_recipient);
+        g_string_append(to, ">;");
+        fold_word_if_wide(&f);
+    }
+    append_date(&f, t->arrived_us);
+    g_string_append_c(to, '\n');
+}
+
+void trace_append(GString *to, const struct trace *t, const struct smtp_address *recipient,
+                  bool only_recipient)
+{
+    /* These two are never folded: their readers take them line by line. */
+    g_string_append(to, "Return-Path: <");
+    append_address(to, t->reverse_path);
+    g_string_append(to, ">\nDelivered-To: ");
+    append_recipient(to, t, recipient);
+    g_string_append_c(to, '\n');
+    append_received(to, t, only_recipient ? recipient : NULL);
+}

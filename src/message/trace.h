@@ -1,0 +1,26 @@
+/*
+ * message/trace.h - the header fields that a final delivery puts in front of a message: Return-Path,
+ * Delivered-To and one Received (RFC 5321 4.4, `with` per RFC 3848). Pure text; lines end in LF.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdint.h>
+
+#include "smtp/address.h"
+
+/* What is the same for all recipients of one message. All strings are borrowed. */
+struct trace {
+    const char *id;       /* of the message: stands in Received, the log and the reply */
+    const char *hostname; /* ours */
+    const char *protocol; /* "SMTP", "ESMTP", "LMTP" */
+    const char *helo;     /* what the client said, valid as Domain or address-literal */
+    const char *client;   /* its address: "192.0.2.1", "IPv6:2001:db8::1", or "unix" */
+    const struct smtp_address *reverse_path;
+    int64_t arrived_us; /* microseconds since 1970 UTC */
+};
+
+/* Appends the fields for one recipient. With more than one recipient there is no `for` clause (RFC 5321 7.2:
+ * it would tell blind copies). A recipient without a domain (`postmaster`) gets the hostname. */
+void trace_append(GString *to, const struct trace *t, const struct smtp_address *recipient,
+                  bool only_recipient);

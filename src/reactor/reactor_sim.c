@@ -1,0 +1,319 @@
+#include "reactor/reactor.h"
+
+#include <errno.h>
+
+#include "reactor/sim_loop.h"
+
+enum { REACTOR_MAGIC = 0x53696d52, TIMER_MAGIC = 0x53696d54, JOB_MAGIC = 0x53696d4a };
+
+static const int64_t first_instant_us = 1000LL * 3600 * 1000000;     /* nobody should take the clock's start for 0 */
+static const int64_t first_wall_us = 1767225600LL * 1000000;         /* 2026-01-01 00:00 UTC */
+static const uint64_t numbers_seed = UINT64_C(0x706f737465726e21);   /* another sequence from the same seed */
+
+const struct reactor_sim_settings reactor_sim_defaults = {
+    .link = {
+        .segment_min = 1,
+        .segment_max = 64 * 1024,
+        .delay = { 0, 2000 },
+        .window = 64 * 1024,
+        .short_writes = 8,
+    },
+    .connect = { 0, 2000 },
+    .job = { 0, 5000 },
+    .child = { 0, 5000 },
+};
+
+/* ---- the queue of events ---- */
+
+struct sim_event sim_event_of(void (*happen)(void *object), void *object)
+{
+    return (struct sim_event){ .happen = happen, .object = object };
+}
+
+static gint compare_events(gconstpointer a, gconstpointer b, gpointer unused)
+{
+    (void)unused;
+    const struct sim_event *left = a, *right = b;
+    if (left->at_us != right->at_us)
+        return left->at_us < right->at_us ? -1 : 1;
+    return left->order < right->order ? -1 : left->order > right->order;
+}
+
+void sim_cancel(struct reactor *r, struct sim_event *e)
+{
+    (void)r;
+    if (e->place != NULL)
+        g_sequence_remove(e->place);
+    e->place = NULL;
+}
+
+void sim_schedule(struct reactor *r, struct sim_event *e, int64_t at_us)
+{
+    sim_cancel(r, e);
+    e->at_us = MAX(at_us, r->now_us);
+    e->order = r->next_order++;
+    e->place = g_sequence_insert_sorted(r->events, e, compare_events, NULL);
+}
+
+void sim_schedule_in(struct reactor *r, struct sim_event *e, const struct reactor_sim_span *span)
+{
+    sim_schedule(r, e, r->now_us + sim_pick(r, span->min_us, span->max_us));
+}
+
+static struct sim_event *first_event(const struct reactor *r)
+{
+    GSequenceIter *first = g_sequence_get_begin_iter(r->events);
+    return g_sequence_iter_is_end(first) ? NULL : g_sequence_get(first);
+}
+
+bool reactor_sim_step(struct reactor *r)
+{
+    struct sim_event *e = first_event(r);
+    if (e == NULL)
+        return false;
+    pst_assert(e->at_us >= r->now_us);
+    r->now_us = e->at_us;
+    sim_cancel(r, e);
+    e->happen(e->object);
+    return true;
+}
+
+void reactor_sim_run_until(struct reactor *r, msec_t deadline)
+{
+    pst_assert(deadline <= INT64_MAX / 1000);
+    const struct sim_event *e;
+    while ((e = first_event(r)) != NULL && e->at_us <= deadline * 1000)
+        (void)reactor_sim_step(r); /* there is one */
+    r->now_us = MAX(r->now_us, deadline * 1000);
+}
+
+void reactor_run(struct reactor *r)
+{
+    while (r->open > 0 && reactor_sim_step(r))
+        ;
+}
+
+/* ---- the trace ---- */
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ (hash >> 29);
+}
+
+void sim_note(struct reactor *r, const char *what, uint64_t object, int64_t amount)
+{
+    r->trace = mix(r->trace, (uint64_t)r->now_us);
+    r->trace = mix(r->trace, g_str_hash(what));
+    r->trace = mix(r->trace, object);
+    r->trace = mix(r->trace, (uint64_t)amount);
+    if (r->on_event != NULL)
+        r->on_event(r->on_event_owner, r->now_us, what, object, amount);
+}
+
+void sim_note_bytes(struct reactor *r, const char *what, uint64_t object, struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        r->trace = mix(r->trace, bytes.data[i]);
+    sim_note(r, what, object, (int64_t)bytes.len);
+}
+
+uint64_t reactor_sim_trace(const struct reactor *r)
+{
+    return r->trace;
+}
+
+void reactor_sim_watch(struct reactor *r, reactor_sim_on_event on_event, void *owner)
+{
+    r->on_event = on_event;
+    r->on_event_owner = owner;
+}
+
+/* ---- the reactor ---- */
+
+struct reactor *reactor_sim_new(uint64_t seed)
+{
+    struct reactor *r = g_new0(struct reactor, 1);
+    r->magic = REACTOR_MAGIC;
+    r->now_us = first_instant_us;
+    r->events = g_sequence_new(NULL);
+    pst_random_seed(&r->dice, seed);
+    pst_random_seed(&r->numbers, seed ^ numbers_seed);
+    r->settings = reactor_sim_defaults;
+    r->listeners = g_hash_table_new(sim_place_hash, sim_place_equal);
+    r->files = g_hash_table_new_full(sim_place_hash, sim_place_equal, g_free, NULL);
+    r->next_port = SIM_FIRST_PORT;
+    sim_children_init(r);
+    return r;
+}
+
+int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
+{
+    (void)pool_threads; /* jobs overlap as the seed has it */
+    *ret_reactor = reactor_sim_new(0);
+    return 0;
+}
+
+int reactor_free(struct reactor *r)
+{
+    if (r == NULL)
+        return 0;
+    pst_assert(r->magic == REACTOR_MAGIC);
+    if (r->open > 0)
+        return -EBUSY;
+    sim_children_clear(r);
+    g_hash_table_destroy(r->listeners);
+    g_hash_table_destroy(r->files);
+    g_sequence_free(r->events);
+    r->magic = 0;
+    g_free(r);
+    return 0;
+}
+
+void reactor_sim_configure(struct reactor *r, const struct reactor_sim_settings *settings)
+{
+    r->settings = *settings;
+}
+
+size_t reactor_sim_open(const struct reactor *r)
+{
+    return r->open;
+}
+
+void sim_hold(struct reactor *r)
+{
+    r->open++;
+}
+
+void sim_release(struct reactor *r)
+{
+    pst_assert(r->open > 0);
+    r->open--;
+}
+
+uint64_t sim_next_object(struct reactor *r)
+{
+    return ++r->next_object;
+}
+
+/* ---- clocks and randomness ---- */
+
+msec_t reactor_now(const struct reactor *r)
+{
+    return r->now_us / 1000;
+}
+
+int64_t reactor_wall_us(const struct reactor *r)
+{
+    return first_wall_us + r->now_us - first_instant_us;
+}
+
+void reactor_random(struct reactor *r, void *bytes, size_t len)
+{
+    pst_random_fill(&r->numbers, bytes, len);
+}
+
+int64_t sim_pick(struct reactor *r, int64_t min, int64_t max)
+{
+    pst_assert(min >= 0 && min <= max && max < INT64_MAX);
+    return min + (int64_t)pst_random_below(&r->dice, (uint64_t)(max - min) + 1);
+}
+
+/* ---- timers ---- */
+
+struct timer {
+    uint32_t magic;
+    uint64_t object;
+    struct reactor *r;
+    timer_on_fire on_fire;
+    void *owner;
+    struct sim_event fire;
+};
+
+static void timer_happen(void *object)
+{
+    struct timer *t = PAST_MAGIC(timer, object, TIMER_MAGIC);
+    sim_note(t->r, "timer", t->object, 0);
+    t->on_fire(t->owner);
+}
+
+struct timer *timer_new(struct reactor *r, timer_on_fire on_fire, void *owner)
+{
+    struct timer *t = g_new0(struct timer, 1);
+    t->magic = TIMER_MAGIC;
+    t->object = sim_next_object(r);
+    t->r = r;
+    t->on_fire = on_fire;
+    t->owner = owner;
+    t->fire = sim_event_of(timer_happen, t);
+    sim_hold(r);
+    return t;
+}
+
+void timer_start(struct timer *t, msec_t deadline)
+{
+    if (deadline > INT64_MAX / 1000) /* MSEC_NEVER, or as good as that */
+        timer_stop(t);
+    else
+        sim_schedule(t->r, &t->fire, MAX(deadline, 0) * 1000);
+}
+
+void timer_stop(struct timer *t)
+{
+    sim_cancel(t->r, &t->fire);
+}
+
+void timer_close(struct timer *t)
+{
+    if (t == NULL)
+        return;
+    pst_assert(t->magic == TIMER_MAGIC);
+    sim_cancel(t->r, &t->fire);
+    sim_release(t->r);
+    t->magic = 0;
+    g_free(t);
+}
+
+/* ---- jobs ---- */
+
+struct job {
+    uint32_t magic;
+    uint64_t object;
+    struct reactor *r;
+    void (*run)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+    struct sim_event next;
+};
+
+static void job_happen_done(void *object)
+{
+    g_autofree struct job *job = PAST_MAGIC(job, object, JOB_MAGIC);
+    struct reactor *r = job->r;
+    sim_note(r, "job-done", job->object, 0);
+    job->done(job->arg);
+    sim_release(r);
+}
+
+static void job_happen_run(void *object)
+{
+    struct job *job = PAST_MAGIC(job, object, JOB_MAGIC);
+    sim_note(job->r, "job-run", job->object, 0);
+    job->run(job->arg);
+    job->next = sim_event_of(job_happen_done, job);
+    sim_schedule_in(job->r, &job->next, &job->r->settings.job);
+}
+
+void reactor_submit(struct reactor *r, void (*run)(void *arg), void (*done)(void *arg), void *arg)
+{
+    struct job *job = g_new0(struct job, 1);
+    job->magic = JOB_MAGIC;
+    job->object = sim_next_object(r);
+    job->r = r;
+    job->run = run;
+    job->done = done;
+    job->arg = arg;
+    job->next = sim_event_of(job_happen_run, job);
+    sim_hold(r);
+    sim_schedule_in(r, &job->next, &r->settings.job);
+}

@@ -1,0 +1,263 @@
+#include "reactor/reactor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "reactor/reactor_uv.h"
+
+enum { REACTOR_MAGIC = 0x72656163, TIMER_MAGIC = 0x74696d65, JOB_MAGIC = 0x6a6f625f };
+
+/* ---- the loop ---- */
+
+struct reactor *reactor_of(uv_loop_t *loop)
+{
+    return PAST_MAGIC(reactor, loop->data, REACTOR_MAGIC);
+}
+
+void reactor_hold(struct reactor *r)
+{
+    if (r->open++ == 0)
+        uv_ref((uv_handle_t *)&r->keeper);
+}
+
+void reactor_release(struct reactor *r)
+{
+    pst_assert(r->open > 0);
+    if (--r->open == 0)
+        uv_unref((uv_handle_t *)&r->keeper);
+}
+
+/* libuv writes with write(2), which would kill us when a peer is gone. In its children libuv puts all signals back. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN); /* cannot fail: SIGPIPE is a signal that may be ignored */
+}
+
+int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
+{
+    g_autofree struct reactor *r = g_new0(struct reactor, 1);
+    r->magic = REACTOR_MAGIC;
+    r->pool_threads = pool_threads;
+    g_queue_init(&r->broken);
+    int error = uv_loop_init(&r->loop);
+    if (error < 0)
+        return error;
+    r->loop.data = r;
+    error = uv_async_init(&r->loop, &r->keeper, NULL);
+    if (error < 0) {
+        (void)uv_loop_close(&r->loop); /* nothing is open in it yet */
+        return error;
+    }
+    uv_unref((uv_handle_t *)&r->keeper);
+    uv_idle_init(&r->loop, &r->later);
+    ignore_sigpipe();
+    *ret_reactor = g_steal_pointer(&r);
+    return 0;
+}
+
+void reactor_run(struct reactor *r)
+{
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+}
+
+/* What is left then is ours, or is a process that its owner has forgotten. */
+static void close_left(uv_handle_t *handle, void *unused)
+{
+    (void)unused;
+    if (!uv_is_closing(handle))
+        uv_close(handle, handle->type == UV_PROCESS ? child_on_uv_closed : NULL);
+}
+
+int reactor_free(struct reactor *r)
+{
+    if (r == NULL)
+        return 0;
+    if (r->open > 0)
+        return -EBUSY;
+    uv_walk(&r->loop, close_left, NULL);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+    int left = uv_loop_close(&r->loop);
+    pst_assert(left == 0);
+    r->magic = 0;
+    g_free(r);
+    return 0;
+}
+
+static void on_later(uv_idle_t *handle)
+{
+    struct reactor *r = reactor_of(handle->loop);
+    /* Those that break now, in a callback, have their turn after the other events. */
+    for (guint n = g_queue_get_length(&r->broken); n > 0; n--) {
+        struct stream *s = g_queue_pop_head(&r->broken);
+        if (s != NULL) /* another's callback may have closed it */
+            stream_tell_break(s);
+    }
+    if (g_queue_is_empty(&r->broken))
+        uv_idle_stop(handle);
+}
+
+void reactor_call_later(struct reactor *r, struct stream *broken)
+{
+    g_queue_push_tail(&r->broken, broken);
+    uv_idle_start(&r->later, on_later);
+}
+
+/* ---- clocks and randomness ---- */
+
+msec_t reactor_now(const struct reactor *r)
+{
+    return (msec_t)uv_now(&r->loop);
+}
+
+int64_t reactor_wall_us(const struct reactor *r)
+{
+    (void)r;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void ask_kernel(uint8_t *bytes, size_t len)
+{
+    for (size_t have = 0; have < len;) {
+        ssize_t got = getrandom(bytes + have, len - have, 0);
+        pst_assert(got >= 0 || errno == EINTR); /* no other error is possible, and a made-up number would be worse */
+        if (got > 0)
+            have += (size_t)got;
+    }
+}
+
+void reactor_random(struct reactor *r, void *bytes, size_t len)
+{
+    if (len > RANDOM_BUFFER) {
+        ask_kernel(bytes, len);
+        return;
+    }
+    if (r->random_left < len) {
+        ask_kernel(r->random, RANDOM_BUFFER);
+        r->random_left = RANDOM_BUFFER;
+    }
+    uint8_t *fresh = r->random + RANDOM_BUFFER - r->random_left;
+    memcpy(bytes, fresh, len);
+    memset(fresh, 0, len); /* what was handed out is nobody else's */
+    r->random_left -= len;
+}
+
+/* ---- timers ---- */
+
+struct timer {
+    uint32_t magic;
+    timer_on_fire on_fire;
+    void *owner;
+    uv_timer_t uv;
+};
+
+struct timer *timer_new(struct reactor *r, timer_on_fire on_fire, void *owner)
+{
+    struct timer *t = g_new(struct timer, 1);
+    t->magic = TIMER_MAGIC;
+    t->on_fire = on_fire;
+    t->owner = owner;
+    uv_timer_init(&r->loop, &t->uv);
+    t->uv.data = t;
+    reactor_hold(r);
+    return t;
+}
+
+static void timer_on_uv(uv_timer_t *handle)
+{
+    struct timer *t = PAST_MAGIC(timer, handle->data, TIMER_MAGIC);
+    t->on_fire(t->owner);
+}
+
+void timer_start(struct timer *t, msec_t deadline)
+{
+    if (deadline == MSEC_NEVER) {
+        timer_stop(t);
+        return;
+    }
+    msec_t now = (msec_t)uv_now(t->uv.loop);
+    uv_timer_start(&t->uv, timer_on_uv, deadline > now ? (uint64_t)(deadline - now) : 0, 0);
+}
+
+void timer_stop(struct timer *t)
+{
+    uv_timer_stop(&t->uv);
+}
+
+static void timer_on_uv_closed(uv_handle_t *handle)
+{
+    struct timer *t = PAST_MAGIC(timer, handle->data, TIMER_MAGIC);
+    t->magic = 0;
+    g_free(t);
+}
+
+void timer_close(struct timer *t)
+{
+    if (t == NULL)
+        return;
+    reactor_release(reactor_of(t->uv.loop));
+    uv_close((uv_handle_t *)&t->uv, timer_on_uv_closed);
+}
+
+/* ---- jobs ---- */
+
+struct job {
+    uint32_t magic;
+    void (*run)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+    uv_work_t uv;
+};
+
+static void job_on_run(uv_work_t *work)
+{
+    struct job *job = PAST_MAGIC(job, work->data, JOB_MAGIC);
+    job->run(job->arg);
+}
+
+static void job_on_done(uv_work_t *work, int status)
+{
+    pst_assert(status == 0); /* nobody cancels */
+    g_autofree struct job *job = PAST_MAGIC(job, work->data, JOB_MAGIC);
+    struct reactor *r = reactor_of(work->loop);
+    job->done(job->arg);
+    reactor_release(r);
+}
+
+static const char pool_size[] = "UV_THREADPOOL_SIZE";
+
+/* libuv starts its pool with its first job and looks then. The variable must not stay: our children would inherit it. */
+static void queue_first_job(struct reactor *r, uv_work_t *work)
+{
+    bool ours = r->pool_threads > 0 && getenv(pool_size) == NULL;
+    if (ours) {
+        g_autofree char *text = g_strdup_printf("%u", r->pool_threads);
+        (void)setenv(pool_size, text, 1); /* at worst the pool has libuv's own size */
+    }
+    uv_queue_work(&r->loop, work, job_on_run, job_on_done);
+    if (ours)
+        (void)unsetenv(pool_size);
+    r->pool_threads = 0;
+}
+
+void reactor_submit(struct reactor *r, void (*run)(void *arg), void (*done)(void *arg), void *arg)
+{
+    struct job *job = g_new(struct job, 1);
+    job->magic = JOB_MAGIC;
+    job->run = run;
+    job->done = done;
+    job->arg = arg;
+    job->uv.data = job;
+    reactor_hold(r);
+    if (r->pool_threads > 0)
+        queue_first_job(r, &job->uv);
+    else
+        uv_queue_work(&r->loop, &job->uv, job_on_run, job_on_done);
+}

@@ -1,0 +1,85 @@
+/*
+ * reactor/reactor_uv.h - what the files of the libuv twin share. Nobody else includes it, but for the contract test's shim.
+ * A handle of libuv's lies in ours by value, `data` points back to ours, and ours is freed when its last uv_close is through.
+ */
+#pragma once
+
+#include <glib.h>
+#include <netinet/in.h>
+#include <uv.h>
+
+#include "base/assert.h"
+#include "reactor/reactor.h"
+
+/* The struct that `pointer` belongs to, past its magic check. */
+#define PAST_MAGIC(type, pointer, MAGIC)                                                                     \
+    ({                                                                                                       \
+        struct type *past_magic = (pointer);                                                                 \
+        pst_assert(past_magic != NULL && past_magic->magic == (MAGIC));                                      \
+        past_magic;                                                                                          \
+    })
+
+enum { READ_BUFFER = 64 * 1024, RANDOM_BUFFER = 512 };
+
+struct reactor {
+    uint32_t magic;
+    uv_loop_t loop;
+    uv_async_t keeper; /* keeps uv_run going: libuv takes a stream that does not read, or a stopped timer, for idle */
+    uv_idle_t later;   /* runs while a stream in `broken` waits for its on_end */
+    GQueue broken;     /* struct stream */
+    size_t open;       /* handles, and jobs under way */
+    unsigned pool_threads;
+    size_t random_left; /* so many bytes at the end of `random` are fresh */
+    uint8_t random[RANDOM_BUFFER];
+    char read_buffer[READ_BUFFER]; /* for every stream: what is read is handed on before the next read */
+};
+
+struct reactor *reactor_of(uv_loop_t *loop);
+
+/* One open handle or job more, or less: reactor_run goes on while there are any. */
+void reactor_hold(struct reactor *r);
+void reactor_release(struct reactor *r);
+
+/* Runs stream_tell_break for each stream of `broken`, from the loop. */
+void reactor_call_later(struct reactor *r, struct stream *broken);
+void stream_tell_break(struct stream *s);
+
+/* As accept(2) or connect(2) had it. A unix socket's is not kept here: it is long, and asked for when it is wanted. */
+union peer_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct kept;
+
+struct stream {
+    uint32_t magic;
+    bool counted : 1;    /* the reactor holds on because of it */
+    bool connecting : 1; /* on_connected is yet to come */
+    bool reading : 1;    /* as the owner wants it */
+    bool polled : 1;     /* as libuv has it, which lags behind: see stream_on_alloc */
+    bool ended : 1;      /* on_end has come */
+    bool broken : 1;     /* nothing can be written any more */
+    bool writing : 1;    /* libuv has a write under way */
+    bool closing : 1;    /* the owner has let go */
+    int error;           /* of a stream in the reactor's `broken` */
+    const struct stream_events *events;
+    void *owner;
+    struct kept *waiting; /* what was written behind the write under way */
+    uv_timer_t *linger;   /* runs while the peer is let finish, after everything else */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    union peer_address peer;
+};
+
+/* Takes over a connected socket. */
+int stream_adopt(struct reactor *r, int take_fd, const struct sockaddr *peer, socklen_t len,
+                 const struct stream_events *events, void *owner, struct stream **ret_stream);
+
+/* The end of a child that its owner has forgotten: reactor_free's, too. */
+void child_on_uv_closed(uv_handle_t *handle);

@@ -1,0 +1,13 @@
+noinst_LIBRARIES += src/server/libserver.a
+src_server_libserver_a_SOURCES = \
+	src/server/background.c src/server/background.h \
+	src/server/identity.c src/server/identity.h \
+	src/server/log_sink.c src/server/log_sink.h \
+	src/server/master.c src/server/master.h \
+	src/server/pid_file.c src/server/pid_file.h \
+	src/server/settings.c src/server/settings.h \
+	src/server/sockets.c src/server/sockets.h \
+	src/server/values.c src/server/values.h \
+	src/server/worker_process.c src/server/worker_process.h
+
+LINK_server = src/server/libserver.a $(LINK_config) $(LINK_worker)

@@ -1,0 +1,355 @@
+#include "server/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "delivery/router.h"
+#include "disk/disk.h"
+#include "server/values.h"
+
+/* ---- the sections ---- */
+
+struct server_section {
+    char *hostname;
+    char *user;
+    uint64_t workers;
+};
+
+static const struct option_row server_rows[] = {
+    { .name = "hostname",
+      .kind = OPTION_TEXT,
+      .offset = OPTION_OFFSET(server_section, hostname),
+      .expected = "a domain name such as mx.example.org",
+      .sentence = "The name that the server gives itself towards clients and in the Received field. "
+                  "Without it, the machine's name." },
+    { .name = "user",
+      .kind = OPTION_TEXT,
+      .offset = OPTION_OFFSET(server_section, user),
+      .expected = "the name of a user of this system",
+      .sentence = "The user to become once the sockets are bound, when started as root; the maildirs must "
+                  "belong to it. "
+                  "Started by anybody else, the server stays who it is." },
+    { .name = "workers",
+      .kind = OPTION_CUSTOM,
+      .offset = OPTION_OFFSET(server_section, workers),
+      .fallback = "auto",
+      .parse = value_workers,
+      .expected = "auto, or a whole number from 1 to 256",
+      .sentence = "How many processes share the work, each with an event loop; auto: as many as there are "
+                  "processors." },
+};
+static const size_t server_row_count = G_N_ELEMENTS(server_rows);
+static const struct config_table server_tables[] = { { server_rows, &server_row_count, 0 } };
+
+static const struct option_row log_rows[] = {
+    { .name = "target",
+      .kind = OPTION_CUSTOM,
+      .offset = OPTION_OFFSET(log_options, target),
+      .fallback = "stderr",
+      .parse = value_log_target,
+      .clear = value_log_target_clear,
+      .expected = "stderr, syslog, or file:PATH",
+      .sentence = "Where log lines go. A file is opened once, before the server drops to its user, and only "
+                  "appended to." },
+    { .name = "format",
+      .kind = OPTION_CHOICE,
+      .offset = OPTION_OFFSET(log_options, format),
+      .fallback = "logfmt",
+      .choices = pst_log_format_names,
+      .sentence = "How an event is written: key=value pairs, or one JSON object a line." },
+    { .name = "level",
+      .kind = OPTION_CHOICE,
+      .offset = OPTION_OFFSET(log_options, level),
+      .fallback = "info",
+      .choices = pst_log_level_names,
+      .sentence = "Events of less weight than this are not logged." },
+};
+static const size_t log_row_count = G_N_ELEMENTS(log_rows);
+static const struct config_table log_tables[] = { { log_rows, &log_row_count, 0 } };
+
+struct limits_section {
+    struct smtp_limits smtp;
+    struct worker_limits worker;
+};
+
+static const struct config_table limits_tables[] = {
+    { smtp_limit_rows, &smtp_limit_row_count, OPTION_OFFSET(limits_section, smtp) },
+    { worker_limit_rows, &worker_limit_row_count, OPTION_OFFSET(limits_section, worker) },
+};
+
+struct listen_section {
+    GArray *addresses; /* struct net_address; NULL while there is no good value */
+    int protocol;
+    mode_t socket_mode;
+};
+
+static const struct option_row listen_rows[] = {
+    { .name = "address",
+      .kind = OPTION_CUSTOM,
+      .offset = OPTION_OFFSET(listen_section, addresses),
+      .required = true,
+      .parse = value_addresses,
+      .clear = value_addresses_clear,
+      .expected = "addresses such as 0.0.0.0:25, [::]:25 or unix:/run/postern/lmtp.sock, separated by commas",
+      .sentence = "Where to listen. An IPv6 address takes no IPv4 clients; port 0 lets the system choose, "
+                  "and the log says which." },
+    { .name = "protocol",
+      .kind = OPTION_CHOICE,
+      .offset = OPTION_OFFSET(listen_section, protocol),
+      .fallback = "smtp",
+      .choices = smtp_protocol_names,
+      .sentence = "What is spoken there." },
+    { .name = "socket-mode",
+      .kind = OPTION_CUSTOM,
+      .offset = OPTION_OFFSET(listen_section, socket_mode),
+      .fallback = "0660",
+      .parse = value_mode,
+      .expected = "an octal mode such as 0660",
+      .sentence = "Who may connect to a unix socket: the mode of its file, which belongs to the server's "
+                  "user and group." },
+};
+static const size_t listen_row_count = G_N_ELEMENTS(listen_rows);
+static const struct config_table listen_tables[] = { { listen_rows, &listen_row_count, 0 } };
+
+struct domain_section {
+    char *maildirs;
+};
+
+static const struct option_row domain_rows[] = {
+    { .name = "maildirs",
+      .kind = OPTION_TEXT,
+      .offset = OPTION_OFFSET(domain_section, maildirs),
+      .required = true,
+      .expected = "a directory whose directories are maildirs",
+      .sentence =
+          "The directory of the domain's maildirs: mail for the mailbox alice goes into the maildir alice, "
+          "and a mailbox exists when its maildir does." },
+};
+static const size_t domain_row_count = G_N_ELEMENTS(domain_rows);
+static const struct config_table domain_tables[] = { { domain_rows, &domain_row_count, 0 } };
+
+struct delivery_section {
+    int sync;
+};
+
+static const struct option_row delivery_rows[] = {
+    { .name = "sync",
+      .kind = OPTION_CHOICE,
+      .offset = OPTION_OFFSET(delivery_section, sync),
+      .fallback = "group",
+      .choices = delivery_sync_names,
+      .sentence = "How a message is made durable before the client is told 250: together with others that "
+                  "wait at the same time, or each by itself. With none it is not: a crash of the system can "
+                  "lose mail, which only tests and measurements bear." },
+};
+static const size_t delivery_row_count = G_N_ELEMENTS(delivery_rows);
+static const struct config_table delivery_tables[] = { { delivery_rows, &delivery_row_count, 0 } };
+
+#define KIND(kind, struct_type, tables_of_kind)                                                              \
+    .name = (kind), .tables = (tables_of_kind), .table_count = G_N_ELEMENTS(tables_of_kind),                 \
+    .size = sizeof(struct struct_type)
+
+const struct config_kind settings_kinds[] = {
+    { KIND("server", server_section, server_tables), .sentence = "The server as a whole." },
+    { KIND("log", log_options, log_tables), .sentence = "What is told about it all." },
+    { KIND("limits", limits_section, limits_tables), .sentence = "What clients may ask for, at most." },
+    { KIND("listen", listen_section, listen_tables), .named = "NAME",
+      .sentence = "A place to listen. The name is for the log." },
+    { KIND("domain", domain_section, domain_tables), .named = "DOMAIN",
+      .sentence =
+          "A domain that mail is taken for. The first one also has the postmaster without a domain." },
+    { KIND("delivery", delivery_section, delivery_tables), .sentence = "How messages reach the disk." },
+};
+const size_t settings_kind_count = G_N_ELEMENTS(settings_kinds);
+
+struct config *settings_config_new(struct diag *problems)
+{
+    return config_new(settings_kinds, settings_kind_count, problems);
+}
+
+/* ---- from sections to settings ---- */
+
+static const void *values_of(const struct config *c, const char *kind)
+{
+    return config_section_values(config_next(c, kind, NULL));
+}
+
+static unsigned processors(void)
+{
+    cpu_set_t usable;
+    if (sched_getaffinity(0, sizeof usable, &usable) < 0)
+        return 1; /* more than 1024 processors, or none of our business: the operator can say a number */
+    return (unsigned)CPU_COUNT(&usable);
+}
+
+static void take_hostname(struct settings *s, const struct config_section *section, const char *given,
+                          struct diag *d)
+{
+    char machine[256] = "";
+    if (given == NULL && gethostname(machine, sizeof machine - 1) < 0)
+        machine[0] = '\0';
+    s->hostname = g_strdup(given != NULL ? given : machine);
+    s->worker.hostname = s->hostname;
+    if (smtp_domain_valid(slice_str(s->hostname)))
+        return;
+    if (given != NULL)
+        diag_add(d, config_key_origin(section, "hostname"),
+                 "hostname = %s: expected a domain name such as mx.example.org", given);
+    else
+        diag_add(d, config_section_origin(section),
+                 "the machine's name \"%s\" is no domain name; expected hostname = NAME in [server]",
+                 machine);
+}
+
+static void take_user(struct settings *s, const struct config_section *section, const char *user,
+                      struct diag *d)
+{
+    if (user == NULL)
+        return;
+    int r = identity_find(user, &s->identity);
+    if (r == -ENOENT)
+        diag_add(d, config_key_origin(section, "user"),
+                 "user = %s: there is no such user; expected the name of a user of this system", user);
+    else if (r < 0)
+        diag_add(d, config_key_origin(section, "user"), "user = %s: cannot be looked up: %s", user,
+                 g_strerror(-r));
+}
+
+static void take_server(struct settings *s, struct diag *d)
+{
+    const struct config_section *section = config_next(s->config, "server", NULL);
+    const struct server_section *values = config_section_values(section);
+    take_hostname(s, section, values->hostname, d);
+    take_user(s, section, values->user, d);
+    s->workers = values->workers > 0 ? (unsigned)values->workers : processors();
+}
+
+/* The same place twice, unless it is the system that chooses a port. */
+static void check_unique(const struct settings *s, const struct settings_listener *l, struct origin at,
+                         struct diag *d)
+{
+    char text[NET_ADDRESS_TEXT];
+    net_address_format(&l->listener.address, text);
+    if (!net_address_is_unix(&l->listener.address) && g_str_has_suffix(text, ":0"))
+        return;
+    for (size_t i = 0; i < s->listener_count; i++) {
+        const struct worker_listener *other = &s->listeners[i].listener;
+        if (net_address_equal(&other->address, &l->listener.address)) {
+            diag_add(d, at, "address = %s: [listen %s] listens there already; expected another address", text,
+                     other->name);
+            return;
+        }
+    }
+}
+
+static size_t count_addresses(const struct config *c)
+{
+    size_t count = 0;
+    for (const struct config_section *s = NULL; (s = config_next(c, "listen", s)) != NULL;) {
+        const struct listen_section *values = config_section_values(s);
+        count += values->addresses != NULL ? values->addresses->len : 0;
+    }
+    return count;
+}
+
+static void take_listeners(struct settings *s, struct diag *d)
+{
+    if (config_next(s->config, "listen", NULL) == NULL)
+        diag_add(d, config_origin(s->config),
+                 "there is nowhere to listen; expected a section [listen NAME] with address = HOST:PORT");
+    s->listeners = g_new0(struct settings_listener, count_addresses(s->config));
+    for (const struct config_section *at = NULL; (at = config_next(s->config, "listen", at)) != NULL;) {
+        const struct listen_section *values = config_section_values(at);
+        for (guint i = 0; values->addresses != NULL && i < values->addresses->len; i++) {
+            struct settings_listener *l = &s->listeners[s->listener_count];
+            *l = (struct settings_listener){
+                .listener = { .name = config_section_name(at),
+                              .protocol = (enum smtp_protocol)values->protocol,
+                              .address = g_array_index(values->addresses, struct net_address, i),
+                              .fd = -1 },
+                .socket_mode = values->socket_mode,
+            };
+            check_unique(s, l, config_key_origin(at, "address"), d);
+            s->listener_count++;
+        }
+    }
+}
+
+static void check_folder(const struct settings *s, const struct config_section *at, struct diag *d)
+{
+    const struct domain_section *values = config_section_values(at);
+    if (values->maildirs == NULL)
+        return; /* told already */
+    int fd = disk_open_root(values->maildirs);
+    int error = fd < 0 ? -fd : 0;
+    if (fd >= 0 && faccessat(fd, ".", X_OK, AT_EACCESS) < 0)
+        error = errno;
+    if (fd >= 0)
+        disk_close(fd);
+    /* What root may not enter (NFS often lets it nowhere) its user may: that one asks again. */
+    bool asks_again = geteuid() == 0 && s->identity.user != NULL && s->identity.uid != 0;
+    if (error == 0 || (error == EACCES && asks_again))
+        return;
+    bool dropped = s->identity.user != NULL && geteuid() == s->identity.uid;
+    diag_add(d, config_key_origin(at, "maildirs"),
+             "maildirs = %s: %s%s%s; expected a directory whose directories are maildirs", values->maildirs,
+             g_strerror(error), dropped ? " to user " : "", dropped ? s->identity.user : "");
+}
+
+void settings_check_folders(const struct settings *s, struct diag *problems)
+{
+    for (const struct config_section *at = NULL; (at = config_next(s->config, "domain", at)) != NULL;)
+        check_folder(s, at, problems);
+}
+
+static void take_domains(struct settings *s, struct diag *d)
+{
+    if (config_next(s->config, "domain", NULL) == NULL)
+        diag_add(d, config_origin(s->config),
+                 "there is no domain to take mail for; expected a section [domain NAME] with maildirs = "
+                 "DIRECTORY");
+    for (const struct config_section *at = NULL; (at = config_next(s->config, "domain", at)) != NULL;) {
+        const struct domain_section *values = config_section_values(at);
+        const char *name = config_section_name(at);
+        if (!smtp_domain_valid(slice_str(name)))
+            diag_add(d, config_section_origin(at), "[domain %s]: expected a domain name such as example.org",
+                     name);
+        else if (values->maildirs != NULL && router_add_domain(s->router, name, values->maildirs) == -EEXIST)
+            diag_add(d, config_section_origin(at),
+                     "[domain %s] is there already; expected it once (case does not count)", name);
+    }
+}
+
+struct settings *settings_new(struct config *take_config, struct diag *problems)
+{
+    config_finish(take_config);
+    struct settings *s = g_new0(struct settings, 1);
+    s->config = take_config;
+    s->router = router_new();
+    s->log = *(const struct log_options *)values_of(s->config, "log");
+    const struct limits_section *limits = values_of(s->config, "limits");
+    const struct delivery_section *delivery = values_of(s->config, "delivery");
+    s->worker.smtp = limits->smtp;
+    s->worker.limits = limits->worker;
+    s->worker.sync = (enum delivery_sync)delivery->sync;
+    s->worker.router = s->router;
+    take_server(s, problems);
+    take_listeners(s, problems);
+    take_domains(s, problems);
+    settings_check_folders(s, problems);
+    return s;
+}
+
+void settings_free(struct settings *s)
+{
+    if (s == NULL)
+        return;
+    router_free(s->router);
+    identity_clear(&s->identity);
+    g_free(s->listeners);
+    g_free(s->hostname);
+    config_free(s->config);
+    g_free(s);
+}

@@ -1,0 +1,55 @@
+/*
+ * server/settings.h - what postern.conf and the command line say, checked as a whole and in the shape that
+ * the daemon uses.
+ *
+ *     auto_val(diag) problems = { 0 };
+ *     struct config *c = settings_config_new(&problems);
+ *     config_read_file(c, path);                             (and config_set for what the command line says)
+ *     auto_ptr(settings) s = settings_new(c, &problems);     (s is for use when diag_count is 0)
+ *
+ * Ownership: the settings own the configuration and all that they point to. They do not change once they are
+ * made.
+ */
+#pragma once
+
+#include "base/auto.h"
+#include "base/diag.h"
+#include "config/config.h"
+#include "server/identity.h"
+#include "server/log_sink.h"
+#include "worker/worker.h"
+
+/* The sections of postern.conf, for reading and for the manual. */
+extern const struct config_kind settings_kinds[];
+extern const size_t settings_kind_count;
+
+/* One address to listen at. */
+struct settings_listener {
+    struct worker_listener listener; /* without a descriptor */
+    mode_t socket_mode;              /* of a unix socket's file */
+};
+
+struct settings {
+    struct config *config;
+    struct worker_settings worker; /* without listeners and shares, which the master makes */
+    struct settings_listener *listeners;
+    size_t listener_count;
+    struct router *router;
+    unsigned workers;
+    struct log_options log;   /* borrows the configuration's */
+    struct identity identity; /* `user` NULL: stay who we are */
+    char *hostname;           /* NULL: the configuration's is used */
+};
+
+struct config *settings_config_new(struct diag *problems);
+
+/* Takes the configuration. Never NULL. */
+struct settings *settings_new(struct config *take_config, struct diag *problems);
+void settings_free(struct settings *s); /* NULL is welcome */
+AUTO_PTR_DEFINE(settings);
+
+/*
+ * Whether whoever we are now can work in the domains' directories. settings_new has asked already; ask again
+ * once we are the user whose access counts.
+ */
+void settings_check_folders(const struct settings *s, struct diag *problems);

@@ -1,0 +1,33 @@
+/*
+ * server/sockets.h - the listening sockets of all workers, which the master binds once and keeps.
+ * An internet address has a socket for each worker (SO_REUSEPORT): the kernel shares connections out among
+ * them, no worker wakes in vain, and what waits in a dead worker's queue waits for its successor. A unix
+ * socket is one for all. They listen from the start: whoever connects before the workers are up is only kept
+ * waiting.
+ *
+ * Ownership: the sockets own their descriptors, and the files of unix sockets. Failure: what is wrong is
+ * logged, for each address.
+ */
+#pragma once
+
+#include "base/log.h"
+#include "server/settings.h"
+
+struct sockets;
+
+/* -errno when one of them cannot be had; then there is none. */
+int sockets_open(const struct settings *s, const struct pst_log *log, struct sockets **ret_sockets);
+
+void sockets_log(const struct sockets *s,
+                 const struct pst_log *log); /* `listening`, with the real port, for each address */
+
+/* In a worker: closes those of others. The rest is an array of listeners with their descriptors; it lives as
+ * long as the sockets. */
+const struct worker_listener *sockets_take(struct sockets *s, unsigned worker, size_t *ret_count);
+
+/* In the master: nobody gets in any more once the workers have closed theirs. Removes unix sockets' files; a
+ * failure is logged. */
+void sockets_close(struct sockets *s, const struct pst_log *log);
+
+void sockets_free(struct sockets *s); /* closes what is open; files stay. NULL is welcome */
+AUTO_PTR_DEFINE(sockets);

@@ -1,0 +1,21 @@
+/*
+ * server/values.h - the values in postern.conf that are more than a number, a word or a text: `parse` and
+ * `clear` functions for option rows (base/option.h). They replace what the field held; on failure it stays,
+ * and *ret_problem may say what is wrong besides not being what the row expects.
+ */
+#pragma once
+
+/* "0.0.0.0:25, [::]:25": the field is a GArray * of struct net_address, never empty. */
+int value_addresses(const char *text, void *field, char **ret_problem);
+void value_addresses_clear(void *field);
+
+/* "stderr", "syslog", "file:PATH": the field is a struct log_target. */
+int value_log_target(const char *text, void *field, char **ret_problem);
+void value_log_target_clear(void *field);
+
+/* "auto" or a number: the field is a uint64_t, 0 for auto. */
+enum { VALUE_WORKERS_MAX = 256 };
+int value_workers(const char *text, void *field, char **ret_problem);
+
+/* "0660": the field is a mode_t. */
+int value_mode(const char *text, void *field, char **ret_problem);

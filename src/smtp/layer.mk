@@ -1,0 +1,16 @@
+noinst_LIBRARIES += src/smtp/libsmtp.a
+src_smtp_libsmtp_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS)
+src_smtp_libsmtp_a_SOURCES = \
+	src/smtp/address.c src/smtp/address.h \
+	src/smtp/command.c src/smtp/command.h \
+	src/smtp/data.c src/smtp/data.h \
+	src/smtp/limits.c \
+	src/smtp/outcome.c src/smtp/outcome.h \
+	src/smtp/session.c src/smtp/session.h src/smtp/session_internal.h \
+	src/smtp/verb_data.c \
+	src/smtp/verb_hello.c \
+	src/smtp/verb_mail.c \
+	src/smtp/verb_misc.c \
+	src/smtp/verb_rcpt.c
+
+LINK_smtp = src/smtp/libsmtp.a $(LINK_base)

@@ -1,0 +1,80 @@
+/*
+ * smtp/outcome.h - all that a server says: one table from outcomes to reply code, enhanced status code (RFC
+ * 3463, 5248) and text. An outcome is data: what we tell the peer, decided by the protocol or by whoever
+ * answers the session's questions.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum smtp_outcome {
+    /* greeting and session */
+    SMTP_GREETING,
+    SMTP_HELLO,
+    SMTP_BYE,
+    SMTP_HELP,
+    SMTP_NOOP,
+    SMTP_RESET_DONE,
+    SMTP_VRFY_ANSWER,
+    SMTP_EXPN_REFUSED,
+    SMTP_SHUTTING_DOWN,
+    SMTP_TIMEOUT,
+    SMTP_TOO_MANY_ERRORS,
+    SMTP_TOO_MANY_CONNECTIONS,
+    /* commands that cannot be */
+    SMTP_UNKNOWN_COMMAND,
+    SMTP_LINE_TOO_LONG,
+    SMTP_BAD_LINE,
+    SMTP_NO_ARGUMENT_WANTED,
+    SMTP_ARGUMENT_WANTED,
+    SMTP_NEEDS_HELO,
+    SMTP_NEEDS_MAIL,
+    SMTP_NEEDS_RCPT,
+    SMTP_NESTED_MAIL,
+    SMTP_WRONG_HELO,
+    SMTP_HELO_SYNTAX,
+    SMTP_MAIL_SYNTAX,
+    SMTP_RCPT_SYNTAX,
+    SMTP_BAD_SENDER,
+    SMTP_BAD_RECIPIENT,
+    SMTP_PATH_TOO_LONG,
+    SMTP_PARAMETER_SYNTAX,
+    SMTP_PARAMETER_UNKNOWN,
+    /* the envelope */
+    SMTP_SENDER_OK,
+    SMTP_RECIPIENT_OK,
+    SMTP_NO_SUCH_MAILBOX,
+    SMTP_NO_SUCH_DOMAIN,
+    SMTP_TOO_MANY_RECIPIENTS,
+    /* the message */
+    SMTP_GO_AHEAD,
+    SMTP_DELIVERED, /* detail: the id */
+    SMTP_TOO_BIG,
+    SMTP_BARE_CR_OR_LF,
+    SMTP_DISK_FULL,
+    SMTP_LOCAL_ERROR,
+    SMTP_OUTCOMES /* how many there are */
+};
+
+/* What the owner of a session answers to a question. */
+struct smtp_verdict {
+    enum smtp_outcome outcome;
+    const char *detail; /* what the outcome's text has a place for, or NULL; printable ASCII; borrowed */
+};
+
+/* The reply code, 250 and so on. */
+unsigned smtp_outcome_code(enum smtp_outcome outcome);
+
+/* The peer did not follow the protocol (as opposed to: it asked for what cannot be). Such replies count
+ * towards the limit on errors. */
+bool smtp_outcome_is_mistake(enum smtp_outcome outcome);
+
+/* A stable word for logs, "no-such-mailbox". */
+const char *smtp_outcome_name(enum smtp_outcome outcome);
+
+/* "550 5.1.1 text\r\n" and a NUL into `text`, of SMTP_REPLY_MAX octets or more (RFC 5321 4.5.3.1.5); the
+ * octets without NUL. */
+enum { SMTP_REPLY_MAX = 513 };
+size_t smtp_outcome_format(enum smtp_outcome outcome, const char *detail, char *text, size_t size);

@@ -1,0 +1,105 @@
+/*
+ * smtp/session.h - one SMTP (RFC 5321) or LMTP (RFC 2033) conversation, without I/O.
+ * Give it the peer's bytes, the time, and answers to its questions; it queues effects (write this, look up
+ * this recipient, append to the message, end) for its owner to carry out. It never calls back and never
+ * blocks.
+ *
+ * Whoever drives it calls `next` until it returns false after each feed, answer, tick or shut. Until then,
+ * what was handed to that call (bytes, a verdict's detail) must stay valid, for effects point into it.
+ * Ownership: the caller owns the session and may free it in any phase. Failure: a peer that misbehaves is
+ * answered, which is no error here; memory is bounded: a session keeps no bytes of the peer's but its HELO
+ * name.
+ */
+#pragma once
+
+#include "base/number.h"
+#include "base/option.h"
+#include "base/slice.h"
+#include "smtp/address.h"
+#include "smtp/outcome.h"
+
+enum smtp_protocol { SMTP_PROTOCOL_SMTP, SMTP_PROTOCOL_LMTP };
+extern const char *const smtp_protocol_names[]; /* "smtp", "lmtp", NULL: as the configuration has them */
+
+/* What the operator sets; the rows are its names, ranges and defaults. */
+struct smtp_limits {
+    uint64_t message_size; /* octets, as they are counted on the wire after dot-unstuffing */
+    uint64_t recipients;   /* of one transaction */
+    uint64_t errors;       /* commands refused as bad before 421 */
+    msec_t command_timeout;
+    msec_t data_timeout;
+};
+extern const struct option_row smtp_limit_rows[];
+extern const size_t smtp_limit_row_count;
+
+/* What all sessions of a listener have in common; outlives them. */
+struct smtp_service {
+    enum smtp_protocol protocol;
+    const char *hostname;
+    struct smtp_limits limits;
+};
+
+enum smtp_effect_kind {
+    SMTP_EFFECT_WRITE,   /* bytes: send them */
+    SMTP_EFFECT_MAIL,    /* address, declared_size, eightbit: a transaction begins */
+    SMTP_EFFECT_RCPT,    /* address, ticket: whether it can be delivered; wants one answer */
+    SMTP_EFFECT_OPEN,    /* the message's bytes follow, for the recipients that were accepted */
+    SMTP_EFFECT_APPEND,  /* bytes: of the message, dot-stuffing removed, lines ending in CR LF, whole lines
+                            where it can */
+    SMTP_EFFECT_FINISH,  /* ticket: the message is complete; wants one answer (LMTP: one for each accepted
+                            recipient) */
+    SMTP_EFFECT_RESET,   /* the transaction is gone, and with it the message that was opened */
+    SMTP_EFFECT_REFUSED, /* outcome, bytes: what the peer was refused, for the log */
+    SMTP_EFFECT_END,     /* close the connection once all is written; the session does nothing more */
+};
+
+enum { SMTP_EFFECT_TEXT = 1024 };
+
+struct smtp_effect {
+    enum smtp_effect_kind kind;
+    enum smtp_outcome outcome;
+    uint64_t ticket;
+    struct slice bytes;     /* in `text`, or in what the last call was handed */
+    uint64_t declared_size; /* MAIL: SIZE=, or 0 */
+    bool eightbit;          /* MAIL: BODY=8BITMIME */
+    struct smtp_address address;
+    char text[SMTP_EFFECT_TEXT];
+};
+
+struct smtp_session;
+
+/* The greeting is its first effect. */
+struct smtp_session *smtp_session_new(const struct smtp_service *service, msec_t now);
+void smtp_session_free(struct smtp_session *s); /* NULL is welcome */
+
+/*
+ * How many of the bytes were taken. Fewer than all when a question is open, when the effects must be pulled
+ * first, or when a line is incomplete: the caller keeps the rest and feeds it again with what follows. What
+ * it has to keep is never more than SMTP_KEEP_MAX octets once all questions are answered.
+ */
+enum { SMTP_KEEP_MAX = 4096 };
+size_t smtp_session_feed(struct smtp_session *s, struct slice in, msec_t now);
+
+/* True while a question is open: feeding is pointless until it is answered. */
+bool smtp_session_is_waiting(const struct smtp_session *s);
+
+/* Answers the question of that ticket; one that is no longer asked is ignored quietly. */
+void smtp_session_answer(struct smtp_session *s, uint64_t ticket, struct smtp_verdict verdict, msec_t now);
+
+/* Time has come to `deadline`: 421 if it is really over. No deadline (MSEC_NEVER) while a question is open.
+ */
+void smtp_session_tick(struct smtp_session *s, msec_t now);
+msec_t smtp_session_deadline(const struct smtp_session *s);
+
+/*
+ * The server wants to stop. Without a transaction: 421 at once. A transaction in flight may finish first;
+ * then 421. `outcome` says why (SMTP_SHUTTING_DOWN).
+ */
+void smtp_session_shut(struct smtp_session *s, enum smtp_outcome outcome);
+
+bool smtp_session_next(struct smtp_session *s, struct smtp_effect *ret_effect);
+
+/* For the trace header and the log. */
+const char *smtp_session_helo(const struct smtp_session *s);  /* "" before HELO */
+bool smtp_session_is_extended(const struct smtp_session *s);  /* EHLO or LHLO, not HELO */
+const char *smtp_session_phase(const struct smtp_session *s); /* a word */

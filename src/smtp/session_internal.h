@@ -1,0 +1,82 @@
+/*
+ * smtp/session_internal.h - what the session shares with its verbs, and nobody else may see.
+ */
+#pragma once
+
+#include "smtp/command.h"
+#include "smtp/data.h"
+#include "smtp/session.h"
+
+enum smtp_phase {
+    SMTP_PHASE_START,     /* before HELO, EHLO or LHLO */
+    SMTP_PHASE_READY,     /* no transaction */
+    SMTP_PHASE_MAIL,      /* a transaction: a reverse-path and any number of recipients */
+    SMTP_PHASE_ROUTING,   /* a recipient's answer is awaited */
+    SMTP_PHASE_DATA,      /* the message streams */
+    SMTP_PHASE_DRAINING,  /* it streams, and is thrown away: it was refused, which its end will tell */
+    SMTP_PHASE_FINISHING, /* the message's answers are awaited */
+    SMTP_PHASE_REFUSING,  /* the end of a refused message was seen: its replies go out */
+    SMTP_PHASE_ENDED,
+};
+
+/* What waits to be pulled: an effect in as few octets as it takes. */
+struct smtp_slot {
+    enum smtp_effect_kind kind : 8;
+    enum smtp_outcome outcome : 8; /* WRITE, REFUSED */
+    bool eightbit;                 /* MAIL */
+    struct slice bytes;     /* MAIL, RCPT: the path; APPEND: the run; REFUSED: the line; WRITE: the detail */
+    uint64_t declared_size; /* MAIL */
+};
+
+/* A command, or a piece of a message, makes at most five effects: RESET, REFUSED, WRITE, WRITE of a 421, END.
+ */
+enum { SMTP_SLOTS = 8, SMTP_SLOTS_NEEDED = 5 };
+
+struct smtp_session {
+    const struct smtp_service *service;
+    enum smtp_phase phase;
+    enum smtp_outcome refusal; /* DRAINING: why */
+    enum smtp_outcome shut;    /* with `shutting`: what the last reply will be */
+    bool shutting;
+    bool extended; /* EHLO or LHLO */
+    bool skipping; /* the rest of a line that was too long */
+    uint8_t slot_first, slot_count;
+    struct smtp_data data;
+    char *helo;
+    uint64_t ticket; /* of the last question */
+    uint64_t errors;
+    uint64_t accepted;    /* recipients of this transaction */
+    uint64_t answers_due; /* replies that the end of this message still owes */
+    uint64_t octets;      /* of this message */
+    msec_t deadline;
+    msec_t now; /* of the latest call */
+    struct smtp_slot slots[SMTP_SLOTS];
+};
+
+/* A verb is told to the table in session.c; it is called in a phase where it is legal. */
+void smtp_start_hello(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_mail(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_rcpt(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_data(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_rset(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_noop(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_vrfy(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_expn(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_help(struct smtp_session *s, const struct smtp_command *command);
+void smtp_start_quit(struct smtp_session *s, const struct smtp_command *command);
+
+/* The message's stream, in verb_data.c: takes from `in` while slots are free, and what it took is returned.
+ */
+size_t smtp_data_feed(struct smtp_session *s, struct slice in);
+
+/* Phases change here and nowhere else. */
+void smtp_enter(struct smtp_session *s, enum smtp_phase next);
+
+/* Queue effects. */
+struct smtp_slot *smtp_push(struct smtp_session *s, enum smtp_effect_kind kind);
+void smtp_reply(struct smtp_session *s, enum smtp_outcome outcome);
+void smtp_refuse(struct smtp_session *s, enum smtp_outcome outcome,
+                 struct slice line);     /* reply, log, count */
+void smtp_reset(struct smtp_session *s); /* forgets the transaction, if there is one */
+void smtp_end(struct smtp_session *s);
+bool smtp_has_room(const struct smtp_session *s);

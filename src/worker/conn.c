@@ -1,0 +1,398 @@
+#include "worker/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "net/address.h"
+#include "worker/transaction.h"
+
+enum {
+    CONN_MAGIC = 0x636f6e6e,
+    CONN_REPLIES_FLUSH = 8 * 1024, /* replies that gather before they are written */
+    CONN_UNSENT_MAX = 16 * 1024,   /* beyond it, a peer that does not read is not listened to */
+    CONN_LINGER_MS = 30 * 1000,    /* how long the last reply may take to leave */
+};
+
+struct conn {
+    uint32_t magic;
+    uint8_t holds; /* the stream, and those who will still call back */
+    bool paused;   /* the delivery takes no more */
+    bool reading;
+    bool peer_ended; /* the peer will send nothing more */
+    bool closing;    /* the stream was told to close */
+    bool pumping;    /* feed() is on the stack: what is answered or resumed now, it will see */
+    unsigned messages;
+    GList link;
+    const struct conn_host *host;
+    struct stream *stream;
+    struct timer *timer;
+    struct smtp_session *session;
+    struct transaction *transaction;
+    uint8_t *kept; /* read, but not taken yet */
+    size_t kept_len;
+    msec_t armed;    /* when the timer fires; MSEC_NEVER: not */
+    msec_t linger;   /* closing: when it is over */
+    char client[46]; /* INET6_ADDRSTRLEN */
+    char id[CONN_ID_SIZE];
+};
+
+static struct conn *conn_of(void *owner)
+{
+    struct conn *c = owner;
+    pst_assert(c->magic == CONN_MAGIC);
+    return c;
+}
+
+/* ---- lifetime ---- */
+
+void conn_hold(struct conn *c)
+{
+    pst_assert(c->holds < UINT8_MAX);
+    c->holds++;
+}
+
+void conn_release(struct conn *c)
+{
+    pst_assert(c->holds > 0);
+    if (--c->holds > 0)
+        return;
+    c->host->on_gone(c->host->owner, &c->link);
+    smtp_session_free(c->session);
+    g_free(c->kept);
+    c->magic = 0;
+    g_free(c);
+}
+
+static void conn_close(struct conn *c, const char *reason)
+{
+    if (c->closing)
+        return;
+    c->closing = true;
+    pst_log(c->host->log, PST_LOG_INFO, "session-closed", PST_STR("session", c->id),
+            PST_STR("reason", reason), PST_STR("phase", smtp_session_phase(c->session)),
+            PST_UINT("messages", c->messages));
+    transaction_abandon(g_steal_pointer(&c->transaction));
+    c->linger = reactor_now(c->host->reactor) + CONN_LINGER_MS;
+    if (stream_unsent(c->stream) > 0)
+        timer_start(c->timer, c->linger);
+    stream_close(c->stream);
+}
+
+void conn_abort(struct conn *c)
+{
+    conn_close(c, "aborted");
+    stream_abort(c->stream);
+}
+
+static void on_closed(void *owner)
+{
+    struct conn *c = conn_of(owner);
+    c->stream = NULL;
+    timer_close(g_steal_pointer(&c->timer));
+    conn_release(c);
+}
+
+/* ---- effects ---- */
+
+static void flush(struct conn *c)
+{
+    GByteArray *replies = c->host->replies;
+    if (replies->len == 0)
+        return;
+    if (!c->closing)
+        stream_write(c->stream, slice_of(replies->data, replies->len));
+    g_byte_array_set_size(replies, 0);
+}
+
+static void write_reply(struct conn *c, struct slice text)
+{
+    g_byte_array_append(c->host->replies, text.data, (guint)text.len);
+    if (c->host->replies->len >= CONN_REPLIES_FLUSH)
+        flush(c);
+}
+
+static void log_refusal(struct conn *c, const struct smtp_effect *e)
+{
+    pst_log(c->host->log, PST_LOG_INFO, "command-refused", PST_STR("session", c->id),
+            PST_UINT("code", smtp_outcome_code(e->outcome)), PST_STR("reason", smtp_outcome_name(e->outcome)),
+            PST_BYTES("line", slice_first(e->bytes, 200)));
+}
+
+static void perform(struct conn *c, const struct smtp_effect *e)
+{
+    switch (e->kind) {
+    case SMTP_EFFECT_WRITE:
+        write_reply(c, e->bytes);
+        break;
+    case SMTP_EFFECT_MAIL:
+        c->transaction = transaction_new(c, e);
+        break;
+    case SMTP_EFFECT_RCPT:
+        transaction_route(c->transaction, e);
+        break;
+    case SMTP_EFFECT_OPEN:
+        transaction_open(c->transaction);
+        break;
+    case SMTP_EFFECT_APPEND:
+        transaction_append(c->transaction, e->bytes);
+        break;
+    case SMTP_EFFECT_FINISH:
+        c->paused = false; /* nothing more is appended, and so no end of the pause will be told */
+        transaction_finish(g_steal_pointer(&c->transaction), e->ticket);
+        break;
+    case SMTP_EFFECT_RESET:
+        transaction_abandon(g_steal_pointer(&c->transaction));
+        c->paused = false;
+        break;
+    case SMTP_EFFECT_REFUSED:
+        log_refusal(c, e);
+        break;
+    case SMTP_EFFECT_END:
+        flush(c);
+        conn_close(c, "ended");
+        break;
+    }
+}
+
+static void perform_all(struct conn *c)
+{
+    struct smtp_effect effect;
+    while (smtp_session_next(c->session, &effect))
+        perform(c, &effect);
+}
+
+/* ---- the pump ---- */
+
+static bool can_feed(const struct conn *c)
+{
+    return !c->closing && !c->paused && !smtp_session_is_waiting(c->session) &&
+           stream_unsent(c->stream) < CONN_UNSENT_MAX;
+}
+
+/* Feeds what the session takes now; the octets taken. */
+static size_t feed(struct conn *c, struct slice in)
+{
+    size_t taken = 0;
+    c->pumping = true;
+    perform_all(c);
+    while (taken < in.len && can_feed(c)) {
+        size_t count = smtp_session_feed(c->session, slice_skip(in, taken), reactor_now(c->host->reactor));
+        perform_all(c);
+        if (count == 0)
+            break;
+        taken += count;
+    }
+    flush(c);
+    c->pumping = false;
+    return taken;
+}
+
+static void keep(struct conn *c, struct slice rest)
+{
+    if (rest.len == 0)
+        return;
+    c->kept = g_realloc(c->kept, c->kept_len + rest.len);
+    memcpy(c->kept + c->kept_len, rest.data, rest.len);
+    c->kept_len += rest.len;
+}
+
+static void drop_kept(struct conn *c, size_t count)
+{
+    if (count >= c->kept_len) {
+        g_clear_pointer(&c->kept, g_free);
+        c->kept_len = 0;
+    } else if (count > 0) {
+        c->kept_len -= count;
+        memmove(c->kept, c->kept + count, c->kept_len);
+        c->kept = g_realloc(c->kept, c->kept_len);
+    }
+}
+
+/* The timer is only ever moved to an earlier time; when it fires too early, it is set anew. So a busy session
+ * never touches it. */
+static void arm(struct conn *c)
+{
+    msec_t deadline = smtp_session_deadline(c->session);
+    if (!c->closing && deadline < c->armed) {
+        timer_start(c->timer, deadline);
+        c->armed = deadline;
+    }
+}
+
+/*
+ * Reading goes on while the session waits, so that a client that sends one command at a time costs no change
+ * of the event mask; it stops as soon as something was read that cannot be taken.
+ */
+static void settle(struct conn *c)
+{
+    if (c->closing)
+        return;
+    if (c->peer_ended && !smtp_session_is_waiting(c->session) && !c->paused &&
+        stream_unsent(c->stream) == 0) {
+        conn_close(c, "peer-ended");
+        return;
+    }
+    bool reading = !c->peer_ended && (c->kept_len == 0 || can_feed(c));
+    if (reading != c->reading)
+        stream_set_reading(c->stream, reading);
+    c->reading = reading;
+    arm(c);
+}
+
+/* Something has changed: bytes came, a question was answered, a pause ended, a time is over. */
+static void run(struct conn *c, struct slice fresh)
+{
+    if (c->kept_len == 0) {
+        size_t taken = feed(c, fresh);
+        if (!c->closing)
+            keep(c, slice_skip(fresh, taken));
+    } else {
+        keep(c, fresh);
+        size_t taken = feed(c, slice_of(c->kept, c->kept_len));
+        if (!c->closing)
+            drop_kept(c, taken);
+    }
+    settle(c);
+}
+
+static void resume(struct conn *c)
+{
+    if (!c->closing && !c->pumping)
+        run(c, slice_of(NULL, 0));
+}
+
+bool conn_is_open(const struct conn *c)
+{
+    return !c->closing;
+}
+
+void conn_answer(struct conn *c, uint64_t ticket, struct smtp_verdict verdict)
+{
+    if (c->closing)
+        return;
+    smtp_session_answer(c->session, ticket, verdict, reactor_now(c->host->reactor));
+    resume(c);
+}
+
+void conn_set_paused(struct conn *c, bool paused)
+{
+    c->paused = paused;
+    if (!paused)
+        resume(c);
+}
+
+void conn_shut(struct conn *c, enum smtp_outcome outcome)
+{
+    if (c->closing)
+        return;
+    smtp_session_shut(c->session, outcome);
+    resume(c);
+}
+
+/* ---- events ---- */
+
+static void on_read(void *owner, struct slice bytes)
+{
+    run(conn_of(owner), bytes);
+}
+
+static void on_end(void *owner, int error)
+{
+    struct conn *c = conn_of(owner);
+    if (error < 0) {
+        conn_close(c, "connection-lost");
+        stream_abort(c->stream);
+        return;
+    }
+    c->peer_ended = true; /* what it has sent before is still carried out */
+    resume(c);
+}
+
+static void on_drained(void *owner)
+{
+    resume(conn_of(owner));
+}
+
+static void on_fire(void *owner)
+{
+    struct conn *c = conn_of(owner);
+    msec_t now = reactor_now(c->host->reactor);
+    c->armed = MSEC_NEVER;
+    if (c->closing) {
+        if (now >= c->linger)
+            stream_abort(c->stream);
+        return;
+    }
+    smtp_session_tick(c->session, now);
+    resume(c);
+}
+
+static void name_client(struct conn *c)
+{
+    struct net_address peer;
+    char text[NET_ADDRESS_TEXT] = "unknown"; /* it has gone already */
+    if (stream_peer(c->stream, &peer.storage, &peer.len) == 0)
+        net_address_host(&peer, text);
+    (void)g_strlcpy(c->client, text, sizeof c->client);
+}
+
+int conn_accept(const struct conn_host *host, struct listener *listener, GList **ret_link)
+{
+    static const struct stream_events events = {
+        .on_read = on_read,
+        .on_end = on_end,
+        .on_drained = on_drained,
+        .on_closed = on_closed,
+    };
+    struct conn *c = g_new0(struct conn, 1);
+    int r = listener_accept(listener, &events, c, &c->stream);
+    if (r < 0) {
+        g_free(c);
+        return r;
+    }
+    c->magic = CONN_MAGIC;
+    c->holds = 1;
+    c->host = host;
+    c->link.data = c;
+    c->armed = MSEC_NEVER;
+    uint8_t id[(CONN_ID_SIZE - 1) / 2];
+    reactor_random(host->reactor, id, sizeof id);
+    for (size_t i = 0; i < sizeof id; i++)
+        (void)snprintf(c->id + 2 * i, 3, "%02x", id[i]);
+    name_client(c);
+    c->timer = timer_new(host->reactor, on_fire, c);
+    c->session = smtp_session_new(&host->service, reactor_now(host->reactor));
+    pst_log(host->log, PST_LOG_INFO, "session-opened", PST_STR("session", c->id),
+            PST_STR("client", c->client), PST_STR("listener", host->listener));
+    *ret_link = &c->link;
+    resume(c);
+    return 0;
+}
+
+/* ---- for the transaction ---- */
+
+const struct conn_host *conn_host(const struct conn *c)
+{
+    return c->host;
+}
+
+const struct smtp_session *conn_session(const struct conn *c)
+{
+    return c->session;
+}
+
+const char *conn_client(const struct conn *c)
+{
+    return c->client;
+}
+
+const char *conn_id(const struct conn *c)
+{
+    return c->id;
+}
+
+unsigned conn_next_message(struct conn *c)
+{
+    return ++c->messages;
+}

@@ -1,0 +1,59 @@
+/*
+ * worker/conn.h - one connection: pumps bytes from the stream into the session and the session's effects out
+ * of it. It stops reading while the session waits for an answer, the delivery has enough in flight, or the
+ * peer does not read its replies; what was read and cannot be taken yet stays here. So its memory is bounded
+ * by one read. Ownership: a connection belongs to itself; it tells its host when it is gone. It outlives its
+ * stream while a job of its transaction is under way.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "base/log.h"
+#include "delivery/delivery.h"
+#include "delivery/known.h"
+#include "reactor/reactor.h"
+#include "smtp/session.h"
+
+/* What all connections of a listener share; outlives them. */
+struct conn_host {
+    struct reactor *reactor;
+    const struct pst_log *log;
+    const struct router *router;
+    struct known *known;
+    struct smtp_service service;
+    struct delivery_settings delivery;
+    const char *listener; /* its name, for the log */
+    GByteArray
+        *replies; /* what is about to be written; used by one connection at a time, empty between two */
+    void (*on_gone)(void *owner, GList *link); /* the connection is freed right after */
+    void *owner;
+};
+
+struct conn;
+
+/* Accepts from the listener. 0, or -errno and nothing is kept. *ret_link is for the host's list; its data is
+ * the connection. */
+int conn_accept(const struct conn_host *host, struct listener *listener, GList **ret_link);
+
+void conn_shut(struct conn *c, enum smtp_outcome outcome); /* ends it as soon as its transaction allows */
+void conn_abort(struct conn *c);                           /* at once */
+
+/* For its transaction. */
+bool conn_is_open(const struct conn *c); /* false: the peer is gone, or was told goodbye */
+const struct conn_host *conn_host(const struct conn *c);
+const struct smtp_session *conn_session(const struct conn *c);
+const char *conn_client(const struct conn *c); /* "192.0.2.1", "2001:db8::1", "unix" */
+
+enum { CONN_ID_SIZE = 13 };
+const char *conn_id(const struct conn *c);  /* of the session: 12 hexadecimal digits */
+unsigned conn_next_message(struct conn *c); /* 1, 2, ... */
+
+/* A hold keeps the connection's memory while somebody else will still call back. */
+void conn_hold(struct conn *c);
+void conn_release(struct conn *c);
+
+/* Answers to the session's questions; what follows from them is carried out at once. Ignored when it is not
+ * open. */
+void conn_answer(struct conn *c, uint64_t ticket, struct smtp_verdict verdict);
+void conn_set_paused(struct conn *c, bool paused); /* the delivery takes no more for now */

@@ -1,0 +1,8 @@
+noinst_LIBRARIES += src/worker/libworker.a
+src_worker_libworker_a_SOURCES = \
+	src/worker/conn.c src/worker/conn.h \
+	src/worker/transaction.c src/worker/transaction.h \
+	src/worker/worker.c src/worker/worker.h
+
+LINK_worker = src/worker/libworker.a $(LINK_net) $(LINK_delivery)
+LINK_worker_sim = src/worker/libworker.a $(LINK_net_sim) $(LINK_delivery_sim)

@@ -1,0 +1,236 @@
+#include "worker/transaction.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "message/trace.h"
+
+struct recipient {
+    struct smtp_address address;
+    struct mailbox *mailbox; /* until the delivery takes it */
+    const char *name;        /* then: the mailbox's, in the delivery */
+};
+
+struct transaction {
+    struct conn *conn;
+    struct smtp_address reverse_path;
+    GPtrArray *recipients; /* struct recipient, accepted; in the order of RCPT */
+    struct delivery *delivery;
+    uint64_t ticket; /* finishing */
+    uint64_t octets;
+    char id[CONN_ID_SIZE + 11]; /* SESSION.N */
+};
+
+static void recipient_free(void *data)
+{
+    struct recipient *r = data;
+    mailbox_free(r->mailbox);
+    g_free(r);
+}
+
+struct transaction *transaction_new(struct conn *c, const struct smtp_effect *mail)
+{
+    struct transaction *t = g_new0(struct transaction, 1);
+    t->conn = c;
+    t->reverse_path = mail->address;
+    t->recipients = g_ptr_array_new_with_free_func(recipient_free);
+    return t;
+}
+
+static void transaction_free(struct transaction *t)
+{
+    g_ptr_array_unref(t->recipients);
+    g_free(t);
+}
+
+/* ---- RCPT: from an address to a mailbox, on the pool ---- */
+
+struct route_job {
+    struct conn *conn;
+    struct transaction
+        *transaction; /* the session waits for the answer, so it is there while the connection is open */
+    uint64_t ticket;
+    const struct domain *domain;
+    struct recipient *recipient;
+    int result;
+};
+
+static void route_run(void *arg)
+{
+    struct route_job *job = arg;
+    job->result = domain_find_mailbox(job->domain, &job->recipient->address, &job->recipient->mailbox);
+}
+
+static void refuse(struct conn *c, uint64_t ticket, const struct smtp_address *address,
+                   enum smtp_outcome outcome)
+{
+    char text[SMTP_ADDRESS_TEXT];
+    pst_log(conn_host(c)->log, PST_LOG_INFO, "rcpt-refused", PST_STR("session", conn_id(c)),
+            PST_UINT("code", smtp_outcome_code(outcome)), PST_STR("reason", smtp_outcome_name(outcome)),
+            PST_STR("to", smtp_address_format(address, text)));
+    conn_answer(c, ticket, (struct smtp_verdict){ .outcome = outcome });
+}
+
+static void accept_recipient(struct transaction *t, uint64_t ticket, struct recipient *take_recipient)
+{
+    g_ptr_array_add(t->recipients, take_recipient);
+    conn_answer(t->conn, ticket, (struct smtp_verdict){ .outcome = SMTP_RECIPIENT_OK });
+}
+
+static void route_done(void *arg)
+{
+    struct route_job *job = arg;
+    struct conn *c = job->conn;
+    if (!conn_is_open(c)) {
+        recipient_free(job->recipient);
+    } else if (job->result == 0) {
+        known_add(conn_host(c)->known, job->recipient->mailbox, reactor_now(conn_host(c)->reactor));
+        accept_recipient(job->transaction, job->ticket, job->recipient);
+    } else {
+        if (job->result != -ENOENT)
+            pst_log(conn_host(c)->log, PST_LOG_ERROR, "mailbox-lookup-failed", PST_STR("session", conn_id(c)),
+                    PST_STR("maildirs", domain_maildirs(job->domain)),
+                    PST_STR("error", g_strerror(-job->result)));
+        refuse(c, job->ticket, &job->recipient->address,
+               job->result == -ENOENT ? SMTP_NO_SUCH_MAILBOX : SMTP_LOCAL_ERROR);
+        recipient_free(job->recipient);
+    }
+    g_free(job);
+    conn_release(c);
+}
+
+void transaction_route(struct transaction *t, const struct smtp_effect *rcpt)
+{
+    const struct conn_host *host = conn_host(t->conn);
+    const struct domain *domain = router_domain(host->router, &rcpt->address);
+    if (domain == NULL) {
+        refuse(t->conn, rcpt->ticket, &rcpt->address, SMTP_NO_SUCH_DOMAIN);
+        return;
+    }
+    struct recipient *recipient = g_new0(struct recipient, 1);
+    recipient->address = rcpt->address;
+    recipient->mailbox = known_find(host->known, domain, &rcpt->address, reactor_now(host->reactor));
+    if (recipient->mailbox != NULL) {
+        accept_recipient(t, rcpt->ticket, recipient);
+        return;
+    }
+    struct route_job *job = g_new0(struct route_job, 1);
+    job->conn = t->conn;
+    job->transaction = t;
+    job->ticket = rcpt->ticket;
+    job->domain = domain;
+    job->recipient = recipient;
+    conn_hold(t->conn);
+    reactor_submit(host->reactor, route_run, route_done, job);
+}
+
+/* ---- the message ---- */
+
+static enum smtp_outcome outcome_of(int result)
+{
+    switch (result) {
+    case 0:
+        return SMTP_DELIVERED;
+    case -ENOSPC:
+    case -EDQUOT:
+        return SMTP_DISK_FULL;
+    default:
+        return SMTP_LOCAL_ERROR;
+    }
+}
+
+static void log_result(const struct transaction *t, const struct recipient *r, int result)
+{
+    char from[SMTP_ADDRESS_TEXT], to[SMTP_ADDRESS_TEXT];
+    const struct pst_log *log = conn_host(t->conn)->log;
+    smtp_address_format(&t->reverse_path, from);
+    smtp_address_format(&r->address, to);
+    if (result == 0)
+        pst_log(log, PST_LOG_INFO, "delivered", PST_STR("session", conn_id(t->conn)), PST_STR("id", t->id),
+                PST_STR("from", from), PST_STR("to", to), PST_STR("mailbox", r->name),
+                PST_UINT("octets", t->octets));
+    else
+        pst_log(log, PST_LOG_ERROR, "delivery-failed", PST_STR("session", conn_id(t->conn)),
+                PST_STR("id", t->id), PST_STR("from", from), PST_STR("to", to), PST_STR("mailbox", r->name),
+                PST_UINT("code", smtp_outcome_code(outcome_of(result))),
+                PST_STR("error", g_strerror(-result)));
+}
+
+static void on_ready(void *owner)
+{
+    struct transaction *t = owner;
+    conn_set_paused(t->conn, false);
+}
+
+static void on_done(void *owner, const int *results, size_t count)
+{
+    struct transaction *t = owner;
+    struct conn *c = t->conn;
+    pst_assert(count == t->recipients->len);
+    for (size_t i = 0; i < count; i++)
+        log_result(t, g_ptr_array_index(t->recipients, i), results[i]);
+    /* SMTP has one answer for all, and the delivery saw to it that all results are alike. */
+    size_t answers = conn_host(c)->service.protocol == SMTP_PROTOCOL_LMTP ? count : 1;
+    for (size_t i = 0; i < answers; i++)
+        conn_answer(c, t->ticket,
+                    (struct smtp_verdict){ .outcome = outcome_of(results[i]), .detail = t->id });
+    transaction_free(t);
+    conn_release(c);
+}
+
+void transaction_open(struct transaction *t)
+{
+    static const struct delivery_events events = { .on_ready = on_ready, .on_done = on_done };
+    const struct conn_host *host = conn_host(t->conn);
+    const struct smtp_session *session = conn_session(t->conn);
+    (void)snprintf(t->id, sizeof t->id, "%s.%u", conn_id(t->conn), conn_next_message(t->conn));
+
+    bool lmtp = host->service.protocol == SMTP_PROTOCOL_LMTP;
+    const char *address = conn_client(t->conn);
+    g_autofree char *client = g_strconcat(strchr(address, ':') != NULL ? "IPv6:" : "", address, NULL);
+    struct trace trace = {
+        .id = t->id,
+        .hostname = host->service.hostname,
+        .protocol = lmtp                                ? "LMTP"
+                    : smtp_session_is_extended(session) ? "ESMTP"
+                                                        : "SMTP",
+        .helo = smtp_session_helo(session),
+        .client = client,
+        .reverse_path = &t->reverse_path,
+        .arrived_us = reactor_wall_us(host->reactor),
+    };
+    guint count = t->recipients->len;
+    g_autofree struct delivery_target *targets = g_new(struct delivery_target, count);
+    for (guint i = 0; i < count; i++) {
+        struct recipient *r = g_ptr_array_index(t->recipients, i);
+        GString *head = g_string_sized_new(512);
+        trace_append(head, &trace, &r->address, count == 1);
+        r->name = r->mailbox->name;
+        targets[i] = (struct delivery_target){ .mailbox = g_steal_pointer(&r->mailbox),
+                                               .head = g_string_free(head, FALSE) };
+    }
+    t->delivery = delivery_new(host->reactor, &host->delivery, targets, count, &events, t);
+}
+
+void transaction_append(struct transaction *t, struct slice bytes)
+{
+    if (!delivery_append(t->delivery, bytes))
+        conn_set_paused(t->conn, true);
+}
+
+void transaction_finish(struct transaction *t, uint64_t ticket)
+{
+    t->ticket = ticket;
+    t->octets = delivery_octets(t->delivery);
+    conn_hold(t->conn);
+    delivery_finish(t->delivery);
+}
+
+void transaction_abandon(struct transaction *t)
+{
+    if (t == NULL)
+        return;
+    delivery_abort(t->delivery);
+    transaction_free(t);
+}

@@ -1,0 +1,61 @@
+/*
+ * worker/worker.h - one event loop's share of the service: listeners, their connections, limits, and the way
+ * to stop. Ownership: the worker borrows settings, router and log, which outlive it, and owns its listeners
+ * and connections. It frees itself once it is drained. Failure: -errno when a listener cannot be opened.
+ */
+#pragma once
+
+#include "base/log.h"
+#include "delivery/delivery.h"
+#include "net/address.h"
+#include "reactor/reactor.h"
+#include "smtp/session.h"
+
+struct worker_listener {
+    const char *name; /* of the [listen NAME] section */
+    enum smtp_protocol protocol;
+    struct net_address address; /* where it listens; used when fd is -1 */
+    int fd;                     /* bound by the master, or -1 */
+};
+
+struct worker_limits {
+    uint64_t connections; /* of all workers, at once */
+};
+extern const struct option_row worker_limit_rows[];
+extern const size_t worker_limit_row_count;
+
+/*
+ * What workers know of each other: a row each, in memory that the master shares between them. A worker writes
+ * its own row and reads the others'; the master clears the row of one that died.
+ */
+struct worker_share {
+    _Alignas(64) _Atomic uint64_t connections; /* a cache line of its own */
+};
+
+struct worker_settings {
+    const char *hostname;
+    struct smtp_limits smtp;
+    struct worker_limits limits;
+    enum delivery_sync sync;
+    const struct router *router;
+    const struct worker_listener *listeners;
+    size_t listener_count;
+    struct worker_share *shares; /* of all workers; this one's is shares[share] */
+    size_t share_count;
+    size_t share;
+};
+
+struct worker;
+
+int worker_new(struct reactor *r, const struct worker_settings *settings, const struct pst_log *log,
+               void (*on_drained)(void *owner), void *owner, struct worker **ret_worker);
+
+/* Where listener number `listener` of the settings listens: with port 0, the port that the kernel chose. */
+int worker_address(const struct worker *w, size_t listener, struct net_address *ret_address);
+
+/*
+ * Stops accepting; sessions without a transaction get 421 4.3.2, transactions in flight may finish within
+ * `patience_ms`, after which they are cut off. on_drained is called when nothing is left, and the worker is
+ * gone.
+ */
+void worker_drain(struct worker *w, msec_t patience_ms);

@@ -1,0 +1,5 @@
+# Measurements are no tests: nobody can tell from a figure whether it was the code or the machine. That they still run is one.
+BENCH_TESTS = tests/bench/test_bench.py
+TESTS += $(BENCH_TESTS)
+dist_check_SCRIPTS += $(BENCH_TESTS) tests/bench/bench.py
+EXTRA_DIST += tests/bench/README.md

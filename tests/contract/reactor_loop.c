@@ -1,0 +1,447 @@
+/* The contract of the loop itself: its life, clocks, randomness, timers, and jobs. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "reactor_contract.h"
+
+/* ---- a world whose timers and jobs write their letters into a text ---- */
+
+struct diary {
+    struct world w;
+    GString *text;
+};
+
+struct entry {
+    struct diary *d;
+    char letter;
+    struct timer *t;
+    msec_t not_before;
+    void (*then)(struct entry *e);
+    struct entry *other; /* for `then` */
+    msec_t again_at;     /* for `then` */
+};
+
+static void diary_begin(struct diary *d)
+{
+    world_begin(&d->w);
+    d->text = g_string_new("");
+}
+
+static void diary_end(struct diary *d, const char *want)
+{
+    world_end(&d->w);
+    assert_string_equal(d->text->str, want);
+    g_string_free(d->text, TRUE);
+}
+
+static void entry_on_fire(void *owner)
+{
+    struct entry *e = owner;
+    assert_false(e->d->w.inside);
+    assert_true(reactor_now(e->d->w.r) >= e->not_before);
+    g_string_append_c(e->d->text, e->letter);
+    if (e->then != NULL)
+        e->then(e);
+    else
+        timer_close(g_steal_pointer(&e->t));
+}
+
+static struct entry entry_of(struct diary *d, char letter)
+{
+    return (struct entry){ .d = d, .letter = letter };
+}
+
+static void entry_start(struct entry *e, msec_t deadline)
+{
+    if (e->t == NULL)
+        e->t = timer_new(e->d->w.r, entry_on_fire, e);
+    e->not_before = deadline;
+    INSIDE(&e->d->w, timer_start(e->t, deadline));
+}
+
+/* ---- the loop's life ---- */
+
+static void runs_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    reactor_run(w.r);
+    reactor_run(w.r);
+    world_end(&w);
+    assert_int_equal(reactor_free(NULL), 0);
+}
+
+static void runs_again(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    for (char letter = 'a'; letter <= 'c'; letter++) {
+        struct entry e = entry_of(&d, letter);
+        entry_start(&e, reactor_now(d.w.r) + 1);
+        reactor_run(d.w.r);
+    }
+    diary_end(&d, "abc");
+}
+
+static void busy_with_handle(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    struct entry e = entry_of(&d, 'a');
+    e.t = timer_new(d.w.r, entry_on_fire, &e); /* open, though never started */
+    assert_int_equal(reactor_free(d.w.r), -EBUSY);
+    timer_close(e.t);
+    timer_close(NULL);
+    diary_end(&d, "");
+}
+
+static void free_right_after_close(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    struct entry e = entry_of(&d, 'a');
+    entry_start(&e, reactor_now(d.w.r));
+    timer_close(e.t);
+    assert_int_equal(reactor_free(d.w.r), 0); /* no turn of the loop between */
+    assert_string_equal(d.text->str, "");
+    g_string_free(d.text, TRUE);
+}
+
+/* ---- clocks and randomness ---- */
+
+static void burn_ms(int ms)
+{
+    struct timespec from, now;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < ms);
+}
+
+static void now_must_not_move(struct entry *e)
+{
+    msec_t before = reactor_now(e->d->w.r);
+    burn_ms(5);
+    assert_int_equal(reactor_now(e->d->w.r), before);
+    timer_close(g_steal_pointer(&e->t));
+}
+
+static void clock_stands_still(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t start = reactor_now(d.w.r);
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b');
+    a.then = now_must_not_move;
+    entry_start(&a, start + 1);
+    entry_start(&b, start + 2);
+    reactor_run(d.w.r);
+    assert_true(reactor_now(d.w.r) >= start + 2);
+    diary_end(&d, "ab");
+}
+
+static void wall_is_plausible(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    int64_t first = reactor_wall_us(w.r);
+    assert_true(first > 1577836800 * INT64_C(1000000)); /* 2020 */
+    assert_true(first < 4102444800 * INT64_C(1000000)); /* 2100 */
+    world_settle(&w);
+    assert_true(reactor_wall_us(w.r) != first);
+    world_end(&w);
+}
+
+static void random_differs(void **state)
+{
+    (void)state;
+    static const size_t lens[] = { 8, 16, 100, 511, 512, 513, 5000 };
+    struct world w;
+    world_begin(&w);
+    for (size_t i = 0; i < G_N_ELEMENTS(lens); i++) {
+        uint8_t a[5001] = { 0 }, b[5001] = { 0 };
+        reactor_random(w.r, a, lens[i]);
+        reactor_random(w.r, b, lens[i]);
+        assert_memory_not_equal(a, b, lens[i]);
+        assert_memory_not_equal(a + lens[i] - 8, "\0\0\0\0\0\0\0", 8); /* to the end */
+        assert_int_equal(a[lens[i]], 0);                               /* and not behind it */
+    }
+    world_end(&w);
+}
+
+/* ---- timers ---- */
+
+static void timers_by_deadline(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t now = reactor_now(d.w.r);
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b'), c = entry_of(&d, 'c');
+    entry_start(&c, now + 9);
+    entry_start(&a, now + 3);
+    entry_start(&b, now + 6);
+    diary_end(&d, "abc");
+}
+
+static void timers_equal_deadlines(void **state)
+{
+    (void)state;
+    enum { COUNT = 26 };
+    struct diary d;
+    diary_begin(&d);
+    msec_t deadline = reactor_now(d.w.r) + 5;
+    struct entry entries[COUNT];
+    for (int i = 0; i < COUNT; i++) /* made in another order than started */
+        entries[i] = entry_of(&d, (char)('a' + i));
+    for (int i = COUNT - 1; i >= 0; i--)
+        entries[i].t = timer_new(d.w.r, entry_on_fire, &entries[i]);
+    for (int i = 0; i < COUNT; i++)
+        entry_start(&entries[i], deadline);
+    diary_end(&d, "abcdefghijklmnopqrstuvwxyz");
+}
+
+static void timer_in_the_past(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t now = reactor_now(d.w.r);
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b'), c = entry_of(&d, 'c');
+    entry_start(&a, now - 1);
+    entry_start(&b, now - 1000); /* not before a: both are due now */
+    entry_start(&c, now);
+    assert_string_equal(d.text->str, "");
+    diary_end(&d, "abc");
+}
+
+static void timer_moved(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t now = reactor_now(d.w.r);
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b'), c = entry_of(&d, 'c'), e = entry_of(&d, 'e');
+    entry_start(&a, now + 5);
+    entry_start(&b, now + 5);
+    entry_start(&c, now + 5);
+    entry_start(&e, now + 50);
+    entry_start(&a, now + 5); /* the same instant again: behind c */
+    entry_start(&b, now + 9); /* later */
+    entry_start(&e, now + 2); /* earlier */
+    diary_end(&d, "ecab");
+}
+
+static void timer_stopped(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t now = reactor_now(d.w.r);
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b'), c = entry_of(&d, 'c');
+    entry_start(&a, now + 2);
+    entry_start(&b, now + 3);
+    entry_start(&c, now + 4);
+    timer_stop(b.t);
+    timer_stop(b.t);
+    RUN_UNTIL(&d.w, c.t == NULL);
+    assert_string_equal(d.text->str, "ac");
+    entry_start(&b, reactor_now(d.w.r) + 1);
+    diary_end(&d, "acb");
+}
+
+static void timer_never(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b');
+    entry_start(&a, reactor_now(d.w.r) + 1);
+    entry_start(&a, MSEC_NEVER);
+    entry_start(&b, reactor_now(d.w.r) + 5);
+    RUN_UNTIL(&d.w, b.t == NULL);
+    timer_close(a.t);
+    diary_end(&d, "b");
+}
+
+static void start_again(struct entry *e)
+{
+    if (e->again_at == 0) {
+        timer_close(g_steal_pointer(&e->t));
+        return;
+    }
+    entry_start(e, e->again_at);
+    e->again_at = 0;
+}
+
+static void timer_starts_itself(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t now = reactor_now(d.w.r);
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b');
+    a.then = start_again;
+    a.again_at = now + 6;
+    entry_start(&a, now + 2);
+    entry_start(&b, now + 4);
+    diary_end(&d, "aba");
+}
+
+static void stop_other(struct entry *e)
+{
+    timer_stop(e->other->t);
+    timer_close(g_steal_pointer(&e->t));
+}
+
+static void close_other(struct entry *e)
+{
+    timer_close(g_steal_pointer(&e->other->t));
+    timer_close(g_steal_pointer(&e->t));
+}
+
+static void timer_stops_one_that_is_due(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t deadline = reactor_now(d.w.r) + 2;
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b'), c = entry_of(&d, 'c');
+    a.then = stop_other;
+    a.other = &b;
+    entry_start(&a, deadline);
+    entry_start(&b, deadline);
+    entry_start(&c, deadline + 5);
+    RUN_UNTIL(&d.w, c.t == NULL);
+    timer_close(b.t);
+    diary_end(&d, "ac");
+}
+
+static void timer_closes_one_that_is_due(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t deadline = reactor_now(d.w.r) + 2;
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b'), c = entry_of(&d, 'c');
+    a.then = close_other;
+    a.other = &b;
+    entry_start(&a, deadline);
+    entry_start(&b, deadline);
+    entry_start(&c, deadline);
+    diary_end(&d, "ac");
+}
+
+/* ---- jobs ---- */
+
+struct job {
+    struct world *w;
+    pthread_t loop;
+    int runs, dones;
+    struct job *next; /* submitted by this one's done */
+    unsigned *dones_in_all;
+};
+
+static void job_run(void *arg)
+{
+    struct job *job = arg;
+    assert_int_equal(job->dones, 0);
+    job->runs++;
+}
+
+static void job_done(void *arg)
+{
+    struct job *job = arg;
+    assert_false(job->w->inside);
+    assert_int_equal(job->runs, 1);
+    assert_true(pthread_equal(pthread_self(), job->loop));
+    job->dones++;
+    if (job->dones_in_all != NULL)
+        (*job->dones_in_all)++;
+    if (job->next != NULL)
+        reactor_submit(job->w->r, job_run, job_done, job->next);
+}
+
+static void job_runs(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct job job = { .w = &w, .loop = pthread_self() };
+    INSIDE(&w, reactor_submit(w.r, job_run, job_done, &job));
+    assert_int_equal(reactor_free(w.r), -EBUSY);
+    assert_int_equal(job.dones, 0);
+    reactor_run(w.r); /* also waits for it */
+    assert_int_equal(job.runs, 1);
+    assert_int_equal(job.dones, 1);
+    world_end(&w);
+}
+
+static void job_submits_job(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct job second = { .w = &w, .loop = pthread_self() };
+    struct job first = { .w = &w, .loop = pthread_self(), .next = &second };
+    reactor_submit(w.r, job_run, job_done, &first);
+    reactor_run(w.r);
+    assert_int_equal(second.dones, 1);
+    world_end(&w);
+}
+
+static void many_jobs(void **state)
+{
+    (void)state;
+    enum { COUNT = 200 };
+    struct world w;
+    world_begin(&w);
+    unsigned dones = 0;
+    g_autofree struct job *jobs = g_new0(struct job, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        jobs[i] = (struct job){ .w = &w, .loop = pthread_self(), .dones_in_all = &dones };
+        INSIDE(&w, reactor_submit(w.r, job_run, job_done, &jobs[i]));
+    }
+    RUN_UNTIL(&w, dones == COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(jobs[i].runs, 1);
+    world_end(&w);
+}
+
+void add_loop_cases(struct suite *suite)
+{
+    static const struct {
+        const char *name;
+        CMUnitTestFunction run;
+    } cases[] = {
+        { "the loop ends when nothing is open", runs_nothing },
+        { "the loop runs again", runs_again },
+        { "a reactor with a handle is not freed", busy_with_handle },
+        { "a reactor is freed right after the last handle's close", free_right_after_close },
+        { "the clock stands still during a callback", clock_stands_still },
+        { "the wall clock is plausible", wall_is_plausible },
+        { "random bytes differ", random_differs },
+        { "timers fire by deadline", timers_by_deadline },
+        { "timers with equal deadlines fire in the order of their start", timers_equal_deadlines },
+        { "a deadline that has passed counts as now", timer_in_the_past },
+        { "a started timer is moved", timer_moved },
+        { "a stopped timer does not fire until it is started", timer_stopped },
+        { "a timer for never is stopped", timer_never },
+        { "a timer starts itself again", timer_starts_itself },
+        { "a timer stops another that is due", timer_stops_one_that_is_due },
+        { "a timer closes another that is due", timer_closes_one_that_is_due },
+        { "a job runs, and is done on the loop", job_runs },
+        { "a job's done submits another", job_submits_job },
+        { "many jobs are done", many_jobs },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+        suite_add(suite, cases[i].name, cases[i].run, NULL);
+}

@@ -1,0 +1,370 @@
+/* The shim for the twin on libuv, and what only a real kernel can show. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "reactor/reactor_uv.h"
+#include "reactor_contract.h"
+
+struct reactor *twin_new(unsigned pool_threads)
+{
+    struct reactor *r;
+    assert_int_equal(reactor_new(pool_threads, &r), 0);
+    return r;
+}
+
+/* Not UV_RUN_ONCE: that fires a timer and then sleeps, as if it had done nothing. */
+void twin_turn(struct reactor *r)
+{
+    struct pollfd loop = { .fd = uv_backend_fd(&r->loop), .events = POLLIN };
+    (void)poll(&loop, 1, uv_backend_timeout(&r->loop)); /* a signal ends it early, which does no harm */
+    uv_run(&r->loop, UV_RUN_NOWAIT);
+}
+
+void twin_unlink(struct reactor *r, const char *path)
+{
+    (void)r;
+    assert_int_equal(unlink(path), 0);
+}
+
+/* ---- what a test does to the world ---- */
+
+void twin_raise(struct reactor *r, int signal)
+{
+    (void)r;
+    assert_int_equal(kill(getpid(), signal), 0);
+}
+
+void twin_add_programs(struct reactor *r)
+{
+    (void)r;
+}
+
+static int fd_of(const struct stream *s)
+{
+    uv_os_fd_t fd;
+    assert_int_equal(uv_fileno(&s->uv.handle, &fd), 0);
+    return fd;
+}
+
+void twin_end_own_side(struct stream *s)
+{
+    assert_int_equal(shutdown(fd_of(s), SHUT_WR), 0);
+}
+
+void twin_reset(struct stream *s)
+{
+    struct linger at_once = { .l_onoff = 1 };
+    assert_int_equal(setsockopt(fd_of(s), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    stream_abort(s);
+}
+
+/* ---- sockets ---- */
+
+static void has_nodelay(const struct stream *s)
+{
+    int on = 0;
+    socklen_t len = sizeof on;
+    assert_int_equal(getsockopt(fd_of(s), IPPROTO_TCP, TCP_NODELAY, &on, &len), 0);
+    assert_true(on != 0);
+}
+
+static void sends_without_delay(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_begin(&p, AF_INET);
+    has_nodelay(p.client.s);
+    has_nodelay(p.server.s);
+    pair_end(&p);
+}
+
+static void streams_are_small(void **state)
+{
+    (void)state;
+    assert_true(sizeof(struct stream) < 400); /* ten thousand of them wait */
+}
+
+static void ignore_connection(void *owner)
+{
+    (void)owner;
+}
+
+static void both_families_on_one_port(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct sockaddr_in v4 = { .sin_family = AF_INET };
+    struct listener *first, *second;
+    assert_int_equal(listener_open(w.r, (struct sockaddr *)&v4, sizeof v4, 5, ignore_connection, NULL, &first), 0);
+    struct address a;
+    assert_int_equal(listener_address(first, &a.storage, &a.len), 0);
+    memcpy(&v4, &a.storage, sizeof v4);
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = v4.sin_port };
+    int error = listener_open(w.r, (struct sockaddr *)&v6, sizeof v6, 5, ignore_connection, NULL, &second);
+    listener_close(first);
+    if (error == 0)
+        listener_close(second);
+    world_end(&w);
+    if (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL)
+        skip(); /* a kernel without IPv6 */
+    assert_int_equal(error, 0);
+}
+
+/* ---- descriptors run out ---- */
+
+struct shortage {
+    struct world w;
+    struct listener *listener;
+    struct end server;
+    unsigned notices;
+    int error;
+};
+
+static void accept_in_shortage(void *owner)
+{
+    struct shortage *s = owner;
+    s->notices++;
+    s->error = listener_accept(s->listener, &end_events, &s->server, &s->server.s);
+}
+
+static int raw_client(const struct address *a)
+{
+    int fd = socket(a->storage.ss_family, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&a->storage, a->len), 0);
+    return fd;
+}
+
+static void survives_shortage(void **state)
+{
+    (void)state;
+    struct shortage s = { .notices = 0 };
+    world_begin(&s.w);
+    end_init(&s.server, &s.w);
+    struct address a;
+    s.listener = open_listener(&s.w, AF_INET, accept_in_shortage, &s, &a);
+    int client = raw_client(&a);
+    struct rlimit limit, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    int next = dup(client); /* the lowest that is free */
+    close(next);
+    none = (struct rlimit){ .rlim_cur = (rlim_t)next, .rlim_max = limit.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    RUN_UNTIL(&s.w, s.notices == 1);
+    world_settle(&s.w);
+    unsigned notices = s.notices;
+    int error = s.error;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0); /* before an assertion could leave us without */
+    assert_int_equal(error, -EMFILE);
+    assert_int_equal(notices, 1); /* no spinning */
+    RUN_UNTIL(&s.w, s.server.s != NULL); /* nobody was turned away */
+    stream_set_reading(s.server.s, true);
+    assert_int_equal(write(client, "hi", 2), 2);
+    RUN_UNTIL(&s.w, end_got(&s.server, "hi"));
+    close(client);
+    end_close(&s.server);
+    listener_close(s.listener);
+    world_end(&s.w);
+    end_clear(&s.server);
+}
+
+/* ---- jobs ---- */
+
+struct meeting {
+    pthread_barrier_t barrier;
+    pthread_t loop;
+    unsigned dones;
+};
+
+static void meet(void *arg)
+{
+    struct meeting *m = arg;
+    assert_false(pthread_equal(pthread_self(), m->loop));
+    pthread_barrier_wait(&m->barrier); /* for ever, if they ran one after the other */
+}
+
+static void have_met(void *arg)
+{
+    struct meeting *m = arg;
+    m->dones++;
+}
+
+static void jobs_side_by_side(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct meeting m = { .loop = pthread_self() };
+    pthread_barrier_init(&m.barrier, NULL, 4);
+    for (int i = 0; i < 4; i++)
+        reactor_submit(w.r, meet, have_met, &m);
+    reactor_run(w.r);
+    assert_int_equal(m.dones, 4);
+    assert_null(getenv("UV_THREADPOOL_SIZE"));
+    pthread_barrier_destroy(&m.barrier);
+    world_end(&w);
+}
+
+/* ---- child processes ---- */
+
+struct result {
+    bool over;
+    int status, signal;
+};
+
+static void note_exit(void *owner, int status, int signal)
+{
+    *(struct result *)owner = (struct result){ true, status, signal };
+}
+
+static struct result run(struct world *w, const struct child_options *options)
+{
+    struct result result = { .over = false };
+    struct child *c;
+    assert_int_equal(child_spawn(w->r, options, note_exit, &result, &c), 0);
+    RUN_UNTIL(w, result.over);
+    child_close(c);
+    return result;
+}
+
+static void shell_says(const char *script, const int *fds, size_t fd_count, int want_status, int want_signal)
+{
+    struct world w;
+    world_begin(&w);
+    struct child_options options = {
+        .file = "sh", /* from PATH */
+        .argv = (const char *const[]){ "sh", "-c", script, NULL },
+        .fds = fds,
+        .fd_count = fd_count,
+    };
+    struct result result = run(&w, &options);
+    assert_int_equal(result.status, want_status);
+    assert_int_equal(result.signal, want_signal);
+    world_end(&w);
+}
+
+static void child_has_descriptors(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    const int fds[] = { -1, -1, 2, -1, ends[1] };
+    shell_says("echo told >&4 && test /proc/self/fd/3 -ef /dev/null", fds, G_N_ELEMENTS(fds), 0, 0);
+    close(ends[1]);
+    char text[16] = "";
+    assert_int_equal(read(ends[0], text, sizeof text), 5);
+    assert_memory_equal(text, "told\n", 5);
+    close(ends[0]);
+}
+
+static void child_descriptors_swap(void **state)
+{
+    (void)state;
+    int a[2], b[2];
+    assert_int_equal(pipe2(a, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(b, O_CLOEXEC), 0);
+    int fds[64];
+    assert_true(a[1] < 64 && b[1] < 64);
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+        fds[i] = -1;
+    fds[a[1]] = b[1];
+    fds[b[1]] = a[1];
+    g_autofree char *script = g_strdup_printf("echo A >/proc/self/fd/%d; echo B >/proc/self/fd/%d", b[1], a[1]);
+    shell_says(script, fds, G_N_ELEMENTS(fds), 0, 0);
+    close(a[1]);
+    close(b[1]);
+    char text[16];
+    assert_int_equal(read(a[0], text, sizeof text), 2);
+    assert_memory_equal(text, "A\n", 2);
+    assert_int_equal(read(b[0], text, sizeof text), 2);
+    assert_memory_equal(text, "B\n", 2);
+    close(a[0]);
+    close(b[0]);
+}
+
+static void child_has_nothing_else(void **state)
+{
+    (void)state;
+    int leaks = fcntl(2, F_DUPFD, 9); /* as somebody else's library might leave it open */
+    assert_true(leaks >= 9);
+    g_autofree char *script = g_strdup_printf("test ! -e /proc/self/fd/%d && test ! -e /proc/self/fd/3 && "
+                                              "test /proc/self/fd/0 -ef /dev/null && test /proc/self/fd/1 -ef /dev/null",
+                                              leaks);
+    shell_says(script, (const int[]){ -1 }, 1, 0, 0);
+    close(leaks);
+}
+
+static void child_has_environment(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct child_options options = {
+        .file = "/bin/sh",
+        .argv = (const char *const[]){ "sh", "-c", "test \"$GREETING\" = hello && test -z \"$HOME\"", NULL },
+        .env = (const char *const[]){ "GREETING=hello", NULL },
+    };
+    assert_int_equal(run(&w, &options).status, 0);
+    world_end(&w);
+    assert_int_equal(setenv("POSTERN_TEST_INHERITS", "yes", 1), 0);
+    shell_says("test \"$POSTERN_TEST_INHERITS\" = yes", NULL, 0, 0, 0);
+    assert_int_equal(unsetenv("POSTERN_TEST_INHERITS"), 0);
+}
+
+static void child_dies_of_sigpipe(void **state)
+{
+    (void)state;
+    shell_says("kill -PIPE $$", NULL, 0, 0, SIGPIPE);
+}
+
+static void forgotten_child_is_no_zombie(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct result result = { .over = false };
+    struct child_options options = { .file = "/bin/sh", .argv = (const char *const[]){ "sh", "-c", "exit 3", NULL } };
+    struct child *c;
+    assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    id_t pid = (id_t)child_pid(c);
+    child_close(c);
+    siginfo_t info;
+    while (waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) /* until the loop has waited for it */
+        world_settle(&w);
+    assert_int_equal(errno, ECHILD);
+    assert_false(result.over);
+    world_end(&w);
+}
+
+void twin_add_cases(struct suite *suite)
+{
+    static const struct {
+        const char *name;
+        CMUnitTestFunction run;
+    } cases[] = {
+        { "TCP sends without delay", sends_without_delay },
+        { "streams are small", streams_are_small },
+        { "0.0.0.0 and [::] share a port", both_families_on_one_port },
+        { "a listener survives a shortage of descriptors", survives_shortage },
+        { "jobs run side by side, off the loop's thread", jobs_side_by_side },
+        { "a child has the descriptors that it was given", child_has_descriptors },
+        { "a child's descriptors may change places", child_descriptors_swap },
+        { "a child has no other descriptors", child_has_nothing_else },
+        { "a child has its environment", child_has_environment },
+        { "a child is not spared SIGPIPE", child_dies_of_sigpipe },
+        { "a child that is forgotten is no zombie", forgotten_child_is_no_zombie },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+        suite_add(suite, cases[i].name, cases[i].run, NULL);
+}

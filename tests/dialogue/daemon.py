@@ -1,0 +1,150 @@
+"""Plays the dialogue scripts against the running daemon, over TCP and over unix sockets, as TAP.
+
+    POSTERN=src/postern TEST_TOOLS=tests daemon.py [--transport tcp|unix] [SCRIPT...]
+
+Scripts that want the same limits share a daemon, which listens for SMTP and LMTP on both transports.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "integration"))
+import harness  # noqa: E402
+
+DIALOGUE = os.path.join(os.environ.get("TEST_TOOLS", HERE.parent), "dialogue", "dialogue")
+SCRATCH_MARK = "dialogue-scratch"  # without it, the runner would not wipe the maildirs
+
+
+class Tap:
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def case(self, passed, name):
+        self.count += 1
+        self.failed += not passed
+        print(f"{'ok' if passed else 'not ok'} {self.count} - {name}", flush=True)
+
+    def take(self, line):
+        """A line of the runner's TAP, with the number that its case has here. Returns whether it passed; None: no case."""
+        if match := re.match(r"(ok|not ok) \d+ - (.*)", line):
+            self.case(match[1] == "ok", match[2])
+            return match[1] == "ok"
+        if not line.startswith("1.."):
+            print(line, flush=True)
+        return None
+
+
+def limits_needed(paths):
+    """{limits as told by --needs: [script, ...]} of the scripts that a daemon can play."""
+    needs = subprocess.run([DIALOGUE, "--needs", *paths], stdout=subprocess.PIPE, text=True, check=True).stdout
+    groups = {}
+    for line in needs.splitlines():
+        path, where, limits = line.split("\t")
+        if where == "both":
+            groups.setdefault(limits, []).append(path)
+    return groups
+
+
+def start_daemon(folder, limits):
+    folder.chmod(0o755)  # workers may have another identity
+    maildirs = folder / "maildirs"
+    sections = {
+        "listen smtp": {"address": "127.0.0.1:0", "protocol": "smtp"},
+        "listen lmtp": {"address": "127.0.0.1:0", "protocol": "lmtp"},
+        "listen unix-smtp": {"address": f"unix:{folder}/smtp.sock", "protocol": "smtp"},
+        "listen unix-lmtp": {"address": f"unix:{folder}/lmtp.sock", "protocol": "lmtp"},
+        "limits": dict(limit.split("=") for limit in limits.split()),
+        # What is tested here is the dialogue; that all is synced, other tests show.
+        "delivery": {"sync": "none"},
+    }
+    server = harness.Postern(folder, mailboxes=(), sections=sections)
+    (maildirs / SCRATCH_MARK).touch()
+    try:
+        return server.start()
+    except BaseException:
+        server.kill()
+        raise
+
+
+def places(server):
+    """{transport: (where it speaks SMTP, where LMTP)}, as its log says."""
+    at = {(event["address"].startswith("unix:"), event["protocol"]): event["address"]
+          for event in server.events("listening")}
+    return {"tcp": (at[False, "smtp"], at[False, "lmtp"]), "unix": (at[True, "smtp"], at[True, "lmtp"])}
+
+
+def play(tap, server, transport, paths, results):
+    """Plays them all, each in a session of its own, and appends for each (number of the case, whether it passed)."""
+    smtp, lmtp = places(server)[transport]
+    rerun = (f"POSTERN={harness.POSTERN} TEST_TOOLS={os.environ.get('TEST_TOOLS', '')} "
+             f"python3 {os.path.abspath(__file__)} --transport {transport}")
+    command = [DIALOGUE, "--smtp", smtp, "--lmtp", lmtp, "--maildirs", str(server.maildirs),
+               "--label", f"daemon over {transport}", "--rerun", rerun, *paths]
+    before = len(results)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
+        for line in runner.stdout:
+            passed = tap.take(line.rstrip("\n"))
+            if passed is not None:
+                results.append((tap.count, passed))
+    if len(results) - before != len(paths) or runner.returncode not in (0, 1):
+        tap.case(False, f"the runner plays all scripts over {transport} (its status was {runner.returncode})")
+
+
+def print_logs(server, results):
+    """What the daemon logged about the sessions that failed, which it opened in the order of the results."""
+    sessions = [event["session"] for event in server.events("session-opened")]
+    for (case, passed), session in zip(results, sessions):
+        if not passed:
+            lines = [line for line in server.log if f"session={session} " in line]
+            harness.print_diagnostics("\n".join([f"the log of case {case}:", *lines]))
+
+
+def play_group(tap, limits, paths, transports):
+    """One daemon, from its start to its end."""
+    folder = Path(tempfile.mkdtemp(prefix="postern-dialogue."))
+    name = f"a daemon with {limits or 'default limits'} ends well after {len(paths)} dialogues"
+    server = None
+    results = []
+    try:
+        server = start_daemon(folder, limits)
+        for transport in transports:
+            play(tap, server, transport, paths, results)
+        server.stop()
+        tap.case(True, name)
+    except (AssertionError, OSError, KeyError) as error:
+        harness.print_diagnostics(f"{type(error).__name__}: {error}")
+        tap.case(False, name)
+    finally:
+        if server is not None:
+            server.kill()
+            print_logs(server, results)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--transport", choices=("tcp", "unix"))
+    parser.add_argument("scripts", nargs="*")
+    options = parser.parse_args()
+    if not os.access(harness.POSTERN, os.X_OK):
+        print(f"Bail out! POSTERN={harness.POSTERN} names no program to test")
+        return 1
+    tap = Tap()
+    groups = limits_needed(options.scripts or sorted(map(str, HERE.glob("*.smtp"))))
+    for limits, paths in sorted(groups.items()):
+        play_group(tap, limits, paths, [options.transport] if options.transport else ["tcp", "unix"])
+    if tap.count == 0:
+        tap.case(False, "there are scripts for a daemon")
+    print(f"1..{tap.count}")
+    return tap.failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+# The daemon from outside: real clients, real readers, and what can happen to processes, connections and disks. Python's standard
+# library only. `make check INTEGRATION_TESTS=` leaves them out.
+INTEGRATION_TESTS = \
+	tests/integration/test_clients.py \
+	tests/integration/test_config.py \
+	tests/integration/test_delivery.py \
+	tests/integration/test_headers.py \
+	tests/integration/test_lifecycle.py \
+	tests/integration/test_limits.py
+TESTS += $(INTEGRATION_TESTS)
+dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/harness.py tests/integration/packages

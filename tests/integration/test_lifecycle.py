@@ -1,0 +1,320 @@
+"""Start, stop, and what happens when processes die in between."""
+import os
+import pwd
+import random
+import re
+import signal
+import smtplib
+import socket
+import threading
+
+from harness import (Case, DOMAIN, PATIENCE, ROOT, WORKER_USER, lf, main, proc_stat, proc_status, simple_message,
+                     split_trace, wait_until)
+
+ALICE = f"alice@{DOMAIN}"
+
+
+def is_gone(pid):
+    fields = proc_stat(pid)
+    return fields is None or fields[0] in "ZX"
+
+
+class Start(Case):
+    def arguments(self, server, url):
+        user = ["--user", WORKER_USER] if ROOT else []
+        return ["serve", "--listen", url, "--domain", f"{DOMAIN}={server.maildirs}", *user]
+
+    def test_the_command_line_alone_is_enough(self):
+        server = self.postern(start=False)
+        server.arguments = self.arguments(server, "smtp://127.0.0.1:0")
+        server.start()
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        self.assertEqual(split_trace(server.maildir().only())[1], lf(simple_message()))
+
+    def test_the_command_line_knows_lmtp_on_a_unix_socket(self):
+        server = self.postern(start=False)
+        server.arguments = self.arguments(server, f"lmtp://unix:{server.lmtp}")
+        server.start()
+        with server.connect_lmtp() as wire:
+            wire.hello(lmtp=True)
+            wire.deliver(simple_message(), ALICE)
+        self.assertEqual(split_trace(server.maildir().only())[1], lf(simple_message()))
+
+    def test_port_0_is_told_as_the_port_that_was_picked(self):
+        server = self.postern(sections={"listen other": {"address": "127.0.0.1:0", "protocol": "lmtp"}})
+        ports = set()
+        for event in server.events("listening"):
+            match = re.search(r"127\.0\.0\.1:(\d+)$", event["address"])
+            if match:
+                ports.add(int(match[1]))
+        self.assertEqual(len(ports), 2)
+        for port in ports:
+            self.assertGreater(port, 0)
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+
+    def test_two_addresses_in_one_section(self):
+        server = self.postern(start=False)
+        server.sections["listen smtp"]["address"] = "127.0.0.1:0, 127.0.0.2:0"
+        server.spawn()
+        for event in server.wait_log("listening", 3):
+            match = re.search(r"(127\.0\.0\.[12]):(\d+)$", event["address"])
+            if match:
+                socket.create_connection((match[1], int(match[2])), PATIENCE).close()
+
+    def test_all_workers_serve_one_port(self):
+        server = self.postern(workers=3)
+        self.assertEqual(len(server.workers()), 3)
+        for _ in range(30):
+            with server.connect() as wire:
+                wire.hello()
+                wire.deliver(simple_message(), ALICE)
+        self.assertEqual(len(server.maildir().names()), 30)
+
+    def test_a_second_server_on_the_same_port_is_refused(self):
+        first = self.postern()
+        host, port = first.smtp
+        second = self.postern(start=False, sections={"listen smtp": {"address": f"{host}:{port}"}})
+        second.spawn()
+        self.assertEqual(second.wait(), 1)
+        self.assertIn(f"{host}:{port}", second.log_text())
+        with first.connect() as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+
+    def test_a_second_server_on_the_same_unix_socket_is_refused(self):
+        first = self.postern()
+        second = self.postern(start=False, sections={"listen lmtp": {"address": f"unix:{first.lmtp}"}})
+        second.spawn()
+        self.assertEqual(second.wait(), 1)
+        self.assertIn(str(first.lmtp), second.log_text())
+        with first.connect_lmtp() as wire:
+            wire.command("NOOP", 250)
+
+    def test_a_unix_socket_that_a_killed_server_left_is_taken_over(self):
+        server = self.postern(start=False)
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(server.lmtp))
+        server.start()
+        with server.connect_lmtp() as wire:
+            wire.command("NOOP", 250)
+
+    def test_workers_run_as_the_configured_user_or_as_who_started_them(self):
+        server = self.postern(workers=2)
+        user = pwd.getpwnam(WORKER_USER) if ROOT else pwd.getpwuid(os.getuid())
+        for pid in server.workers():
+            self.assertEqual(proc_status(pid, "Uid"), [str(user.pw_uid)] * 4)
+            if ROOT:
+                self.assertEqual(proc_status(pid, "Gid"), [str(user.pw_gid)] * 4)
+                self.assertIn(proc_status(pid, "Groups"), ([], [str(user.pw_gid)]))
+                self.assertEqual([proc_status(pid, cap) for cap in ("CapEff", "CapPrm")], [["0" * 16]] * 2)
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        (path,) = (server.maildir().path / "new").iterdir()
+        self.assertEqual(path.stat().st_uid, user.pw_uid)
+
+
+class Stop(Case):
+    def test_an_idle_session_gets_421_and_the_server_ends(self):
+        server = self.postern(workers=2)
+        wires = [server.connect() for _ in range(10)] + [server.connect_lmtp()]
+        for wire in wires[:5]:
+            wire.hello()
+        server.signal(signal.SIGTERM)
+        for wire in wires:
+            wire.expect(421, "4.3.2")
+            self.assertTrue(wire.at_end())
+            wire.close()
+        server.stop()
+        self.assertFalse(server.lmtp.exists())
+
+    def test_sigint_stops_it_as_well(self):
+        server = self.postern()
+        server.signal(signal.SIGINT)
+        self.assertEqual(server.wait(), 0)
+
+    def test_a_transaction_in_flight_finishes(self):
+        server = self.postern(workers=2, mailboxes=("alice", "carol"))
+        with server.connect() as wire, server.connect() as other, server.connect() as idle:
+            wire.hello()
+            wire.envelope(ALICE)
+            wire.command("DATA", 354)
+            wire.send(b"Subject: one\r\n")
+            other.hello()
+            other.command("MAIL FROM:<bob@example.net>", 250)
+            other.command(f"RCPT TO:<carol@{DOMAIN}>", 250)
+            server.signal(signal.SIGTERM)
+            idle.expect(421, "4.3.2")
+            wire.send(b"\r\nhello\r\n.\r\n")
+            wire.expect(250, "2.0.0")
+            wire.expect(421, "4.3.2")
+            self.assertTrue(wire.at_end())
+            other.data(simple_message())
+            other.expect(250, "2.0.0")
+            other.expect(421, "4.3.2")
+            self.assertEqual(server.wait(), 0)
+        self.assertEqual(split_trace(server.maildir().only())[1], b"Subject: one\n\nhello\n")
+        self.assertEqual(split_trace(server.maildir("carol").only())[1], lf(simple_message()))
+
+    def test_nobody_is_let_in_while_it_drains(self):
+        server = self.postern()
+        with server.connect() as wire:
+            wire.hello()
+            wire.envelope(ALICE)
+            server.signal(signal.SIGTERM)
+
+            def is_refused():
+                try:
+                    with server.connect(greet=False) as other:
+                        return other.reply()[0] == 421
+                except (ConnectionError, EOFError):
+                    return True
+            wait_until(is_refused, "new connections are refused")
+            wire.data(simple_message())
+            wire.expect(250)
+
+    def test_it_stops_under_load_and_nothing_acknowledged_is_lost(self):
+        server = self.postern(workers=2)
+        load = Load(server, clients=10)
+        load.wait_for(200)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait(), 0)
+        load.stop()
+        load.check(self)
+
+
+class Deaths(Case):
+    def test_a_worker_that_dies_is_replaced(self):
+        server = self.postern(workers=2)
+        before = server.workers()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        after = server.workers(other_than=before)
+        self.assertEqual(len(after), 2)
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+
+    def test_a_worker_that_dies_takes_only_its_own_sessions_with_it(self):
+        server = self.postern(workers=2)
+        wires = [server.connect() for _ in range(40)]
+        victim = server.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        server.workers(other_than=[victim])
+        alive = 0
+        for wire in wires:
+            try:
+                wire.command("NOOP", 250)
+                alive += 1
+            except (ConnectionError, EOFError):
+                pass
+            wire.close()
+        self.assertLess(alive, 40)
+
+    def test_workers_do_not_outlive_the_master(self):
+        server = self.postern(workers=2)
+        workers = server.workers()
+        server.signal(signal.SIGKILL)
+        server.process.wait(PATIENCE)
+        wait_until(lambda: all(is_gone(pid) for pid in workers), "the workers end")
+
+    def test_killed_workers_lose_and_double_nothing_that_was_acknowledged(self):
+        server = self.postern(workers=2)
+        server.may_leave_staged = True
+        load = Load(server, clients=12)
+        for round_number in range(1, 11):
+            load.wait_for(load.acknowledged_count() + random.randrange(5, 100))
+            victims = wait_until(server.children, "a worker runs")
+            for pid in victims if round_number % 4 == 0 else [random.choice(victims)]:
+                os.kill(pid, signal.SIGKILL)
+        load.wait_for(load.acknowledged_count() + 50)
+        load.stop()
+        self.assertGreater(load.broken, 0)
+        load.check(self)
+
+
+class Load:
+    """Clients that deliver messages, each with an own subject, until they are told to stop, and note what they were told."""
+
+    def __init__(self, server, clients):
+        self.server = server
+        self.stopping = False
+        self.lock = threading.Condition()
+        self.acknowledged = {}  # subject: message
+        self.unanswered = {}    # nothing was said about these
+        self.broken = 0
+        self.failure = None
+        self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, number):
+        dice = random.Random(number)
+        count = 0
+        while not self.stopping:
+            count += 1
+            subject = b"load-%d-%d" % (number, count)
+            lines = b"".join(b"%08d\r\n" % n for n in range(dice.choice((0, 1, 50, 400, 8000, 30000))))
+            message = simple_message(lines, subject)
+            sent = False
+            try:
+                with smtplib.SMTP(*self.server.smtp, timeout=PATIENCE) as client:
+                    for _ in range(dice.randrange(1, 4)):
+                        sent = True
+                        client.sendmail("bob@example.net", [ALICE], message)
+                        with self.lock:
+                            self.acknowledged[subject] = message
+                            self.lock.notify_all()
+                        sent = False
+                        count += 1
+                        subject = b"load-%d-%d" % (number, count)
+                        message = simple_message(lines, subject)
+            except smtplib.SMTPResponseException as refused:
+                if refused.smtp_code != 421:
+                    self.failure = refused
+            except smtplib.SMTPRecipientsRefused as refused:
+                self.failure = refused
+            except (ConnectionError, smtplib.SMTPServerDisconnected):
+                with self.lock:
+                    self.broken += 1
+                    if sent and subject not in self.acknowledged:
+                        self.unanswered[subject] = message
+                    # Nobody listens while the master takes its time to start a worker: no reason to storm the port.
+                    self.lock.wait(0.01)
+            except Exception as other:  # noqa: BLE001 - told by check()
+                self.failure = other
+
+    def acknowledged_count(self):
+        with self.lock:
+            return len(self.acknowledged)
+
+    def wait_for(self, count):
+        with self.lock:
+            done = self.lock.wait_for(lambda: len(self.acknowledged) >= count or self.failure, PATIENCE)
+        assert done and not self.failure, f"{self.acknowledged_count()} of {count} delivered; {self.failure!r}"
+
+    def stop(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join(PATIENCE)
+
+    def check(self, case):
+        """Every acknowledged message is there once; whatever else is there is whole and was left without an answer."""
+        case.assertIsNone(self.failure)
+        arrived = {}
+        for content in self.server.maildir().contents():
+            _, message = split_trace(content)
+            subject = re.search(rb"^Subject: (.*)$", message, re.M)[1]
+            case.assertNotIn(subject, arrived, "delivered twice")
+            arrived[subject] = message
+        for subject, message in self.acknowledged.items():
+            case.assertEqual(arrived.pop(subject, None), lf(message), "lost or damaged, though it was answered 250")
+        for subject, message in arrived.items():
+            case.assertIn(subject, self.unanswered, "delivered, though the client was told that it was not")
+            case.assertEqual(message, lf(self.unanswered[subject]), "partial")
+
+
+if __name__ == "__main__":
+    main()

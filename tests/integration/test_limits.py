@@ -1,0 +1,184 @@
+"""Limits hold, and what runs into one costs neither memory nor the service."""
+import select
+import socket
+
+from harness import (Case, DOMAIN, PATIENCE, main, peak_memory, reset_peak_memory, simple_message, split_trace,
+                     wait_until)
+
+ALICE = f"alice@{DOMAIN}"
+MIB = 1 << 20
+
+
+class Lines(Case):
+    def test_512_octets_are_a_command_and_one_more_is_too_long(self):
+        server = self.postern()
+        with server.connect() as wire:
+            wire.command("NOOP " + "x" * (512 - 7), 250)
+            wire.command("NOOP " + "x" * (4096 - 7), 500, "5.5.2")
+            wire.command("NOOP", 250)
+
+    def test_an_endless_line_costs_no_memory_and_the_session_lives_on(self):
+        server = self.postern()
+        (worker,) = server.workers()
+        with server.connect() as wire:
+            wire.hello()
+            before = self.start_measuring(worker)
+            for _ in range(64):
+                wire.send(b"x" * MIB)
+            wire.send(b"\r\n")
+            wire.expect(500, "5.5.2")
+            self.assertLess(peak_memory(worker) - before, MIB)
+            wire.command("NOOP", 250)
+
+    def test_an_endless_line_in_a_message_costs_no_memory(self):
+        server = self.postern(sections={"limits": {"message-size": "1G"}})
+        (worker,) = server.workers()
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(b"Subject: warm\r\n\r\n" + b"x" * MIB + b"\r\n", ALICE)
+            wire.envelope(ALICE)
+            wire.command("DATA", 354)
+            before = self.start_measuring(worker)
+            for _ in range(64):
+                wire.send(b"x" * MIB)
+            wire.send(b"\r\n.\r\n")
+            wire.expect(250)
+            self.assertLess(peak_memory(worker) - before, MIB)
+        longest = max(server.maildir().contents(), key=len)
+        self.assertEqual(split_trace(longest)[1], b"x" * 64 * MIB + b"\n")
+
+    def start_measuring(self, worker):
+        reset_peak_memory(worker)
+        return peak_memory(worker)
+
+
+class Messages(Case):
+    def test_size_is_offered_and_a_larger_one_declared_is_refused_at_mail(self):
+        server = self.postern(sections={"limits": {"message-size": "100K"}})
+        with server.connect() as wire:
+            self.assertIn(f"SIZE {100 * 1024}", wire.hello().splitlines())
+            wire.command(f"MAIL FROM:<bob@example.net> SIZE={100 * 1024 + 1}", 552, "5.3.4")
+            wire.command(f"MAIL FROM:<bob@example.net> SIZE={100 * 1024}", 250)
+
+    def test_a_message_that_grows_beyond_the_limit_is_refused_at_its_end(self):
+        server = self.postern(sections={"limits": {"message-size": "100K"}})
+        with server.connect() as wire:
+            wire.hello()
+            wire.envelope(ALICE)
+            wire.data(simple_message(b"x" * 70 + b"\r\n") + (b"y" * 70 + b"\r\n") * 200_000)
+            wire.expect(552, "5.3.4")
+            self.assertEqual(server.staged(), [])
+            wire.deliver(simple_message(), ALICE)
+        self.assertEqual(len(server.maildir().names()), 1)
+
+    def test_a_message_of_just_the_limit_is_taken(self):
+        server = self.postern(sections={"limits": {"message-size": "100K"}})
+        message = simple_message()
+        message += b"z" * (100 * 1024 - len(message) - 2) + b"\r\n"
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(message, ALICE)
+            wire.envelope(ALICE)
+            wire.data(message.replace(b"zz", b"zzz", 1))
+            wire.expect(552, "5.3.4")
+        self.assertEqual(len(server.maildir().names()), 1)
+
+    def test_one_recipient_too_many_is_refused_and_the_others_get_the_message(self):
+        server = self.postern(sections={"limits": {"recipients": 100}},
+                              mailboxes=[f"box{n}" for n in range(101)])
+        with server.connect() as wire:
+            wire.hello()
+            wire.envelope(*[f"box{n}@{DOMAIN}" for n in range(100)])
+            wire.command(f"RCPT TO:<box100@{DOMAIN}>", 452, "4.5.3")
+            wire.data(simple_message())
+            wire.expect(250)
+        self.assertEqual([len(server.maildir(f"box{n}").names()) for n in range(101)], [1] * 100 + [0])
+
+
+class Sessions(Case):
+    def test_too_many_bad_commands_end_the_session(self):
+        server = self.postern(sections={"limits": {"errors": 5}})
+        with server.connect() as wire:
+            codes = []
+            for _ in range(5):
+                wire.send(b"BANANA\r\n")
+                codes.append(wire.reply()[0])
+                if codes[-1] == 421:
+                    break
+            if codes[-1] != 421:
+                codes.append(wire.reply()[0])
+            self.assertEqual(codes[-1], 421)
+            self.assertEqual(codes[:4], [500] * 4)
+            self.assertTrue(wire.at_end())
+
+    def test_a_silent_client_gets_421(self):
+        server = self.postern(sections={"limits": {"command-timeout": "1s"}})
+        with server.connect() as wire:
+            wire.expect(421, "4.4.2")
+            self.assertTrue(wire.at_end())
+
+    def test_a_client_silent_within_a_message_gets_421_and_leaves_nothing(self):
+        server = self.postern(sections={"limits": {"data-timeout": "1s"}})
+        with server.connect() as wire:
+            wire.hello()
+            wire.envelope(ALICE)
+            wire.command("DATA", 354)
+            wire.send(b"x" * 200_000)
+            wire.expect(421, "4.4.2")
+            self.assertTrue(wire.at_end())
+        server.stop()
+        self.assertEqual(server.maildir().names(), [])
+
+    def test_one_connection_too_many_gets_421(self):
+        server = self.postern(sections={"limits": {"connections": 3}})
+        wires = [server.connect() for _ in range(3)]
+        with server.connect(greet=False) as wire:
+            wire.expect(421, "4.3.2")
+            self.assertTrue(wire.at_end())
+        wires.pop().close()
+
+        def is_free():
+            with server.connect(greet=False) as again:
+                return again.reply()[0] == 220
+        wait_until(is_free, "a place is free again")
+        for wire in wires:
+            wire.command("NOOP", 250)
+            wire.close()
+
+    def test_a_client_that_never_reads_costs_a_bounded_buffer(self):
+        server = self.postern()
+        (worker,) = server.workers()
+        with server.connect() as idle, server.connect() as wire:
+            wire.hello()
+            before = peak_memory(worker)
+            commands = b"NOOP\r\n" * 10_000
+            sent = 0
+            wire.socket.setblocking(False)
+            # Until the server reads no more, and both sides' socket buffers are full.
+            while select.select([], [wire.socket], [], 0.5)[1]:
+                sent += wire.socket.send(commands[sent % len(b"NOOP\r\n"):])
+                self.assertLess(sent, 200 * MIB, "the server reads on although nobody takes its replies")
+            self.assertLess(peak_memory(worker) - before, MIB)
+            idle.command("NOOP", 250)
+            wire.socket.settimeout(PATIENCE)
+            wire.socket.shutdown(socket.SHUT_WR)
+            for _ in range(sent // len(b"NOOP\r\n")):
+                wire.expect(250)
+
+    def test_a_client_that_reads_nothing_of_a_message_does_not_stop_the_others(self):
+        server = self.postern()
+        stuck = [server.connect() for _ in range(10)]
+        for wire in stuck:
+            wire.hello()
+            wire.envelope(ALICE)
+            wire.command("DATA", 354)
+            wire.send(b"x" * 300_000)
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        for wire in stuck:
+            wire.close()
+
+
+if __name__ == "__main__":
+    main()

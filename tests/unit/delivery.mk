@@ -1,0 +1,42 @@
+delivery_tests = \
+	tests/unit/test_router \
+	tests/unit/test_maildir tests/unit/test_maildir_sim \
+	tests/unit/test_delivery tests/unit/test_delivery_sim tests/unit/test_delivery_faults \
+	tests/unit/test_commit tests/unit/test_known
+check_PROGRAMS += $(delivery_tests)
+TESTS += $(delivery_tests)
+
+# What is there before a delivery, and what lies there after it: on the real disk and on the simulated one.
+maildirs_real = tests/unit/maildirs.c tests/unit/maildirs.h tests/unit/maildirs_real.c
+maildirs_sim = tests/unit/maildirs.c tests/unit/maildirs.h tests/unit/maildirs_sim.c
+delivery_rig = tests/unit/delivery_rig.c tests/unit/delivery_rig.h
+
+tests_unit_test_router_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_router_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_maildir_SOURCES = tests/unit/test_maildir.c $(maildirs_real)
+tests_unit_test_maildir_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_maildir_LDADD = $(TEST_LINK) $(LINK_delivery)
+
+tests_unit_test_maildir_sim_SOURCES = tests/unit/test_maildir.c $(maildirs_sim)
+tests_unit_test_maildir_sim_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_maildir_sim_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_delivery_SOURCES = tests/unit/test_delivery.c $(delivery_rig) $(maildirs_real)
+tests_unit_test_delivery_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_delivery_LDADD = $(TEST_LINK) $(LINK_delivery)
+
+tests_unit_test_delivery_sim_SOURCES = tests/unit/test_delivery.c $(delivery_rig) $(maildirs_sim)
+tests_unit_test_delivery_sim_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_delivery_sim_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_delivery_faults_SOURCES = tests/unit/test_delivery_faults.c $(delivery_rig) $(maildirs_sim)
+tests_unit_test_delivery_faults_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_delivery_faults_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_commit_SOURCES = tests/unit/test_commit.c $(maildirs_sim)
+tests_unit_test_commit_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_commit_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_known_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_known_LDADD = $(TEST_LINK) $(LINK_delivery_sim)

@@ -1,0 +1,231 @@
+#include "delivery_rig.h"
+
+#include "suite.h"
+
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "delivery/commit.h"
+#include "maildirs.h"
+
+/* ---- what is delivered ---- */
+
+/* Lines of many lengths, some empty, and now and then a CR where it ends no line. */
+static void make_message(const struct rig_plan *plan, GString *stored, GString *wire)
+{
+    size_t size = plan->ends_in_cr ? plan->size - 1 : plan->size;
+    struct pst_random random;
+    pst_random_seed(&random, size);
+    while (stored->len < size) {
+        char line[120];
+        size_t len = (size_t)pst_random_below(&random, sizeof line);
+        memset(line, 'a' + (int)(stored->len % 26), len);
+        if (len > 10 && len % 8 == 0)
+            line[len - 1 - len % 3] = '\r';
+        struct slice text = slice_first(slice_of(line, len), size - stored->len);
+        g_string_append_len(stored, line, (gssize)text.len);
+        g_string_append_len(wire, line, (gssize)text.len);
+        if (stored->len < size) {
+            g_string_append_c(stored, '\n');
+            g_string_append(wire, "\r\n");
+        }
+    }
+    if (plan->ends_in_cr) {
+        g_string_append_c(stored, '\r');
+        g_string_append_c(wire, '\r');
+    }
+}
+
+static char *mailbox_of(const struct rig *rig, size_t i)
+{
+    return rig->plan->mailboxes[i] != NULL ? g_strdup(rig->plan->mailboxes[i]) : g_strdup_printf("box%zu", i);
+}
+
+static char *head_of(const struct rig *rig, size_t i)
+{
+    g_autofree char *mailbox = mailbox_of(rig, i);
+    return g_strdup_printf("Delivered-To: %s@example.org\nX-Copy: %zu\n", mailbox, i);
+}
+
+void rig_init(struct rig *rig, const struct rig_plan *plan)
+{
+    *rig = (struct rig){ .plan = plan, .root = maildirs_new(), .router = router_new() };
+    rig->settings =
+        (struct delivery_settings){ .sync = plan->sync, .each = plan->each, .hostname = "mx.example.org" };
+    rig->stored = g_string_sized_new(plan->size);
+    rig->wire = g_string_sized_new(plan->size + plan->size / 8);
+    make_message(plan, rig->stored, rig->wire);
+    assert_int_equal(router_add_domain(rig->router, "example.org", rig->root), 0);
+    for (size_t i = 0; i < plan->count; i++) {
+        g_autofree char *name = mailbox_of(rig, i);
+        g_autoptr(GPtrArray) there = maildirs_names(rig->root, name, ".");
+        if (there->len > 0)
+            continue;
+        if (g_str_has_prefix(name, "broken"))
+            maildirs_add_part(rig->root, name, "new");
+        else
+            maildirs_add(rig->root, name);
+    }
+    assert_int_equal(reactor_new(2, &rig->reactor), 0);
+    rig->settings.commit = commit_new(rig->reactor, 2, 64);
+    rig->descriptors = maildirs_open_descriptors();
+}
+
+void rig_clear(struct rig *rig)
+{
+    commit_free(rig->settings.commit);
+    assert_int_equal(reactor_free(rig->reactor), 0);
+    router_free(rig->router);
+    maildirs_free(rig->root);
+    g_string_free(rig->wire, TRUE);
+    g_string_free(rig->stored, TRUE);
+}
+
+/* ---- the delivery's owner ---- */
+
+static void end(struct rig *rig, void (*how)(struct delivery *d))
+{
+    struct delivery *d = g_steal_pointer(&rig->delivery);
+    rig->ended = true;
+    rig->in_call = true;
+    how(d);
+    rig->in_call = false;
+}
+
+static void feed(struct rig *rig)
+{
+    while (!rig->held_back) {
+        struct slice left = slice_skip(slice_of(rig->wire->str, rig->wire->len), rig->appended);
+        if (rig->plan->abort_at > 0 && rig->appended >= rig->plan->abort_at) {
+            end(rig, delivery_abort);
+            return;
+        }
+        if (left.len == 0) {
+            end(rig, rig->plan->abort ? delivery_abort : delivery_finish);
+            return;
+        }
+        struct slice chunk = slice_first(left, rig->plan->chunk);
+        /* A copy that is gone after the call: nothing may be kept of it. */
+        g_autofree uint8_t *bytes = g_memdup2(chunk.data, chunk.len);
+        rig->in_call = true;
+        rig->held_back = !delivery_append(rig->delivery, slice_of(bytes, chunk.len));
+        rig->in_call = false;
+        rig->appended += chunk.len;
+        assert_int_equal(delivery_octets(rig->delivery), rig->appended);
+    }
+    if (rig->plan->abort_at > 0 && rig->appended >= rig->plan->abort_at)
+        end(rig, delivery_abort); /* while a job is under way */
+}
+
+static void on_ready(void *owner)
+{
+    struct rig *rig = owner;
+    assert_false(rig->in_call);
+    assert_false(rig->ended);
+    assert_true(rig->held_back);
+    rig->held_back = false;
+    rig->ready++;
+    feed(rig);
+}
+
+static void on_done(void *owner, const int *results, size_t count)
+{
+    struct rig *rig = owner;
+    assert_false(rig->in_call);
+    assert_true(rig->ended);
+    assert_int_equal(count, rig->plan->count);
+    memcpy(rig->results, results, count * sizeof *results);
+    rig->done++;
+}
+
+static const struct delivery_events events = { .on_ready = on_ready, .on_done = on_done };
+
+static struct mailbox *make_mailbox(const struct rig *rig, size_t i)
+{
+    struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
+    struct mailbox *m = g_new0(struct mailbox, 1);
+    m->domain = router_domain(rig->router, &address);
+    m->name = mailbox_of(rig, i);
+    return m;
+}
+
+void rig_run(struct rig *rig)
+{
+    struct delivery_target targets[RIG_MAX];
+    for (size_t i = 0; i < rig->plan->count; i++)
+        targets[i] = (struct delivery_target){ .mailbox = make_mailbox(rig, i), .head = head_of(rig, i) };
+    rig->delivery = delivery_new(rig->reactor, &rig->settings, targets, rig->plan->count, &events, rig);
+    feed(rig);
+    reactor_run(rig->reactor);
+    assert_true(rig->ended);
+    bool aborted = rig->plan->abort || rig->plan->abort_at > 0;
+    assert_int_equal(rig->done, aborted ? 0 : 1);
+}
+
+/* ---- what it left ---- */
+
+/* Which recipient's whole copy that is. */
+static size_t owner_of(const struct rig *rig, const char *mailbox, const GString *content)
+{
+    for (size_t i = 0; i < rig->plan->count; i++) {
+        g_autofree char *name = mailbox_of(rig, i);
+        g_autofree char *head = head_of(rig, i);
+        size_t head_len = strlen(head);
+        if (strcmp(name, mailbox) == 0 && content->len == head_len + rig->stored->len &&
+            memcmp(content->str, head, head_len) == 0 &&
+            memcmp(content->str + head_len, rig->stored->str, rig->stored->len) == 0)
+            return i;
+    }
+    fail_msg("not a whole copy in %s/new: %zu octets", mailbox, content->len);
+    return 0;
+}
+
+static void look_into_mailbox(const struct rig *rig, const char *mailbox, unsigned *copies)
+{
+    g_autoptr(GPtrArray) names = maildirs_names(rig->root, mailbox, "new");
+    for (guint n = 0; n < names->len; n++) {
+        const char *name = g_ptr_array_index(names, n);
+        GString *content = maildirs_read(rig->root, mailbox, "new", name);
+        assert_non_null(content);
+        copies[owner_of(rig, mailbox, content)]++;
+        const char *size = strstr(name, ",S=");
+        assert_non_null(size);
+        assert_int_equal(g_ascii_strtoull(size + 3, NULL, 10), content->len);
+        g_string_free(content, TRUE);
+    }
+}
+
+static bool is_first_with_its_mailbox(const struct rig *rig, size_t i)
+{
+    g_autofree char *mailbox = mailbox_of(rig, i);
+    for (size_t other = 0; other < i; other++) {
+        g_autofree char *name = mailbox_of(rig, other);
+        if (strcmp(name, mailbox) == 0)
+            return false;
+    }
+    return true;
+}
+
+void rig_check(const struct rig *rig, enum rig_strictness strictness)
+{
+    unsigned copies[RIG_MAX] = { 0 };
+    for (size_t i = 0; i < rig->plan->count; i++) {
+        g_autofree char *mailbox = mailbox_of(rig, i);
+        if (is_first_with_its_mailbox(rig, i))
+            look_into_mailbox(rig, mailbox, copies);
+        if (strictness == RIG_EXACT) {
+            assert_int_equal(maildirs_count(rig->root, mailbox, "tmp"), 0);
+            assert_int_equal(maildirs_open_descriptors(), rig->descriptors);
+        }
+    }
+    for (size_t i = 0; i < rig->plan->count; i++) {
+        bool delivered = rig->done > 0 && rig->results[i] == 0;
+        assert_true(rig->results[i] <= 0);
+        if (strictness == RIG_AT_LEAST)
+            assert_in_range(copies[i], delivered, 1);
+        else
+            assert_int_equal(copies[i], delivered);
+        if (!rig->plan->each)
+            assert_int_equal(rig->results[i], rig->results[0]);
+    }
+}

@@ -1,0 +1,56 @@
+/*
+ * tests/unit/delivery_rig.h - one delivery from its first octet to on_done, and what it must have left in the
+ * maildirs. On whichever twins of disk and reactor are linked. What an owner must never see (a callback
+ * inside a call, a second on_done, on_ready that nobody waits for) fails the test at once.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "delivery/delivery.h"
+
+enum { RIG_MAX = 24 };
+
+struct rig_plan {
+    size_t size;                    /* octets of the body, as it is stored */
+    size_t chunk;                   /* octets that are appended at once */
+    size_t count;                   /* recipients */
+    const char *mailboxes[RIG_MAX]; /* a maildir each; NULL: "box0", "box1", ...; "broken" has no tmp/ */
+    bool each;
+    enum delivery_sync sync;
+    bool ends_in_cr; /* and so in no line's end */
+    bool abort;      /* instead of finish, or: */
+    size_t abort_at; /* once so many octets have been appended, unless 0 */
+};
+
+struct rig {
+    const struct rig_plan *plan;
+    char *root;
+    struct reactor *reactor;
+    struct router *router;
+    struct delivery_settings settings;
+    GString *wire, *stored; /* the body */
+    size_t appended;
+    size_t descriptors;
+    struct delivery *delivery;
+    bool in_call;
+    bool held_back;
+    bool ended; /* finished or aborted */
+    unsigned ready, done;
+    int results[RIG_MAX];
+};
+
+/* The maildirs, empty, and the message; nothing has begun. */
+void rig_init(struct rig *rig, const struct rig_plan *plan);
+/* The delivery, to its end. */
+void rig_run(struct rig *rig);
+void rig_clear(struct rig *rig);
+
+/* How much may be left behind. In any case every file in a new/ is one recipient's whole copy, with its size
+ * in its name. */
+enum rig_strictness {
+    RIG_EXACT,    /* each whose result is 0 has one, no other has, and nothing stays in a tmp/ or open */
+    RIG_DURABLE,  /* after a crash: as exact, but for what is in a tmp/ */
+    RIG_AT_LEAST, /* after a crash in the midst: each whose result is 0 has one; another may have one, too */
+};
+void rig_check(const struct rig *rig, enum rig_strictness strictness);

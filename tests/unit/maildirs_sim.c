@@ -1,0 +1,21 @@
+#include "maildirs.h"
+
+#include "disk/disk_sim.h"
+
+char *maildirs_new(void)
+{
+    disk_sim_reset(1);
+    disk_sim_mkdir_all("/mail");
+    return g_strdup("/mail");
+}
+
+void maildirs_free(char *take_root)
+{
+    g_free(take_root);
+    disk_sim_reset(1);
+}
+
+size_t maildirs_open_descriptors(void)
+{
+    return disk_sim_open_descriptors();
+}

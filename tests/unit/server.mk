@@ -1,0 +1,16 @@
+SERVER_TESTS = \
+	tests/unit/test_given \
+	tests/unit/test_log_sink \
+	tests/unit/test_settings \
+	tests/unit/test_sockets
+check_PROGRAMS += $(SERVER_TESTS)
+TESTS += $(SERVER_TESTS)
+
+tests_unit_test_given_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_given_LDADD = $(TEST_LINK) $(LINK_cli)
+tests_unit_test_log_sink_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_log_sink_LDADD = $(TEST_LINK) $(LINK_server)
+tests_unit_test_settings_CPPFLAGS = $(TEST_CPPFLAGS) -DSAMPLE='"$(abs_top_srcdir)/conf/postern.conf"'
+tests_unit_test_settings_LDADD = $(TEST_LINK) $(LINK_server)
+tests_unit_test_sockets_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_sockets_LDADD = $(TEST_LINK) $(LINK_server)

@@ -1,0 +1,19 @@
+SMTP_TESTS = \
+	tests/unit/test_smtp_address \
+	tests/unit/test_smtp_command \
+	tests/unit/test_smtp_data \
+	tests/unit/test_smtp_outcome \
+	tests/unit/test_smtp_session
+check_PROGRAMS += $(SMTP_TESTS)
+TESTS += $(SMTP_TESTS)
+
+tests_unit_test_smtp_address_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_address_LDADD = $(TEST_LINK) $(LINK_smtp)
+tests_unit_test_smtp_command_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_command_LDADD = $(TEST_LINK) $(LINK_smtp)
+tests_unit_test_smtp_data_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_data_LDADD = $(TEST_LINK) $(LINK_smtp)
+tests_unit_test_smtp_outcome_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_outcome_LDADD = $(TEST_LINK) $(LINK_smtp)
+tests_unit_test_smtp_session_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_session_LDADD = $(TEST_LINK) $(LINK_smtp)

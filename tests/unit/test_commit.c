@@ -1,0 +1,256 @@
+/*
+ * Group commit: several messages that finish at once share the work, and each keeps its own promise. On the
+ * simulated twins: every disk call of a batch fails once, and the power fails at every one.
+ */
+#include "suite.h"
+
+#include <errno.h>
+#include <glib.h>
+
+#include "delivery/commit.h"
+#include "delivery/delivery.h"
+#include "disk/disk_sim.h"
+#include "maildirs.h"
+#include "reactor/reactor_sim.h"
+
+enum { MESSAGES_MAX = 8, PENDING = 1 };
+
+static const struct plan {
+    const char *name;
+    size_t messages;
+    size_t boxes;     /* they take turns */
+    size_t large_one; /* the index of a message that is staged first; SIZE_MAX: none */
+    size_t copies;    /* that a batch may have */
+    enum delivery_sync sync;
+} plans[] = {
+    { "five messages, a mailbox each", 5, 5, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
+    { "five messages to one mailbox", 5, 1, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
+    { "five messages to two mailboxes, one of them large", 5, 2, 3, 64, DELIVERY_SYNC_GROUP },
+    { "two messages, too few to sync the file system", 2, 1, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
+    { "eight messages in batches of three", 8, 3, SIZE_MAX, 3, DELIVERY_SYNC_GROUP },
+    { "five messages, each for itself", 5, 2, SIZE_MAX, 1, DELIVERY_SYNC_EACH },
+};
+
+struct world {
+    const struct plan *plan;
+    char *root;
+    struct reactor *reactor;
+    struct router *router;
+    struct delivery_settings settings;
+    size_t descriptors;
+    struct message {
+        struct world *world;
+        char *box, *body;
+        struct delivery *delivery;
+        int result;
+    } messages[MESSAGES_MAX];
+};
+
+static void on_done(void *owner, const int *results, size_t count)
+{
+    struct message *m = owner;
+    assert_int_equal(count, 1);
+    assert_int_equal(m->result, PENDING);
+    m->result = results[0];
+}
+
+static void on_ready(void *owner)
+{
+    fail_msg("message %p was never held back", owner);
+}
+
+static void begin(struct world *w, size_t i)
+{
+    static const struct delivery_events events = { .on_ready = on_ready, .on_done = on_done };
+    struct message *m = &w->messages[i];
+    struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
+    struct mailbox *mailbox = g_new0(struct mailbox, 1);
+    mailbox->domain = router_domain(w->router, &address);
+    mailbox->name = g_strdup(m->box);
+    struct delivery_target target = { .mailbox = mailbox, .head = g_strdup("Head: 1\n") };
+    m->delivery = delivery_new(w->reactor, &w->settings, &target, 1, &events, m);
+    assert_true(delivery_append(m->delivery, slice_str(m->body)));
+}
+
+static void world_init(struct world *w, const struct plan *plan)
+{
+    *w = (struct world){ .plan = plan, .root = maildirs_new(), .router = router_new() };
+    assert_int_equal(router_add_domain(w->router, "example.org", w->root), 0);
+    assert_int_equal(reactor_new(1, &w->reactor), 0);
+    w->settings = (struct delivery_settings){
+        .sync = plan->sync,
+        .hostname = "mx.example.org",
+        .commit = commit_new(w->reactor, 1, plan->copies),
+    };
+    for (size_t i = 0; i < plan->messages; i++) {
+        g_autofree char *filling = g_strnfill(i == plan->large_one ? DELIVERY_SMALL : 10, 'x');
+        w->messages[i] = (struct message){
+            .world = w,
+            .box = g_strdup_printf("box%zu", i % plan->boxes),
+            .body = g_strdup_printf("message %zu %s\n", i, filling),
+            .result = PENDING,
+        };
+        if (i < plan->boxes)
+            maildirs_add(w->root, w->messages[i].box);
+    }
+    w->descriptors = maildirs_open_descriptors();
+}
+
+static void world_run(struct world *w)
+{
+    for (size_t i = 0; i < w->plan->messages; i++)
+        begin(w, i);
+    for (size_t i = 0; i < w->plan->messages; i++)
+        delivery_finish(w->messages[i].delivery);
+    reactor_run(w->reactor);
+    for (size_t i = 0; i < w->plan->messages; i++)
+        assert_true(w->messages[i].result <= 0);
+}
+
+static void world_clear(struct world *w)
+{
+    commit_free(w->settings.commit);
+    assert_int_equal(reactor_free(w->reactor), 0);
+    for (size_t i = 0; i < w->plan->messages; i++) {
+        g_free(w->messages[i].box);
+        g_free(w->messages[i].body);
+    }
+    router_free(w->router);
+    maildirs_free(w->root);
+}
+
+/* How often the message's whole copy lies in its mailbox. */
+static size_t times_there(const struct world *w, const struct message *m)
+{
+    g_autofree char *want = g_strconcat("Head: 1\n", m->body, NULL);
+    g_autoptr(GPtrArray) names = maildirs_names(w->root, m->box, "new");
+    size_t times = 0;
+    for (guint i = 0; i < names->len; i++) {
+        GString *content = maildirs_read(w->root, m->box, "new", g_ptr_array_index(names, i));
+        times += strcmp(content->str, want) == 0;
+        g_string_free(content, TRUE);
+    }
+    return times;
+}
+
+static void check(const struct world *w, bool crashed)
+{
+    size_t there = 0, visible = 0;
+    for (size_t i = 0; i < w->plan->messages; i++) {
+        size_t times = times_there(w, &w->messages[i]);
+        there += times;
+        if (w->messages[i].result == 0)
+            assert_int_equal(times, 1);
+        else
+            assert_true(times <=
+                        (crashed ? 1 : 0)); /* a power loss may bring back what could not be taken back */
+    }
+    for (size_t i = 0; i < w->plan->boxes; i++)
+        visible += maildirs_count(w->root, w->messages[i].box, "new");
+    assert_int_equal(visible, there); /* nothing partial, nothing strange */
+    for (size_t i = 0; i < w->plan->boxes && !crashed; i++)
+        assert_int_equal(maildirs_count(w->root, w->messages[i].box, "tmp"), 0);
+    if (!crashed)
+        assert_int_equal(maildirs_open_descriptors(), w->descriptors);
+}
+
+static void all_arrive(void **state)
+{
+    struct world w;
+    world_init(&w, *state);
+    world_run(&w);
+    for (size_t i = 0; i < w.plan->messages; i++)
+        assert_int_equal(w.messages[i].result, 0);
+    check(&w, false);
+    disk_sim_crash(DISK_SIM_LOSE);
+    check(&w, true);
+    world_clear(&w);
+}
+
+static bool any_failed(const struct world *w)
+{
+    for (size_t i = 0; i < w->plan->messages; i++)
+        if (w->messages[i].result < 0)
+            return true;
+    return false;
+}
+
+static void every_call_fails_once(void **state)
+{
+    for (int forgets = 0; forgets < 2; forgets++) {
+        bool struck = true;
+        for (uint64_t nth = 1; struck; nth++) {
+            struct world w;
+            world_init(&w, *state);
+            disk_sim_fail((struct disk_sim_fault){ .nth = nth, .error = EIO, .forgets = forgets });
+            world_run(&w);
+            struck = disk_sim_failures() > 0;
+            disk_sim_heal();
+            assert_int_equal(any_failed(&w), struck);
+            check(&w, false);
+            disk_sim_crash(DISK_SIM_LOSE);
+            check(&w, true);
+            world_clear(&w);
+        }
+    }
+}
+
+static void the_power_fails_at_every_call(void **state)
+{
+    static const enum disk_sim_policy policies[] = { DISK_SIM_LOSE, DISK_SIM_KEEP, DISK_SIM_SEEDED };
+    for (size_t p = 0; p < G_N_ELEMENTS(policies); p++) {
+        bool struck = true;
+        for (uint64_t nth = 1; struck; nth++) {
+            struct world w;
+            world_init(&w, *state);
+            disk_sim_fail((struct disk_sim_fault){ .nth = nth, .error = EIO, .for_ever = true });
+            world_run(&w);
+            struck = disk_sim_failures() > 0;
+            disk_sim_heal();
+            disk_sim_crash(policies[p]);
+            check(&w, true);
+            world_clear(&w);
+        }
+    }
+}
+
+static void count_syncs(void *owner, const struct disk_sim_call *call)
+{
+    if (call->kind == DISK_SIM_SYNC || call->kind == DISK_SIM_SYNC_DIR || call->kind == DISK_SIM_SYNC_ALL)
+        ++*(size_t *)owner;
+}
+
+/* What the grouping is for. The first message goes alone: nobody had to wait for it. */
+static void a_batch_syncs_twice(void **state)
+{
+    (void)state;
+    size_t syncs = 0;
+    struct world w;
+    world_init(&w, &(struct plan){ "", 6, 3, SIZE_MAX, 64, DELIVERY_SYNC_GROUP });
+    disk_sim_set_hook(count_syncs, &syncs);
+    world_run(&w);
+    disk_sim_set_hook(NULL, NULL);
+    assert_int_equal(syncs, 2 + 2);
+    check(&w, false);
+    world_clear(&w);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *what;
+        CMUnitTestFunction run;
+    } checks[] = {
+        { "all arrive", all_arrive },
+        { "every call fails once", every_call_fails_once },
+        { "the power fails at every call", the_power_fails_at_every_call },
+    };
+    struct suite *s = suite_new("commit");
+    for (size_t c = 0; c < G_N_ELEMENTS(checks); c++)
+        for (size_t i = 0; i < G_N_ELEMENTS(plans); i++) {
+            g_autofree char *name = g_strdup_printf("%s: %s", checks[c].what, plans[i].name);
+            suite_add(s, name, checks[c].run, (void *)&plans[i]);
+        }
+    suite_add(s, "a batch syncs twice", a_batch_syncs_twice, NULL);
+    return suite_run(s, argc, argv);
+}

@@ -1,0 +1,122 @@
+/* Deliveries to their end, on both twins of the disk and the reactor: this source is linked twice. */
+#include "suite.h"
+
+#include <errno.h>
+
+#include "delivery_rig.h"
+
+enum { MIB = 1024 * 1024 };
+
+static const struct row {
+    const char *name;
+    struct rig_plan plan;
+    int results[4]; /* of the first recipients; the others have 0 */
+} rows[] = {
+    /* sizes: up to DELIVERY_SMALL they stay in memory */
+    { "an empty message", { .size = 0, .chunk = 1, .count = 1 } },
+    { "one octet", { .size = 1, .chunk = 1, .count = 1 } },
+    { "a small message, octet by octet", { .size = 4096, .chunk = 1, .count = 1 } },
+    { "a small message at once", { .size = 4096, .chunk = MIB, .count = 1 } },
+    { "one octet less than small", { .size = DELIVERY_SMALL - 1, .chunk = 1000, .count = 1 } },
+    { "just small", { .size = DELIVERY_SMALL, .chunk = 1000, .count = 1 } },
+    { "one octet more than small", { .size = DELIVERY_SMALL + 1, .chunk = 1000, .count = 1 } },
+    { "more than small at once", { .size = DELIVERY_SMALL + 1, .chunk = MIB, .count = 1 } },
+    { "a block", { .size = DELIVERY_BLOCK, .chunk = 64 * 1024, .count = 1 } },
+    { "a block and an octet", { .size = DELIVERY_BLOCK + 1, .chunk = 64 * 1024, .count = 1 } },
+    { "many blocks in small runs", { .size = MIB + 7, .chunk = 333, .count = 1 } },
+    { "many blocks in large runs", { .size = MIB + 7, .chunk = 64 * 1024, .count = 1 } },
+    { "many blocks at once", { .size = MIB + 7, .chunk = 4 * MIB, .count = 1 } },
+    { "a last CR is not lost", { .size = 100, .chunk = 1, .count = 1, .ends_in_cr = true } },
+    { "a last CR makes it more than small",
+      { .size = DELIVERY_SMALL + 1, .chunk = 1000, .count = 1, .ends_in_cr = true } },
+    { "a last CR after many blocks", { .size = MIB, .chunk = 64 * 1024, .count = 1, .ends_in_cr = true } },
+    /* recipients */
+    { "small, for three", { .size = 4096, .chunk = 1000, .count = 3 } },
+    { "small, for three, each by itself", { .size = 4096, .chunk = 1000, .count = 3, .each = true } },
+    { "large, for three", { .size = MIB, .chunk = 60000, .count = 3 } },
+    { "large, for three, each by itself", { .size = MIB, .chunk = 60000, .count = 3, .each = true } },
+    { "small, for more than may keep their descriptors", { .size = 4096, .chunk = 1000, .count = 20 } },
+    { "large, for more than may keep their descriptors", { .size = MIB / 4, .chunk = 60000, .count = 20 } },
+    { "small, without syncs", { .size = 4096, .chunk = 1000, .count = 3, .sync = DELIVERY_SYNC_NONE } },
+    { "large, without syncs", { .size = MIB, .chunk = 60000, .count = 3, .sync = DELIVERY_SYNC_NONE } },
+    { "small, one recipient twice", { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "a", "b", "a" } } },
+    { "large, one recipient twice",
+      { .size = MIB / 4, .chunk = 60000, .count = 2, .mailboxes = { "a", "a" } } },
+    /* a maildir that cannot be written to */
+    { "all or none: small, the first is broken",
+      { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "broken" } },
+      { -ENOENT, -ENOENT, -ENOENT } },
+    { "all or none: small, the last is broken",
+      { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "a", "b", "broken" } },
+      { -ENOENT, -ENOENT, -ENOENT } },
+    { "all or none: large, the first is broken",
+      { .size = MIB, .chunk = 60000, .count = 3, .mailboxes = { "broken" } },
+      { -ENOENT, -ENOENT, -ENOENT } },
+    { "all or none: large, the last is broken",
+      { .size = MIB, .chunk = 60000, .count = 3, .mailboxes = { "a", "b", "broken" } },
+      { -ENOENT, -ENOENT, -ENOENT } },
+    { "each: small, the first is broken",
+      { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "broken" }, .each = true },
+      { -ENOENT, 0, 0 } },
+    { "each: small, the second is broken",
+      { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "a", "broken" }, .each = true },
+      { 0, -ENOENT, 0 } },
+    { "each: large, the first two are broken, the third takes the body",
+      { .size = MIB, .chunk = 60000, .count = 4, .mailboxes = { "broken", "broken" }, .each = true },
+      { -ENOENT, -ENOENT, 0, 0 } },
+    { "each: large, the last is broken",
+      { .size = MIB, .chunk = 60000, .count = 2, .mailboxes = { "a", "broken" }, .each = true },
+      { 0, -ENOENT } },
+    { "each: large, all are broken",
+      { .size = MIB, .chunk = 60000, .count = 2, .mailboxes = { "broken", "broken2" }, .each = true },
+      { -ENOENT, -ENOENT } },
+    /* the message does not come */
+    { "aborted before its first octet", { .chunk = 1, .count = 2, .abort = true } },
+    { "aborted while it is small", { .size = 4096, .chunk = 1000, .count = 2, .abort_at = 2000 } },
+    { "aborted while its first block is written",
+      { .size = MIB, .chunk = 70000, .count = 2, .abort_at = 70000 } },
+    { "aborted while the owner is held back",
+      { .size = MIB, .chunk = 64 * 1024, .count = 2, .abort_at = 300 * 1024 } },
+    { "aborted while a small rest waits", { .size = MIB, .chunk = 64 * 1024, .count = 2, .abort = true } },
+    { "aborted after its body was lost",
+      { .size = MIB, .chunk = 64 * 1024, .count = 1, .mailboxes = { "broken" }, .abort = true } },
+};
+
+static void check_row(void **state)
+{
+    const struct row *row = *state;
+    struct rig rig;
+    rig_init(&rig, &row->plan);
+    rig_run(&rig);
+    for (size_t i = 0; i < G_N_ELEMENTS(row->results); i++)
+        assert_int_equal(rig.results[i], row->results[i]);
+    rig_check(&rig, RIG_EXACT);
+    rig_clear(&rig);
+}
+
+/* The loop does not run while the rig appends, so nothing of what was appended can have been written. */
+static void an_owner_is_held_back_in_time(void **state)
+{
+    (void)state;
+    static const struct rig_plan plan = { .size = MIB, .chunk = 16 * 1024, .count = 1 };
+    struct rig rig;
+    rig_init(&rig, &plan);
+    rig_run(&rig);
+    assert_true(rig.ready >= MIB / (2 * DELIVERY_BLOCK));
+    rig_clear(&rig);
+}
+
+static void nothing_is_an_abort_s_business(void **state)
+{
+    (void)state;
+    delivery_abort(NULL);
+}
+
+int main(int argc, char **argv)
+{
+    struct suite *s = suite_new("delivery");
+    suite_add_rows(s, rows, check_row);
+    suite_add(s, "an owner is held back in time", an_owner_is_held_back_in_time, NULL);
+    suite_add(s, "to abort nothing is welcome", nothing_is_an_abort_s_business, NULL);
+    return suite_run(s, argc, argv);
+}

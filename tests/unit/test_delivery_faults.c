@@ -1,0 +1,296 @@
+/*
+ * Deliveries on a disk that fails: at its first call, then at its second, until none is left to fail; that
+ * dies at each call and forgets what was not synced; that is full. On the simulated twins.
+ */
+#include "suite.h"
+
+#include <errno.h>
+
+#include "delivery/copies.h"
+#include "delivery_rig.h"
+#include "disk/disk_sim.h"
+#include "reactor/reactor_sim.h"
+
+/* Of LARGE, in chunks of 50,000, two blocks are staged, the second while the owner is held back. */
+enum { LARGE = 180000, MANY = COPIES_OPEN_MAX + 1 };
+
+static const struct row {
+    const char *name;
+    struct rig_plan plan;
+    bool is_long; /* to run: only the harshest sweeps */
+} rows[] = {
+    { "small, one recipient", { .size = 500, .chunk = 200, .count = 1 } },
+    { "small, three recipients", { .size = 500, .chunk = 200, .count = 3 } },
+    { "small, three recipients, each by itself", { .size = 500, .chunk = 200, .count = 3, .each = true } },
+    { "small, many recipients", { .size = 500, .chunk = 500, .count = MANY }, true },
+    { "small, many recipients, each by itself",
+      { .size = 500, .chunk = 500, .count = MANY, .each = true },
+      true },
+    { "small, one recipient twice", { .size = 500, .chunk = 200, .count = 2, .mailboxes = { "a", "a" } } },
+    { "large, one recipient", { .size = LARGE, .chunk = 50000, .count = 1 } },
+    { "large, three recipients", { .size = LARGE, .chunk = 50000, .count = 3 } },
+    { "large, three recipients, each by itself",
+      { .size = LARGE, .chunk = 50000, .count = 3, .each = true } },
+    { "large, many recipients", { .size = DELIVERY_SMALL + 1, .chunk = 50000, .count = MANY }, true },
+};
+
+static bool any_failed(const struct rig *rig)
+{
+    bool failed = false;
+    for (size_t i = 0; i < rig->plan->count; i++)
+        failed = failed || rig->results[i] < 0;
+    return failed;
+}
+
+/* True when the fault struck. */
+static bool run_with_fault(struct rig *rig, const struct rig_plan *plan, struct disk_sim_fault fault)
+{
+    rig_init(rig, plan);
+    disk_sim_fail(fault);
+    rig_run(rig);
+    bool struck = disk_sim_failures() > 0;
+    disk_sim_heal();
+    return struck;
+}
+
+/* ---- one call fails ---- */
+
+static void sweep_faults(const struct rig_plan *plan, struct disk_sim_fault fault, enum disk_sim_policy crash)
+{
+    bool struck = true;
+    for (fault.nth = 1; struck; fault.nth++) {
+        struct rig rig;
+        struck = run_with_fault(&rig, plan, fault);
+        assert_int_equal(any_failed(&rig), struck); /* no call is made in vain */
+        rig_check(&rig, RIG_EXACT);
+        if (plan->sync != DELIVERY_SYNC_NONE) {
+            disk_sim_crash(crash);
+            rig_check(&rig, RIG_DURABLE);
+        }
+        rig_clear(&rig);
+    }
+}
+
+static void check_faults(void **state)
+{
+    const struct row *row = *state;
+    sweep_faults(&row->plan, (struct disk_sim_fault){ .error = EIO, .forgets = true }, DISK_SIM_SEEDED);
+    if (row->is_long)
+        return;
+    sweep_faults(&row->plan, (struct disk_sim_fault){ .error = EIO, .forgets = true }, DISK_SIM_LOSE);
+    sweep_faults(&row->plan, (struct disk_sim_fault){ .error = EIO }, DISK_SIM_LOSE);
+    sweep_faults(&row->plan, (struct disk_sim_fault){ .error = EIO }, DISK_SIM_KEEP);
+    sweep_faults(&row->plan, (struct disk_sim_fault){ .error = ENOSPC }, DISK_SIM_SEEDED);
+    struct rig_plan without_syncs = row->plan;
+    without_syncs.sync = DELIVERY_SYNC_NONE;
+    sweep_faults(&without_syncs, (struct disk_sim_fault){ .error = EIO }, DISK_SIM_KEEP);
+}
+
+/* ---- the power fails ---- */
+
+static void sweep_crashes(const struct rig_plan *plan, enum disk_sim_policy crash)
+{
+    struct disk_sim_fault dead = { .error = EIO, .for_ever = true };
+    bool struck = true;
+    for (dead.nth = 1; struck; dead.nth++) {
+        struct rig rig;
+        struck = run_with_fault(&rig, plan, dead);
+        disk_sim_crash(crash);
+        rig_check(&rig, struck ? RIG_AT_LEAST : RIG_DURABLE);
+        rig_clear(&rig);
+    }
+}
+
+static void check_crashes(void **state)
+{
+    const struct row *row = *state;
+    sweep_crashes(&row->plan, DISK_SIM_LOSE);
+    if (row->is_long)
+        return;
+    sweep_crashes(&row->plan, DISK_SIM_KEEP);
+    sweep_crashes(&row->plan, DISK_SIM_SEEDED);
+}
+
+/* ---- the disk is full ---- */
+
+static void check_full(void **state)
+{
+    const struct row *row = *state;
+    uint64_t all = (row->plan.size + 100) * row->plan.count;
+    for (uint64_t capacity = 0; capacity <= all; capacity += all / 13) {
+        struct rig rig;
+        rig_init(&rig, &row->plan);
+        disk_sim_set_capacity(capacity, ENOSPC);
+        rig_run(&rig);
+        for (size_t i = 0; i < row->plan.count; i++)
+            assert_true(rig.results[i] == 0 || rig.results[i] == -ENOSPC);
+        if (capacity < row->plan.size)
+            assert_true(any_failed(&rig));
+        rig_check(&rig, RIG_EXACT);
+        rig_clear(&rig);
+    }
+}
+
+/* ---- just this fault ---- */
+
+static const struct fault_row {
+    const char *name;
+    struct rig_plan plan;
+    struct disk_sim_fault fault;
+    int results[3];
+} fault_rows[] = {
+    { "each: the first cannot take the first block, so the second takes the body",
+      { .size = LARGE, .chunk = 50000, .count = 3, .each = true },
+      { .kind = DISK_SIM_APPEND, .nth = 1, .error = EDQUOT },
+      { -EDQUOT, 0, 0 } },
+    { "each: the body is lost with a later block",
+      { .size = LARGE, .chunk = 50000, .count = 3, .each = true },
+      { .kind = DISK_SIM_APPEND, .nth = 2, .error = EIO },
+      { -EIO, -EIO, -EIO } },
+    { "each: a body that could not be synced is copied to nobody",
+      { .size = LARGE, .chunk = 50000, .count = 3, .each = true },
+      { .kind = DISK_SIM_SYNC, .nth = 1, .error = EIO, .forgets = true },
+      { -EIO, -EIO, -EIO } },
+    { "each: another's sync is just the other's",
+      { .size = LARGE, .chunk = 50000, .count = 3, .each = true },
+      { .kind = DISK_SIM_SYNC, .nth = 2, .error = EIO, .forgets = true },
+      { 0, -EIO, 0 } },
+    { "each: the body's recipient may lose just its name",
+      { .size = LARGE, .chunk = 50000, .count = 3, .each = true },
+      { .kind = DISK_SIM_RENAME, .nth = 1, .error = EIO },
+      { -EIO, 0, 0 } },
+    { "each: small, a sync that fails is just one's",
+      { .size = 500, .chunk = 200, .count = 3, .each = true },
+      { .kind = DISK_SIM_SYNC, .nth = 1, .error = EIO, .forgets = true },
+      { -EIO, 0, 0 } },
+    { "all or none: the last directory cannot be synced",
+      { .size = 500, .chunk = 200, .count = 3 },
+      { .kind = DISK_SIM_SYNC_DIR, .nth = 3, .error = EIO },
+      { -EIO, -EIO, -EIO } },
+    { "without syncs none can fail",
+      { .size = 500, .chunk = 200, .count = 3, .sync = DELIVERY_SYNC_NONE },
+      { .kind = DISK_SIM_SYNC, .nth = 1, .error = EIO },
+      { 0, 0, 0 } },
+    { "a name that is taken is nobody's loss but ours",
+      { .size = 500, .chunk = 200, .count = 1 },
+      { .kind = DISK_SIM_CREATE, .nth = 1, .error = EEXIST },
+      { -EEXIST } },
+};
+
+static void check_fault(void **state)
+{
+    const struct fault_row *row = *state;
+    struct rig rig;
+    (void)run_with_fault(&rig, &row->plan, row->fault);
+    for (size_t i = 0; i < G_N_ELEMENTS(row->results); i++)
+        assert_int_equal(rig.results[i], row->results[i]);
+    rig_check(&rig, RIG_EXACT);
+    rig_clear(&rig);
+}
+
+/* ---- an abort, on a disk that fails ---- */
+
+/* Nobody is told, and nothing becomes visible; the one call whose failure leaves something in tmp/ is the
+ * unlink. */
+static void an_abort_after_a_fault(void **state)
+{
+    (void)state;
+    static const struct rig_plan plan = { .size = LARGE, .chunk = 50000, .count = 2, .abort = true };
+    bool struck = true;
+    for (uint64_t nth = 1; struck; nth++) {
+        struct rig rig;
+        struck = run_with_fault(&rig, &plan, (struct disk_sim_fault){ .nth = nth, .error = EIO });
+        rig_check(&rig, RIG_DURABLE);
+        rig_clear(&rig);
+    }
+}
+
+/* ---- what it costs ---- */
+
+static void count_job(void *owner, int64_t now_us, const char *what, uint64_t object, int64_t amount)
+{
+    (void)now_us, (void)object, (void)amount;
+    unsigned *jobs = owner;
+    *jobs += strcmp(what, "job-done") == 0;
+}
+
+static const struct cost_row {
+    const char *name;
+    struct rig_plan plan;
+    unsigned jobs;
+    uint64_t calls; /* of the disk; 0: not of interest */
+} cost_rows[] = {
+    { "a small message is one job of eight calls", { .size = 4096, .chunk = 500, .count = 1 }, 1, 8 },
+    { "without syncs of six", { .size = 4096, .chunk = 500, .count = 1, .sync = DELIVERY_SYNC_NONE }, 1, 6 },
+    { "a small message for three is one job", { .size = 4096, .chunk = 500, .count = 3 }, 1, 24 },
+    { "a small message for many is one job", { .size = 4096, .chunk = 500, .count = MANY }, 1, 0 },
+    { "the largest small message is one job", { .size = DELIVERY_SMALL, .chunk = 500, .count = 1 }, 1, 8 },
+    { "a small message that does not come is none",
+      { .size = 4096, .chunk = 500, .count = 1, .abort = true },
+      0,
+      0 },
+    { "a megabyte from a socket is eight blocks and an end",
+      { .size = 1 << 20, .chunk = 64 * 1024, .count = 1 },
+      9,
+      0 },
+};
+
+static void check_cost(void **state)
+{
+    const struct cost_row *row = *state;
+    unsigned jobs = 0;
+    struct rig rig;
+    rig_init(&rig, &row->plan);
+    reactor_sim_watch(rig.reactor, count_job, &jobs);
+    uint64_t before = disk_sim_calls();
+    rig_run(&rig);
+    assert_int_equal(jobs, row->jobs);
+    if (row->calls > 0)
+        assert_int_equal(disk_sim_calls() - before, row->calls);
+    rig_clear(&rig);
+}
+
+/* However many the recipients: the staged copy's three, and four of one that is being made. */
+static void many_recipients_need_few_descriptors(void **state)
+{
+    const struct rig_plan *plan = *state;
+    struct rig rig;
+    rig_init(&rig, plan);
+    disk_sim_set_descriptor_limit(7);
+    rig_run(&rig);
+    disk_sim_heal();
+    assert_false(any_failed(&rig));
+    rig_check(&rig, RIG_EXACT);
+    rig_clear(&rig);
+}
+
+static void add_sweep(struct suite *s, const char *what, CMUnitTestFunction run)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *name = g_strdup_printf("%s: %s", what, rows[i].name);
+        suite_add(s, name, run, (void *)&rows[i]);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct rig_plan many[] = {
+        { .size = 500, .chunk = 500, .count = MANY },
+        { .size = LARGE, .chunk = 50000, .count = MANY },
+        { .size = LARGE, .chunk = 50000, .count = MANY, .each = true },
+    };
+    struct suite *s = suite_new("delivery faults");
+    add_sweep(s, "each call fails once", check_faults);
+    add_sweep(s, "power fails at each call", check_crashes);
+    add_sweep(s, "the disk is full", check_full);
+    suite_add_rows(s, fault_rows, check_fault);
+    suite_add(s, "an abort after a fault", an_abort_after_a_fault, NULL);
+    suite_add_rows(s, cost_rows, check_cost);
+    suite_add(s, "small: many recipients need few descriptors", many_recipients_need_few_descriptors,
+              (void *)&many[0]);
+    suite_add(s, "large: many recipients need few descriptors", many_recipients_need_few_descriptors,
+              (void *)&many[1]);
+    suite_add(s, "each: many recipients need few descriptors", many_recipients_need_few_descriptors,
+              (void *)&many[2]);
+    return suite_run(s, argc, argv);
+}

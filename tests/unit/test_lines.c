@@ -1,0 +1,134 @@
+/* Line ends: each row whole, cut in two at every octet, and octet by octet; then random runs against the
+ * obvious conversion. */
+#include "suite.h"
+
+#include <glib.h>
+
+#include "base/random.h"
+#include "message/lines.h"
+
+static const struct row {
+    const char *name, *input, *want;
+} rows[] = {
+    { "nothing", "", "" },
+    { "text without a line's end", "abc", "abc" },
+    { "one line", "abc\r\n", "abc\n" },
+    { "lines", "Subject: x\r\n\r\nhello\r\nworld\r\n", "Subject: x\n\nhello\nworld\n" },
+    { "empty lines", "\r\n\r\n\r\n", "\n\n\n" },
+    { "a CR alone stays", "a\rb\r\n", "a\rb\n" },
+    { "an LF alone stays", "a\nb\r\n", "a\nb\n" },
+    { "of two CRs before LF one stays", "a\r\r\n", "a\r\n" },
+    { "three CRs", "\r\r\r", "\r\r\r" },
+    { "LF CR is no line's end", "a\n\rb", "a\n\rb" },
+    { "LF CR LF", "\n\r\n", "\n\n" },
+    { "a CR ends the message", "a\r\nb\r", "a\nb\r" },
+    { "only a CR", "\r", "\r" },
+    { "octets with the high bit", "\xc3\xa9\x8d\x8a\r\n\xff\r", "\xc3\xa9\x8d\x8a\n\xff\r" },
+};
+
+/* A heap block of just the promised room for each run, so that a sanitizer sees an octet too many. */
+static void convert(struct line_ends *state, struct slice run, GString *to)
+{
+    g_autofree uint8_t *room = g_malloc(run.len + 1);
+    size_t len = line_ends_convert(state, run, room);
+    assert_true(len <= run.len + 1);
+    g_string_append_len(to, (const char *)room, (gssize)len);
+}
+
+static void finish(struct line_ends *state, GString *to)
+{
+    uint8_t last;
+    if (line_ends_finish(state, &last) > 0)
+        g_string_append_c(to, (char)last);
+    assert_int_equal(line_ends_finish(state, &last), 0);
+}
+
+static void check_cut(struct slice input, size_t cut, struct slice want)
+{
+    struct line_ends state = { 0 };
+    g_autoptr(GString) got = g_string_new(NULL);
+    convert(&state, slice_first(input, cut), got);
+    convert(&state, slice_skip(input, cut), got);
+    finish(&state, got);
+    assert_true(slice_equal(slice_of(got->str, got->len), want));
+}
+
+static void check_octets(struct slice input, struct slice want)
+{
+    struct line_ends state = { 0 };
+    g_autoptr(GString) got = g_string_new(NULL);
+    for (size_t i = 0; i < input.len; i++)
+        convert(&state, slice_first(slice_skip(input, i), 1), got);
+    finish(&state, got);
+    assert_true(slice_equal(slice_of(got->str, got->len), want));
+}
+
+static void check_row(void **state)
+{
+    const struct row *row = *state;
+    struct slice input = slice_str(row->input);
+    for (size_t cut = 0; cut <= input.len; cut++)
+        check_cut(input, cut, slice_str(row->want));
+    check_octets(input, slice_str(row->want));
+}
+
+static void nul_is_an_octet_like_others(void **state)
+{
+    (void)state;
+    check_octets(slice_of("a\0\r\n\0\r\0\n", 8), slice_of("a\0\n\0\r\0\n", 7));
+    check_cut(slice_of("a\0\r\n\0\r\0\n", 8), 8, slice_of("a\0\n\0\r\0\n", 7));
+}
+
+static void a_state_is_clean_after_finish(void **unused)
+{
+    (void)unused;
+    struct line_ends state = { 0 };
+    g_autoptr(GString) got = g_string_new(NULL);
+    convert(&state, slice_str("a\r"), got);
+    finish(&state, got);
+    convert(&state, slice_str("\nb"), got);
+    finish(&state, got);
+    assert_string_equal(got->str, "a\r\nb");
+}
+
+/* The same, as one would write it who need not be fast. */
+static void convert_slowly(struct slice in, GString *to)
+{
+    for (size_t i = 0; i < in.len; i++)
+        if (in.data[i] != '\r' || i + 1 == in.len || in.data[i + 1] != '\n')
+            g_string_append_c(to, (char)in.data[i]);
+}
+
+static void random_runs(void **unused)
+{
+    (void)unused;
+    struct pst_random random;
+    pst_random_seed(&random, 1);
+    for (int round = 0; round < 2000; round++) {
+        uint8_t bytes[300];
+        struct slice input = slice_of(bytes, (size_t)pst_random_below(&random, sizeof bytes));
+        for (size_t i = 0; i < input.len; i++)
+            bytes[i] = (uint8_t) "\r\n\rabcdefgh"[pst_random_below(&random, round % 2 == 0 ? 4 : 11)];
+        g_autoptr(GString) want = g_string_new(NULL);
+        convert_slowly(input, want);
+        struct line_ends state = { 0 };
+        g_autoptr(GString) got = g_string_new(NULL);
+        for (size_t at = 0; at < input.len;) {
+            struct slice run = slice_first(slice_skip(input, at), (size_t)pst_random_below(&random, 40));
+            convert(&state, run, got);
+            at += run.len;
+        }
+        finish(&state, got);
+        assert_true(g_string_equal(got, want));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct suite *s = suite_new("lines");
+    suite_add_rows(s, rows, check_row);
+    suite_add(s, "NUL is an octet like others", nul_is_an_octet_like_others, NULL);
+    suite_add(s, "a state is clean after finish", a_state_is_clean_after_finish, NULL);
+    suite_add(s, "random runs are converted as the obvious code does", random_runs, NULL);
+    return suite_run(s, argc, argv);
+}

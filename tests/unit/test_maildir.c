@@ -1,0 +1,283 @@
+/* One copy in one maildir, step by step, on both twins of the disk: this source is linked twice. */
+#include "suite.h"
+
+#include <errno.h>
+#include <glib.h>
+
+#include "delivery/maildir.h"
+#include "disk/disk.h"
+#include "maildirs.h"
+
+/* ---- names ---- */
+
+static const struct name_row {
+    const char *name, *host;
+    size_t copy;
+    const char *want;
+} name_rows[] = {
+    { "a host", "mx.example.org", 0, "1795296824.M123456P42Q0R00000000deadbeef.mx.example.org" },
+    { "another copy of it", "mx.example.org", 17,
+      "1795296824.M123456P42Q17R00000000deadbeef.mx.example.org" },
+    { "what would end a name or be taken for a field", "a/b:c,d", 0,
+      "1795296824.M123456P42Q0R00000000deadbeef.a_b_c_d" },
+    { "whatever else is in a host", "\xc3\xa4 \n..", 0, "1795296824.M123456P42Q0R00000000deadbeef.____.." },
+    { "no host", "", 0, "1795296824.M123456P42Q0R00000000deadbeef.localhost" },
+};
+
+static void check_name(void **state)
+{
+    const struct name_row *row = *state;
+    const struct maildir_stamp stamp = {
+        .wall_us = INT64_C(1795296824123456), .process = 42, .random = 0xdeadbeef, .hostname = row->host
+    };
+    char text[MAILDIR_UNIQUE_SIZE];
+    assert_string_equal(maildir_unique(&stamp, row->copy, text), row->want);
+}
+
+static void a_name_leaves_room_for_flags(void **state)
+{
+    (void)state;
+    g_autofree char *host = g_strnfill(1000, 'h');
+    const struct maildir_stamp stamp = {
+        .wall_us = INT64_MAX, .process = UINT64_MAX, .random = UINT64_MAX, .hostname = host
+    };
+    char text[MAILDIR_UNIQUE_SIZE];
+    assert_true(strlen(maildir_unique(&stamp, SIZE_MAX, text)) + strlen(",S=18446744073709551615:2,DFPRST") <
+                255);
+}
+
+/* ---- copies ---- */
+
+struct box {
+    char *root;
+    struct router *router;
+    struct mailbox mailbox;
+    char name[8]; /* of the mailbox */
+    size_t descriptors;
+};
+
+static void setup(struct box *box)
+{
+    box->root = maildirs_new();
+    box->router = router_new();
+    assert_int_equal(router_add_domain(box->router, "example.org", box->root), 0);
+    struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
+    box->mailbox.domain = router_domain(box->router, &address);
+    (void)g_strlcpy(box->name, "alice", sizeof box->name);
+    box->mailbox.name = box->name;
+    maildirs_add(box->root, box->name);
+    box->descriptors = maildirs_open_descriptors();
+}
+
+static void teardown(struct box *box)
+{
+    assert_int_equal(maildirs_open_descriptors(), box->descriptors);
+    router_free(box->router);
+    maildirs_free(box->root);
+}
+
+static size_t count(const struct box *box, const char *sub)
+{
+    return maildirs_count(box->root, "alice", sub);
+}
+
+static void write_text(struct maildir_copy *c, const char *one, const char *two)
+{
+    const struct slice parts[] = { slice_str(one), slice_str(two) };
+    assert_int_equal(maildir_copy_append(c, parts, 2), 0);
+}
+
+static void check_published(const struct box *box, const char *file, const char *content)
+{
+    g_autoptr(GPtrArray) names = maildirs_names(box->root, "alice", "new");
+    assert_int_equal(names->len, 1);
+    assert_string_equal(g_ptr_array_index(names, 0), file);
+    GString *got = maildirs_read(box->root, "alice", "new", file);
+    assert_non_null(got);
+    assert_string_equal(got->str, content);
+    g_string_free(got, TRUE);
+}
+
+static void a_message_s_way(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy c = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
+    write_text(&c, "X: 1\n", "");
+    write_text(&c, "\n", "body\n");
+    assert_int_equal(maildir_copy_sync(&c), 0);
+    assert_int_equal(count(&box, "tmp"), 1);
+    assert_int_equal(count(&box, "new"), 0);
+    assert_int_equal(maildir_copy_publish(&c), 0);
+    assert_int_equal(count(&box, "tmp"), 0);
+    assert_int_equal(maildir_copy_settle(&c), 0);
+    check_published(&box, "unique,S=11", "X: 1\n\nbody\n");
+    assert_string_equal(c.name, "unique,S=11");
+    maildir_copy_clear(&c);
+    check_published(&box, "unique,S=11", "X: 1\n\nbody\n");
+    teardown(&box);
+}
+
+static void what_is_only_staged_goes_when_it_is_cleared(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    {
+        auto_val(maildir_copy) c = MAILDIR_COPY_INIT;
+        assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
+        write_text(&c, "a", "b");
+        assert_int_equal(count(&box, "tmp"), 1);
+    }
+    assert_int_equal(count(&box, "tmp"), 0);
+    assert_int_equal(count(&box, "new"), 0);
+    teardown(&box);
+}
+
+static void a_cleared_copy_may_be_begun_again(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy c = MAILDIR_COPY_INIT;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
+        write_text(&c, "a", "b");
+        assert_int_equal(c.size, 2);
+        maildir_copy_clear(&c);
+    }
+    maildir_copy_clear(&c);
+    teardown(&box);
+}
+
+static void a_published_one_is_taken_back(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy c = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
+    assert_int_equal(maildir_copy_publish(&c), 0);
+    assert_int_equal(count(&box, "new"), 1);
+    maildir_copy_withdraw(&c);
+    assert_int_equal(count(&box, "new"), 0);
+    maildir_copy_clear(&c);
+    teardown(&box);
+}
+
+static void a_resting_copy_goes_on(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy c = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
+    write_text(&c, "a", "b");
+    maildir_copy_rest(&c);
+    assert_int_equal(maildirs_open_descriptors(), box.descriptors);
+    assert_int_equal(maildir_copy_publish(&c), 0);
+    maildir_copy_rest(&c);
+    assert_int_equal(maildir_copy_settle(&c), 0);
+    check_published(&box, "unique,S=2", "ab");
+    maildir_copy_rest(&c);
+    maildir_copy_withdraw(&c);
+    assert_int_equal(count(&box, "new"), 0);
+    maildir_copy_clear(&c);
+    teardown(&box);
+}
+
+static void a_resting_copy_is_cleared(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy c = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
+    maildir_copy_rest(&c);
+    maildir_copy_clear(&c);
+    assert_int_equal(count(&box, "tmp"), 0);
+    teardown(&box);
+}
+
+static void a_copy_of_a_copy(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy from = MAILDIR_COPY_INIT, to = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&from, &box.mailbox, NULL, "from"), 0);
+    write_text(&from, "head", "body");
+    assert_int_equal(maildir_copy_begin(&to, &box.mailbox, NULL, "to"), 0);
+    write_text(&to, "another head", "");
+    assert_int_equal(maildir_copy_append_copy(&to, &from, 4), 0);
+    assert_int_equal(maildir_copy_publish(&to), 0);
+    check_published(&box, "to,S=16", "another headbody");
+    maildir_copy_clear(&to);
+    maildir_copy_clear(&from);
+    teardown(&box);
+}
+
+static void a_name_that_is_taken_stays_whose_it_is(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy one = MAILDIR_COPY_INIT, two = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&one, &box.mailbox, NULL, "unique"), 0);
+    assert_int_equal(maildir_copy_begin(&two, &box.mailbox, NULL, "unique"), -EEXIST);
+    maildir_copy_clear(&two);
+    assert_int_equal(count(&box, "tmp"), 1);
+    assert_int_equal(maildir_copy_publish(&one), 0);
+    assert_int_equal(maildir_copy_begin(&two, &box.mailbox, NULL, "unique"), 0);
+    assert_int_equal(maildir_copy_publish(&two), -EEXIST);
+    maildir_copy_clear(&two);
+    check_published(&box, "unique,S=0", "");
+    assert_int_equal(count(&box, "tmp"), 0);
+    maildir_copy_clear(&one);
+    teardown(&box);
+}
+
+static const struct begin_row {
+    const char *name, *mailbox;
+    int want;
+} begin_rows[] = {
+    { "a maildir without tmp/", "no-tmp", -ENOENT },
+    { "a maildir without new/", "no-new", -ENOENT },
+    { "no maildir", "nobody", -ENOENT },
+};
+
+static void check_begin(void **state)
+{
+    const struct begin_row *row = *state;
+    struct box box;
+    setup(&box);
+    maildirs_add_part(box.root, "no-tmp", "new");
+    maildirs_add_part(box.root, "no-new", "tmp");
+    struct mailbox mailbox = { .domain = box.mailbox.domain, .name = (char *)row->mailbox };
+    auto_val(maildir_copy) c = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&c, &mailbox, NULL, "unique"), row->want);
+    maildir_copy_clear(&c);
+    assert_int_equal(maildirs_count(box.root, row->mailbox, "tmp"), 0);
+    assert_int_equal(maildirs_count(box.root, row->mailbox, "new"), 0);
+    teardown(&box);
+}
+
+int main(int argc, char **argv)
+{
+    struct suite *s = suite_new("maildir");
+    suite_add_rows(s, name_rows, check_name);
+    suite_add(s, "a name leaves room for flags", a_name_leaves_room_for_flags, NULL);
+    suite_add(s, "a message's way", a_message_s_way, NULL);
+    suite_add(s, "what is only staged goes when it is cleared", what_is_only_staged_goes_when_it_is_cleared,
+              NULL);
+    suite_add(s, "a cleared copy may be begun again", a_cleared_copy_may_be_begun_again, NULL);
+    suite_add(s, "a published one is taken back", a_published_one_is_taken_back, NULL);
+    suite_add(s, "a resting copy goes on", a_resting_copy_goes_on, NULL);
+    suite_add(s, "a resting copy is cleared", a_resting_copy_is_cleared, NULL);
+    suite_add(s, "a copy of a copy", a_copy_of_a_copy, NULL);
+    suite_add(s, "a name that is taken stays whose it is", a_name_that_is_taken_stays_whose_it_is, NULL);
+    suite_add_rows(s, begin_rows, check_begin);
+    return suite_run(s, argc, argv);
+}

@@ -1,0 +1,241 @@
+/* Addresses to domains and mailboxes: the closed grammar of names, and what the disk may answer. On the
+ * simulated disk. */
+#include "suite.h"
+
+#include <errno.h>
+#include <glib.h>
+
+#include "delivery/router.h"
+#include "disk/disk_sim.h"
+
+/* ---- names ---- */
+
+#define REPEAT_200(c) REPEAT_50(c) REPEAT_50(c) REPEAT_50(c) REPEAT_50(c)
+#define REPEAT_50(c)  REPEAT_10(c) REPEAT_10(c) REPEAT_10(c) REPEAT_10(c) REPEAT_10(c)
+#define REPEAT_10(c)  c c c c c c c c c c
+
+#define BYTES(text)                                                                                          \
+    {                                                                                                        \
+        (const uint8_t *)(text), sizeof(text) - 1                                                            \
+    }
+
+static const struct name_row {
+    const char *name;
+    struct slice local;
+    const char *want; /* NULL: none */
+} name_rows[] = {
+    { "a name", BYTES("alice"), "alice" },
+    { "upper case is stored lower", BYTES("Alice.EXAMPLE"), "alice.example" },
+    { "all that a dot-string may hold but the slash", BYTES("a!#$%&'*+-=?^_`{|}~9"), "a!#$%&'*+-=?^_`{|}~9" },
+    { "a subaddress is part of the name", BYTES("alice+list"), "alice+list" },
+    { "a folder of maildirs is a name like others", BYTES("cur"), "cur" },
+    { "200 octets", BYTES(REPEAT_200("a")), REPEAT_200("a") },
+    { "201 octets", BYTES(REPEAT_200("a") "a"), NULL },
+    { "nothing", BYTES(""), NULL },
+    { "this directory", BYTES("."), NULL },
+    { "the directory above", BYTES(".."), NULL },
+    { "a way up", BYTES("../x"), NULL },
+    { "a way up from inside", BYTES("alice/../../x"), NULL },
+    { "an absolute path", BYTES("/etc/passwd"), NULL },
+    { "a path", BYTES("a/b"), NULL },
+    { "a trailing slash", BYTES("a/"), NULL },
+    { "a hidden name", BYTES(".hidden"), NULL },
+    { "dots inside lead nowhere", BYTES("a..b"), "a..b" },
+    { "a NUL", BYTES("alice\0x"), NULL },
+    { "only a NUL", BYTES("\0"), NULL },
+    { "a blank", BYTES("a b"), NULL },
+    { "a line's end", BYTES("a\nb"), NULL },
+    { "a colon, which maildir readers give a meaning", BYTES("a:2,S"), NULL },
+    { "a comma", BYTES("a,b"), NULL },
+    { "a backslash", BYTES("a\\b"), NULL },
+    { "a quote", BYTES("a\"b"), NULL },
+    { "an at", BYTES("a@b"), NULL },
+    { "DEL", BYTES("a\x7f"), NULL },
+    { "an octet above ASCII", BYTES("\xc3\xa4"), NULL },
+};
+
+static void check_name(void **state)
+{
+    const struct name_row *row = *state;
+    char name[MAILBOX_NAME_MAX + 1] = "untouched";
+    int r = mailbox_name(row->local, name);
+    assert_int_equal(r, row->want != NULL ? 0 : -ENOENT);
+    assert_string_equal(name, row->want != NULL ? row->want : "untouched");
+}
+
+/* Nothing but these reaches a path, whatever the table above forgot. */
+static void the_grammar_is_closed(void **state)
+{
+    (void)state;
+    for (int byte = 0; byte < 256; byte++) {
+        uint8_t local[] = { 'a', (uint8_t)byte };
+        char name[MAILBOX_NAME_MAX + 1];
+        bool wanted = byte != 0 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                          "!#$%&'*+-=?^_`{|}~.",
+                                          byte) != NULL;
+        assert_int_equal(mailbox_name(slice_of(local, 2), name), wanted ? 0 : -ENOENT);
+    }
+}
+
+/* ---- domains ---- */
+
+static struct smtp_address address(const char *local, const char *domain)
+{
+    struct smtp_address a = { .local_len = (uint8_t)strlen(local), .domain_len = (uint8_t)strlen(domain) };
+    memcpy(a.local, local, a.local_len);
+    memcpy(a.domain, domain, a.domain_len);
+    return a;
+}
+
+static struct router *two_domains(void)
+{
+    struct router *r = router_new();
+    assert_int_equal(router_add_domain(r, "Example.ORG", "/mail/org"), 0);
+    assert_int_equal(router_add_domain(r, "example.net", "/mail/net"), 0);
+    return r;
+}
+
+static const struct domain_row {
+    const char *name, *local, *domain;
+    const char *want; /* its name, or NULL */
+} domain_rows[] = {
+    { "a domain of ours", "alice", "example.org", "example.org" },
+    { "its case does not matter", "alice", "EXAMPLE.net", "example.net" },
+    { "another's domain", "alice", "example.com", NULL },
+    { "the end of a name is not the name", "alice", "mail.example.org", NULL },
+    { "the start of a name is not the name", "alice", "example.or", NULL },
+    { "postmaster alone belongs to the first", "postmaster", "", "example.org" },
+    { "the null path belongs to nobody", "", "", NULL },
+    { "a quoted empty local part has a domain", "", "example.org", "example.org" },
+};
+
+static void check_domain(void **state)
+{
+    const struct domain_row *row = *state;
+    auto_ptr(router) r = two_domains();
+    struct smtp_address a = address(row->local, row->domain);
+    const struct domain *d = router_domain(r, &a);
+    assert_int_equal(d != NULL, row->want != NULL);
+    if (d != NULL)
+        assert_string_equal(domain_name(d), row->want);
+}
+
+static void a_domain_is_added_once(void **state)
+{
+    (void)state;
+    auto_ptr(router) r = two_domains();
+    assert_int_equal(router_add_domain(r, "EXAMPLE.org", "/mail/other"), -EEXIST);
+    struct smtp_address a = address("alice", "example.org");
+    assert_string_equal(domain_maildirs(router_domain(r, &a)), "/mail/org");
+}
+
+static void a_router_may_be_empty(void **state)
+{
+    (void)state;
+    auto_ptr(router) r = router_new();
+    struct smtp_address a = address("postmaster", "");
+    assert_null(router_domain(r, &a));
+    router_free(NULL);
+    mailbox_free(NULL);
+}
+
+static void the_longest_domain(void **state)
+{
+    (void)state;
+    g_autofree char *name = g_strnfill(SMTP_DOMAIN_MAX, 'D');
+    auto_ptr(router) r = router_new();
+    assert_int_equal(router_add_domain(r, name, "/mail/org"), 0);
+    struct smtp_address a = address("alice", name);
+    assert_non_null(router_domain(r, &a));
+}
+
+/* ---- mailboxes ---- */
+
+static void make_maildirs(void)
+{
+    disk_sim_reset(1);
+    disk_sim_mkdir_all("/mail/org/alice/new");
+    disk_sim_mkdir_all("/mail/org/no-new/tmp");
+    disk_sim_mkdir_all("/mail/other/eve/new");
+    disk_sim_write_file("/mail/org/file", slice_str("x"));
+    disk_sim_mkdir_all("/mail/org/new-is-file");
+    disk_sim_write_file("/mail/org/new-is-file/new", slice_str("x"));
+    disk_sim_symlink("/mail/org/inside", "alice");
+    disk_sim_symlink("/mail/org/outside", "../other/eve");
+    disk_sim_symlink("/mail/org/absolute", "/mail/other/eve");
+    disk_sim_mkdir_all("/mail/org/linked-new");
+    disk_sim_symlink("/mail/org/linked-new/new", "../../other/eve/new");
+}
+
+static const struct mailbox_row {
+    const char *name, *local, *domain;
+    int want;
+    const char *mailbox;
+} mailbox_rows[] = {
+    { "a mailbox", "alice", "example.org", 0, "alice" },
+    { "its case does not matter", "ALICE", "example.org", 0, "alice" },
+    { "a link within the domain", "inside", "example.org", 0, "inside" },
+    { "nobody", "nobody", "example.org", -ENOENT, NULL },
+    { "a directory without new/", "no-new", "example.org", -ENOENT, NULL },
+    { "a file is no maildir", "file", "example.org", -ENOENT, NULL },
+    { "new is a file", "new-is-file", "example.org", -ENOENT, NULL },
+    { "a local part that cannot be a name", "../other/eve", "example.org", -ENOENT, NULL },
+    { "a link out of the domain", "outside", "example.org", -EXDEV, NULL },
+    { "an absolute link", "absolute", "example.org", -EXDEV, NULL },
+    { "a link out of the domain behind the mailbox", "linked-new", "example.org", -EXDEV, NULL },
+    { "a domain whose directory is missing has not lost its mailboxes", "alice", "example.net", -ENODEV,
+      NULL },
+};
+
+static void check_mailbox(void **state)
+{
+    const struct mailbox_row *row = *state;
+    make_maildirs();
+    auto_ptr(router) r = two_domains();
+    struct smtp_address a = address(row->local, row->domain);
+    const struct domain *d = router_domain(r, &a);
+    auto_ptr(mailbox) m = NULL;
+    assert_int_equal(domain_find_mailbox(d, &a, &m), row->want);
+    assert_int_equal(m != NULL, row->mailbox != NULL);
+    if (m != NULL) {
+        assert_string_equal(m->name, row->mailbox);
+        assert_ptr_equal(m->domain, d);
+    }
+    assert_int_equal(disk_sim_open_descriptors(), 0);
+}
+
+/* A disk that cannot tell must not be taken for a mailbox that is not there. */
+static void a_failing_disk_is_no_answer(void **state)
+{
+    (void)state;
+    auto_ptr(router) r = two_domains();
+    struct smtp_address a = address("alice", "example.org");
+    const struct domain *d = router_domain(r, &a);
+    for (uint64_t nth = 1;; nth++) {
+        make_maildirs();
+        disk_sim_fail((struct disk_sim_fault){ .nth = nth, .error = EACCES });
+        auto_ptr(mailbox) m = NULL;
+        int result = domain_find_mailbox(d, &a, &m);
+        assert_int_equal(disk_sim_open_descriptors(), 0);
+        if (disk_sim_failures() == 0) {
+            assert_int_equal(result, 0);
+            break;
+        }
+        assert_int_equal(result, -EACCES);
+        assert_null(m);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct suite *s = suite_new("router");
+    suite_add_rows(s, name_rows, check_name);
+    suite_add(s, "the grammar is closed", the_grammar_is_closed, NULL);
+    suite_add_rows(s, domain_rows, check_domain);
+    suite_add(s, "a domain is added once", a_domain_is_added_once, NULL);
+    suite_add(s, "a router may be empty", a_router_may_be_empty, NULL);
+    suite_add(s, "the longest domain", the_longest_domain, NULL);
+    suite_add_rows(s, mailbox_rows, check_mailbox);
+    suite_add(s, "a failing disk is no answer", a_failing_disk_is_no_answer, NULL);
+    return suite_run(s, argc, argv);
+}

@@ -1,0 +1,322 @@
+/* The settings as a whole: what the sections of postern.conf become, and which of them cannot be together. */
+#include <errno.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "delivery/router.h"
+#include "server/settings.h"
+#include "suite.h"
+
+/* ---- a folder for maildirs ---- */
+
+struct folder {
+    char *path;
+};
+
+static void folder_make(struct folder *f)
+{
+    f->path = g_build_filename(g_get_tmp_dir(), "postern-XXXXXX", NULL);
+    assert_non_null(g_mkdtemp(f->path));
+}
+
+static void folder_clear(struct folder *f)
+{
+    (void)g_rmdir(f->path);
+    g_free(f->path);
+}
+AUTO_VAL_DEFINE(folder);
+
+/* "@" stands for the folder's path. */
+static char *with_folder(const char *text, const struct folder *f)
+{
+    g_auto(GStrv) parts = g_strsplit(text, "@", -1);
+    return g_strjoinv(f->path, parts);
+}
+
+static struct settings *load(const char *text, const struct folder *f, struct diag *d)
+{
+    struct config *c = settings_config_new(d);
+    g_autofree char *full = with_folder(text, f);
+    config_read_text(c, "f", slice_str(full));
+    return settings_new(c, d);
+}
+
+/* ---- what is wrong ---- */
+
+struct problem_row {
+    const char *name, *text, *problems;
+};
+
+#define SERVER      "[server]\nhostname = mx.example.org\n"
+#define LISTEN      "[listen in]\naddress = 127.0.0.1:25\n"
+#define DOMAIN_HERE "[domain example.org]\nmaildirs = @\n"
+#define ADDRESSES   "addresses such as 0.0.0.0:25, [::]:25 or unix:/run/postern/lmtp.sock, separated by commas"
+
+static const struct problem_row problem_rows[] = {
+    { "all that is needed", SERVER LISTEN DOMAIN_HERE, "" },
+    { "nowhere to listen", SERVER DOMAIN_HERE,
+      "f: there is nowhere to listen; expected a section [listen NAME] with address = HOST:PORT\n" },
+    { "no domain", SERVER LISTEN,
+      "f: there is no domain to take mail for; expected a section [domain NAME] with maildirs = "
+      "DIRECTORY\n" },
+    { "a listener with a wrong address is still one",
+      SERVER DOMAIN_HERE "[listen in]\naddress = localhost:25\n",
+      "f:6: address = localhost:25: \"localhost:25\" is no address; expected " ADDRESSES "\n" },
+    { "one wrong address of several", SERVER DOMAIN_HERE "[listen in]\naddress = [::]:25, 0.0.0.0\n",
+      "f:6: address = [::]:25, 0.0.0.0: \"0.0.0.0\" is no address; expected " ADDRESSES "\n" },
+    { "an empty address in a list", SERVER DOMAIN_HERE "[listen in]\naddress = [::]:25,\n",
+      "f:6: address = [::]:25,: \"\" is no address; expected " ADDRESSES "\n" },
+    { "an address twice in a list", SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25, 127.0.0.1:25\n",
+      "f:6: address = 127.0.0.1:25: [listen in] listens there already; expected another address\n" },
+    { "an address twice in sections",
+      SERVER DOMAIN_HERE LISTEN "[listen again]\nprotocol = lmtp\naddress = 127.0.0.1:25\n",
+      "f:9: address = 127.0.0.1:25: [listen in] listens there already; expected another address\n" },
+    { "a unix socket twice",
+      SERVER DOMAIN_HERE "[listen a]\naddress = unix:/s\n[listen b]\naddress = unix:/s\n",
+      "f:8: address = unix:/s: [listen a] listens there already; expected another address\n" },
+    { "port 0 twice", SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:0, 127.0.0.1:0\n", "" },
+    { "another protocol", SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25\nprotocol = pop3\n",
+      "f:7: protocol = pop3: expected one of smtp, lmtp\n" },
+    { "a mode of nine", SERVER DOMAIN_HERE "[listen in]\naddress = unix:/s\nsocket-mode = 0960\n",
+      "f:7: socket-mode = 0960: expected an octal mode such as 0660\n" },
+    { "a set-user-id mode", SERVER DOMAIN_HERE "[listen in]\naddress = unix:/s\nsocket-mode = 4660\n",
+      "f:7: socket-mode = 4660: expected an octal mode such as 0660\n" },
+    { "a hostname that is none", "[server]\nhostname = a b\n" LISTEN DOMAIN_HERE,
+      "f:2: hostname = a b: expected a domain name such as mx.example.org\n" },
+    { "a domain that is none", SERVER LISTEN "[domain ex..ample]\nmaildirs = @\n",
+      "f:5: [domain ex..ample]: expected a domain name such as example.org\n" },
+    { "a domain twice", SERVER LISTEN DOMAIN_HERE "[domain EXAMPLE.ORG]\nmaildirs = @\n",
+      "f:7: [domain EXAMPLE.ORG] is there already; expected it once (case does not count)\n" },
+    { "a folder that is missing", SERVER LISTEN "[domain example.org]\nmaildirs = @/missing\n",
+      "f:6: maildirs = @/missing: No such file or directory; expected a directory whose directories are "
+      "maildirs\n" },
+    { "a folder that is none", SERVER LISTEN "[domain example.org]\nmaildirs = /dev/null\n",
+      "f:6: maildirs = /dev/null: Not a directory; expected a directory whose directories are maildirs\n" },
+    { "no folder", SERVER LISTEN "[domain example.org]\n",
+      "f:5: [domain example.org] has no maildirs; expected a directory whose directories are maildirs\n" },
+    { "a user that is none", SERVER "user = no-such-user-here\n" LISTEN DOMAIN_HERE,
+      "f:3: user = no-such-user-here: there is no such user; expected the name of a user of this system\n" },
+    { "no workers", SERVER "workers = 0\n" LISTEN DOMAIN_HERE,
+      "f:3: workers = 0: expected auto, or a whole number from 1 to 256\n" },
+    { "too many workers", SERVER "workers = 257\n" LISTEN DOMAIN_HERE,
+      "f:3: workers = 257: expected auto, or a whole number from 1 to 256\n" },
+    { "a log target that is none", SERVER LISTEN DOMAIN_HERE "[log]\ntarget = file:\n",
+      "f:8: target = file:: expected stderr, syslog, or file:PATH\n" },
+    { "a log level that is none", SERVER LISTEN DOMAIN_HERE "[log]\nlevel = verbose\n",
+      "f:8: level = verbose: expected one of debug, info, warning, error, fatal, panic\n" },
+    { "both tables of limits", SERVER LISTEN DOMAIN_HERE "[limits]\nmessage-size = 1\nconnections = 0\n",
+      "f:8: message-size = 1: expected a size in octets such as 64K or 50M, from 64K to 1024T\n"
+      "f:9: connections = 0: expected a whole number, from 1 to 1000000\n" },
+    { "a way to sync that is none", SERVER LISTEN DOMAIN_HERE "[delivery]\nsync = maybe\n",
+      "f:8: sync = maybe: expected one of group, each, none\n" },
+    { "all of it in one run",
+      "[server]\nhostname = -\nuser = no-such-user-here\n[listen in]\nadress = 1\n[domain x]\n",
+      "f:5: unknown key adress in [listen in]; did you mean address? (known: address, protocol, "
+      "socket-mode)\n"
+      "f:4: [listen in] has no address; expected " ADDRESSES "\n"
+      "f:6: [domain x] has no maildirs; expected a directory whose directories are maildirs\n"
+      "f:2: hostname = -: expected a domain name such as mx.example.org\n"
+      "f:3: user = no-such-user-here: there is no such user; expected the name of a user of this system\n" },
+};
+
+static void check_problems(void **state)
+{
+    const struct problem_row *row = *state;
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(row->text, &f, &d);
+    assert_non_null(s);
+    g_autoptr(GString) told = g_string_new(NULL);
+    for (unsigned i = 0; i < diag_count(&d); i++)
+        g_string_append_printf(told, "%s\n", (const char *)g_ptr_array_index(d.problems, i));
+    g_autofree char *wanted = with_folder(row->problems, &f);
+    assert_string_equal(told->str, wanted);
+}
+
+/* ---- what is right ---- */
+
+static void check_defaults(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(SERVER LISTEN DOMAIN_HERE, &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    assert_string_equal(s->worker.hostname, "mx.example.org");
+    assert_true(s->workers >= 1);
+    assert_null(s->identity.user);
+    assert_int_equal(s->log.target.kind, LOG_TO_STDERR);
+    assert_int_equal(s->log.format, PST_LOG_LOGFMT);
+    assert_int_equal(s->log.level, PST_LOG_INFO);
+    assert_int_equal(s->worker.sync, DELIVERY_SYNC_GROUP);
+    /* RFC 5321 4.5.3.2.7 and 4.5.3.2.6: five minutes for a command, at least ten in the data. */
+    assert_int_equal(s->worker.smtp.command_timeout, 5 * 60 * 1000);
+    assert_int_equal(s->worker.smtp.data_timeout, 10 * 60 * 1000);
+    assert_true(s->worker.limits.connections > 0);
+    assert_int_equal(s->listener_count, 1);
+    assert_int_equal(s->listeners[0].listener.protocol, SMTP_PROTOCOL_SMTP);
+    assert_int_equal(s->listeners[0].socket_mode, 0660);
+    assert_int_equal(s->listeners[0].listener.fd, -1);
+}
+
+static void check_values(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[server]\nhostname = mx.example.org\nuser = root\nworkers = 3\n"
+        "[log]\ntarget = file:/var/log/x.log\nformat = json\nlevel = debug\n"
+        "[limits]\nmessage-size = 1G\nrecipients = 200\nerrors = 7\ncommand-timeout = 1m\n"
+        "data-timeout = 2m\nconnections = 44\n"
+        "[listen in]\naddress = 127.0.0.1:25, [::1]:26\n"
+        "[listen lmtp]\naddress = unix:/run/x.sock\nprotocol = lmtp\nsocket-mode = 666\n"
+        "[domain Example.org]\nmaildirs = @\n[domain example.net]\nmaildirs = @\n"
+        "[delivery]\nsync = none\n";
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(text, &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    assert_int_equal(s->workers, 3);
+    assert_string_equal(s->identity.user, "root");
+    assert_int_equal(s->identity.uid, 0);
+    assert_int_equal(s->log.target.kind, LOG_TO_FILE);
+    assert_string_equal(s->log.target.path, "/var/log/x.log");
+    assert_int_equal(s->log.format, PST_LOG_JSON);
+    assert_int_equal(s->log.level, PST_LOG_DEBUG);
+    assert_int_equal(s->worker.smtp.message_size, 1024 * 1024 * 1024);
+    assert_int_equal(s->worker.smtp.recipients, 200);
+    assert_int_equal(s->worker.smtp.errors, 7);
+    assert_int_equal(s->worker.smtp.command_timeout, 60000);
+    assert_int_equal(s->worker.smtp.data_timeout, 120000);
+    assert_int_equal(s->worker.limits.connections, 44);
+    assert_int_equal(s->worker.sync, DELIVERY_SYNC_NONE);
+
+    static const char *const names[] = { "in", "in", "lmtp" };
+    static const char *const addresses[] = { "127.0.0.1:25", "[::1]:26", "unix:/run/x.sock" };
+    assert_int_equal(s->listener_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        char address[NET_ADDRESS_TEXT];
+        assert_string_equal(s->listeners[i].listener.name, names[i]);
+        assert_string_equal(net_address_format(&s->listeners[i].listener.address, address), addresses[i]);
+        assert_int_equal(s->listeners[i].listener.protocol, i == 2 ? SMTP_PROTOCOL_LMTP : SMTP_PROTOCOL_SMTP);
+    }
+    assert_int_equal(s->listeners[2].socket_mode, 0666);
+
+    struct smtp_address address;
+    assert_int_equal(smtp_address_parse(slice_str("a@EXAMPLE.NET"), &address), 0);
+    const struct domain *domain = router_domain(s->worker.router, &address);
+    assert_non_null(domain);
+    assert_string_equal(domain_name(domain), "example.net");
+    assert_string_equal(domain_maildirs(domain), f.path);
+    assert_int_equal(smtp_address_parse(slice_str("a@example.com"), &address), 0);
+    assert_null(router_domain(s->worker.router, &address));
+}
+
+/* Names of sections are longer than what inih passes on, and domains that differ behind that are different.
+ */
+static void check_long_domains(void **state)
+{
+    (void)state;
+    static const char text[] = SERVER LISTEN
+        "[domain a.very.long.name.of.a.department.of.the.university.of.somewhere.example.org]\nmaildirs = @\n"
+        "[domain a.very.long.name.of.a.department.of.the.university.of.somewhere.example.net]\nmaildirs = "
+        "@\n";
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(text, &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    struct smtp_address address;
+    static const char recipient[] =
+        "x@a.very.long.name.of.a.department.of.the.university.of.somewhere.example.net";
+    assert_int_equal(smtp_address_parse(slice_str(recipient), &address), 0);
+    assert_non_null(router_domain(s->worker.router, &address));
+}
+
+/* Root may enter everywhere, so that it becomes somebody else for the time of the question. */
+static void check_access(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(SERVER LISTEN DOMAIN_HERE, &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    bool root = geteuid() == 0;
+    assert_int_equal(g_chmod(f.path, root ? 0700 : 0600), 0);
+    assert_int_equal(root ? seteuid(65534) : 0, 0);
+    settings_check_folders(s, &d);
+    assert_int_equal(root ? seteuid(0) : 0, 0);
+    assert_int_equal(g_chmod(f.path, 0700), 0);
+    assert_int_equal(diag_count(&d), 1);
+    assert_non_null(strstr(g_ptr_array_index(d.problems, 0), "Permission denied"));
+    diag_clear(&d);
+    settings_check_folders(s, &d);
+    assert_int_equal(diag_count(&d), 0);
+}
+
+/* ---- the sample that is installed ---- */
+
+/* Each key that is commented out as ";key = value" becomes one. */
+static char *uncommented(const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line != NULL; line++)
+        if ((*line)[0] == ';')
+            memmove(*line, *line + 1, strlen(*line));
+    return g_strjoinv("\n", lines);
+}
+
+static char *replaced(char *take_text, const char *what, const char *by)
+{
+    g_auto(GStrv) parts = g_strsplit(take_text, what, -1);
+    assert_int_equal(g_strv_length(parts), 2);
+    g_free(take_text);
+    return g_strjoinv(by, parts);
+}
+
+/* The sample is right, and what it shows as defaults are the defaults. */
+static void check_sample(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    char *text;
+    assert_true(g_file_get_contents(SAMPLE, &text, NULL, NULL));
+    text = replaced(text, "user = mail\n", "user = root\n");
+    text = replaced(text, "maildirs = /var/mail/example.org\n", "maildirs = @\n");
+    g_autofree char *as_it_is = text;
+    g_autofree char *shown = uncommented(text);
+    assert_string_not_equal(as_it_is, shown);
+
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) a = load(as_it_is, &f, &d);
+    auto_ptr(settings) b = load(shown, &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    assert_memory_equal(&a->worker.smtp, &b->worker.smtp, sizeof a->worker.smtp);
+    assert_memory_equal(&a->worker.limits, &b->worker.limits, sizeof a->worker.limits);
+    assert_int_equal(a->worker.sync, b->worker.sync);
+    assert_int_equal(a->workers, b->workers);
+    assert_int_equal(a->log.target.kind, b->log.target.kind);
+    assert_int_equal(a->log.format, b->log.format);
+    assert_int_equal(a->log.level, b->log.level);
+    assert_int_equal(a->listener_count, 2);
+    assert_int_equal(b->listener_count, 3);
+    assert_int_equal(b->listeners[2].socket_mode, a->listeners[0].socket_mode);
+}
+
+int main(int argc, char **argv)
+{
+    struct suite *s = suite_new("settings");
+    suite_add_rows(s, problem_rows, check_problems);
+    suite_add(s, "defaults", check_defaults, NULL);
+    suite_add(s, "every key arrives", check_values, NULL);
+    suite_add(s, "long names of domains", check_long_domains, NULL);
+    suite_add(s, "a folder that may not be entered", check_access, NULL);
+    suite_add(s, "the sample configuration", check_sample, NULL);
+    return suite_run(s, argc, argv);
+}

@@ -1,0 +1,99 @@
+#include "suite.h"
+
+#include <errno.h>
+#include <glib.h>
+
+#include "smtp/command.h"
+
+static const struct split_row {
+    const char *name, *line, *verb, *argument;
+} split_rows[] = {
+    { "verb alone", "QUIT", "QUIT", "" },
+    { "verb and argument", "HELO mx.example.org", "HELO", "mx.example.org" },
+    { "white space at the end is tolerated", "QUIT \t ", "QUIT", "" },
+    { "white space in front is tolerated", "  NOOP", "NOOP", "" },
+    { "blanks between", "NOOP   a  b ", "NOOP", "a  b" },
+    { "nothing", "", "", "" },
+    { "only blanks", "   ", "", "" },
+    { "no blank behind the verb", "MAIL:FROM", "MAIL:FROM", "" },
+};
+
+static void check_split(void **state)
+{
+    const struct split_row *row = *state;
+    struct smtp_command command = smtp_command_split(slice_str(row->line));
+    assert_true(slice_equal(command.verb, slice_str(row->verb)));
+    assert_true(slice_equal(command.argument, slice_str(row->argument)));
+}
+
+/* `want` lists the parameters as "K=V;", and ends in "!" when what follows is malformed. */
+static const struct parameter_row {
+    const char *name, *input, *want;
+} parameter_rows[] = {
+    { "none", "", "" },
+    { "only blanks", "   ", "" },
+    { "one", " SIZE=1000", "SIZE=1000;" },
+    { "two", " SIZE=1 BODY=8BITMIME", "SIZE=1;BODY=8BITMIME;" },
+    { "several blanks", "   A   B=1  ", "A=;B=1;" },
+    { "keyword alone", " SMTPUTF8", "SMTPUTF8=;" },
+    { "hyphens and digits", " X-2=a-b", "X-2=a-b;" },
+    { "hangs on the path", "SIZE=1", "!" },
+    { "hyphen in front", " -A=1", "!" },
+    { "empty value", " SIZE=", "!" },
+    { "equals sign in a value", " A=b=c", "!" },
+    { "no keyword", " =5", "!" },
+    { "character that no keyword has", " A_B=1", "!" },
+    { "the first is good, the second not", " A=1 B=", "A=1;!" },
+    { "octet above 126", " A=\xc3\xa4", "!" },
+};
+
+static void check_parameters(void **state)
+{
+    const struct parameter_row *row = *state;
+    g_autoptr(GString) got = g_string_new(NULL);
+    struct slice rest = slice_str(row->input);
+    struct smtp_parameter p;
+    int r;
+    while ((r = smtp_parameter_next(&rest, &p)) > 0)
+        g_string_append_printf(got, "%.*s=%.*s;", (int)p.keyword.len, p.keyword.data, (int)p.value.len,
+                               p.value.len > 0 ? (const char *)p.value.data : "");
+    if (r < 0) {
+        assert_int_equal(r, -EBADMSG);
+        g_string_append_c(got, '!');
+    }
+    assert_string_equal(got->str, row->want);
+}
+
+static void paths_follow_their_keyword(void **state)
+{
+    (void)state;
+    struct slice path;
+    assert_true(smtp_path_argument(slice_str("FROM:<a@b> SIZE=1"), "FROM:", &path));
+    assert_true(slice_equal(path, slice_str("<a@b> SIZE=1")));
+    assert_true(smtp_path_argument(slice_str("from: <a@b>"), "FROM:", &path));
+    assert_true(slice_equal(path, slice_str("<a@b>")));
+    assert_false(smtp_path_argument(slice_str("FROM <a@b>"), "FROM:", &path));
+    assert_false(smtp_path_argument(slice_str("TO:<a@b>"), "FROM:", &path));
+    assert_false(smtp_path_argument(slice_str(""), "FROM:", &path));
+}
+
+static void clean_lines(void **state)
+{
+    (void)state;
+    assert_true(smtp_line_is_clean(slice_str("NOOP a\tb \xc3\xa4")));
+    assert_false(smtp_line_is_clean(slice_of("NO\0OP", 5)));
+    assert_false(smtp_line_is_clean(slice_str("NOOP\n")));
+    assert_false(smtp_line_is_clean(slice_str("NOOP\rX")));
+    assert_false(smtp_line_is_clean(slice_str("NOOP\x7f")));
+    assert_false(smtp_line_is_clean(slice_str("\x1b[2J")));
+}
+
+int main(int argc, char **argv)
+{
+    struct suite *s = suite_new("smtp/command");
+    suite_add_rows(s, split_rows, check_split);
+    suite_add_rows(s, parameter_rows, check_parameters);
+    suite_add(s, "paths follow their keyword", paths_follow_their_keyword, NULL);
+    suite_add(s, "lines without control characters", clean_lines, NULL);
+    return suite_run(s, argc, argv);
+}

@@ -1,0 +1,63 @@
+#include "suite.h"
+
+#include <glib.h>
+#include <stdio.h>
+
+#include "smtp/outcome.h"
+
+static bool has_no_enhanced_code(enum smtp_outcome o)
+{
+    return o == SMTP_GREETING || o == SMTP_HELLO || o == SMTP_GO_AHEAD; /* RFC 2034 4 */
+}
+
+/* Every outcome is in the table, and every enhanced code's class is that of its reply code (RFC 2034 4). */
+static void every_outcome_is_well_formed(void **state)
+{
+    (void)state;
+    for (int o = 0; o < SMTP_OUTCOMES; o++) {
+        char text[SMTP_REPLY_MAX];
+        size_t len = smtp_outcome_format((enum smtp_outcome)o, "detail", text, sizeof text);
+        assert_int_equal(len, strlen(text));
+        assert_true(len >= 6 && strcmp(text + len - 2, "\r\n") == 0);
+        assert_true(strpbrk(text, "\r\n") == text + len - 2);
+        unsigned code, class, subject, detail;
+        assert_int_equal(sscanf(text, "%3u ", &code), 1);
+        assert_int_equal(code, smtp_outcome_code((enum smtp_outcome)o));
+        assert_in_range(code, 200, 599);
+        assert_non_null(smtp_outcome_name((enum smtp_outcome)o));
+        if (has_no_enhanced_code((enum smtp_outcome)o))
+            continue;
+        assert_int_equal(sscanf(text, "%3u %u.%u.%u ", &code, &class, &subject, &detail), 4);
+        assert_int_equal(class, code / 100);
+    }
+}
+
+static void names_differ(void **state)
+{
+    (void)state;
+    for (int a = 0; a < SMTP_OUTCOMES; a++)
+        for (int b = 0; b < a; b++)
+            assert_string_not_equal(smtp_outcome_name((enum smtp_outcome)a),
+                                    smtp_outcome_name((enum smtp_outcome)b));
+}
+
+static void detail_has_its_place(void **state)
+{
+    (void)state;
+    char text[SMTP_REPLY_MAX];
+    smtp_outcome_format(SMTP_DELIVERED, "7f3a.1", text, sizeof text);
+    assert_string_equal(text, "250 2.0.0 Delivered, id 7f3a.1\r\n");
+    smtp_outcome_format(SMTP_NOOP, "7f3a.1", text, sizeof text);
+    assert_string_equal(text, "250 2.0.0 OK\r\n");
+    g_autofree char *endless = g_strnfill(5000, 'x');
+    assert_true(smtp_outcome_format(SMTP_DELIVERED, endless, text, sizeof text) < sizeof text);
+}
+
+int main(int argc, char **argv)
+{
+    struct suite *s = suite_new("smtp/outcome");
+    suite_add(s, "every outcome is well formed", every_outcome_is_well_formed, NULL);
+    suite_add(s, "names differ", names_differ, NULL);
+    suite_add(s, "the detail has its place", detail_has_its_place, NULL);
+    return suite_run(s, argc, argv);
+}

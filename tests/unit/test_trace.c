@@ -1,0 +1,203 @@
+/* Trace header fields, whole: rows of what a message's way was, and the very text that stands in front of it.
+ */
+#include "suite.h"
+
+#include <glib.h>
+#include <locale.h>
+
+#include "message/trace.h"
+
+enum { ARRIVED = 1795296824 }; /* Sat, 21 Nov 2026 21:33:44 UTC */
+
+static const struct row {
+    const char *name;
+    const char *helo, *client, *protocol;
+    const char *from, *to; /* paths */
+    bool only_recipient;
+    const char *want;
+} rows[] = {
+    { "a message for one", "client.example.net", "192.0.2.1", "ESMTP", "<bob@example.net>",
+      "<alice@example.org>", true,
+      "Return-Path: <bob@example.net>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from client.example.net ([192.0.2.1])\n"
+      "\tby mx.example.org with ESMTP id 4XyZ for <alice@example.org>;\n"
+      "\tSat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "with more recipients, none is told", "client.example.net", "192.0.2.1", "ESMTP", "<bob@example.net>",
+      "<alice@example.org>", false,
+      "Return-Path: <bob@example.net>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from client.example.net ([192.0.2.1])\n"
+      "\tby mx.example.org with ESMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "IPv6 and a literal in HELO", "[IPv6:2001:db8::1]", "IPv6:2001:db8::1", "SMTP", "<bob@example.net>",
+      "<alice@example.org>", false,
+      "Return-Path: <bob@example.net>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\n"
+      "\tby mx.example.org with SMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "a bounce", "client.example.net", "192.0.2.1", "ESMTP", "<>", "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from client.example.net ([192.0.2.1])\n"
+      "\tby mx.example.org with ESMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "who never said HELO is named by the address", "", "192.0.2.1", "SMTP", "<bob@example.net>",
+      "<alice@example.org>", false,
+      "Return-Path: <bob@example.net>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from [192.0.2.1] ([192.0.2.1])\n"
+      "\tby mx.example.org with SMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "a unix socket has no address", "relay.example.net", "unix", "LMTP", "<bob@example.net>",
+      "<alice@example.org>", true,
+      "Return-Path: <bob@example.net>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from relay.example.net\n"
+      "\tby mx.example.org with LMTP id 4XyZ for <alice@example.org>;\n"
+      "\tSat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "a unix socket and a literal, which cannot stand alone", "[192.0.2.7]", "unix", "LMTP", "<>",
+      "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from localhost\n"
+      "\tby mx.example.org with LMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "a unix socket and no HELO", "", "unix", "LMTP", "<>", "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from localhost\n"
+      "\tby mx.example.org with LMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "postmaster alone is this host's", "client.example.net", "192.0.2.1", "ESMTP", "<>", "<Postmaster>",
+      true,
+      "Return-Path: <>\n"
+      "Delivered-To: Postmaster@mx.example.org\n"
+      "Received: from client.example.net ([192.0.2.1])\n"
+      "\tby mx.example.org with ESMTP id 4XyZ for <Postmaster@mx.example.org>;\n"
+      "\tSat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "what must be quoted is quoted, and not folded", "client.example.net", "192.0.2.1", "ESMTP",
+      "<\"b  o\\\"b\"@example.net>",
+      "<\"al ice\"@a-rather-long-label-of-a.name-that-goes-on.and-on.example.org>", true,
+      "Return-Path: <\"b  o\\\"b\"@example.net>\n"
+      "Delivered-To: \"al ice\"@a-rather-long-label-of-a.name-that-goes-on.and-on.example.org\n"
+      "Received: from client.example.net ([192.0.2.1])\n"
+      "\tby mx.example.org with ESMTP id 4XyZ\n"
+      "\tfor <\"al ice\"@a-rather-long-label-of-a.name-that-goes-on.and-on.example.org>;\n"
+      "\tSat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "a long HELO goes to its own line's end",
+      "a-rather-long-label-of-a.name-that-goes-on.and-on.example.net",
+      "IPv6:2001:db8:1111:2222:3333:4444:5555:6666", "ESMTP", "<>", "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from a-rather-long-label-of-a.name-that-goes-on.and-on.example.net\n"
+      "\t([IPv6:2001:db8:1111:2222:3333:4444:5555:6666])\n"
+      "\tby mx.example.org with ESMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "line ends in what a peer said stay in their line", "evil\r\nBcc: x", "192.0.2.1\n", "ESMTP\n\n", "<>",
+      "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from evil??Bcc: x ([192.0.2.1?])\n"
+      "\tby mx.example.org with ESMTP?? id 4XyZ;\n"
+      "\tSat, 21 Nov 2026 21:33:44 +0000\n" },
+};
+
+static struct smtp_address path(const char *text)
+{
+    struct smtp_address address = { 0 };
+    size_t len;
+    assert_int_equal(smtp_path_parse(slice_str(text), &address, &len), 0);
+    return address;
+}
+
+static void check_row(void **state)
+{
+    const struct row *row = *state;
+    struct smtp_address from = path(row->from), to = path(row->to);
+    struct trace trace = {
+        .id = "4XyZ",
+        .hostname = "mx.example.org",
+        .protocol = row->protocol,
+        .helo = row->helo,
+        .client = row->client,
+        .reverse_path = &from,
+        .arrived_us = INT64_C(1000000) * ARRIVED + 999999,
+    };
+    g_autoptr(GString) got = g_string_new("X-Before: 1\n");
+    g_autofree char *want = g_strconcat("X-Before: 1\n", row->want, NULL);
+    trace_append(got, &trace, &to, row->only_recipient);
+    assert_string_equal(got->str, want);
+}
+
+static const struct date_row {
+    const char *name; /* what is wanted, too */
+    int64_t second;
+} date_rows[] = {
+    { "Thu, 1 Jan 1970 00:00:00 +0000", 0 },
+    { "Tue, 29 Feb 2000 12:00:00 +0000", 951825600 },
+    { "Tue, 31 Dec 2024 23:59:59 +0000", 1735689599 },
+    { "Mon, 6 Jul 2026 05:04:03 +0000", 1783314243 },
+    { "Tue, 19 Jan 2038 03:14:08 +0000", INT64_C(2147483648) },
+};
+
+static void check_date(void **state)
+{
+    const struct date_row *row = *state;
+    struct smtp_address from = path("<>"), to = path("<alice@example.org>");
+    struct trace trace = { "1", "mx", "SMTP", "c", "192.0.2.1", &from, row->second * 1000000 };
+    g_autoptr(GString) got = g_string_new(NULL);
+    trace_append(got, &trace, &to, false);
+    g_autofree char *want = g_strconcat(" ", row->name, "\n", NULL);
+    assert_true(g_str_has_suffix(got->str, want));
+}
+
+/* An address that could not have come from the grammar: the last line of defence, also where it is quoted. */
+static void a_forged_address_ends_no_line(void **state)
+{
+    (void)state;
+    struct smtp_address from = { .local_len = 7, .domain_len = 3, .local = "a\r\nX: b", .domain = "b\nc" };
+    struct trace trace = { "1", "m\nx", "SMTP", "c", "192.0.2.1", &from, 0 };
+    g_autoptr(GString) got = g_string_new(NULL);
+    trace_append(got, &trace, &from, true);
+    g_auto(GStrv) lines = g_strsplit(got->str, "\n", -1);
+    for (size_t i = 0; lines[i] != NULL && *lines[i] != '\0'; i++) {
+        static const char *const starts[] = { "Return-Path:", "Delivered-To:", "Received:", "\t", "\t" };
+        assert_true(i < G_N_ELEMENTS(starts));
+        assert_true(g_str_has_prefix(lines[i], starts[i]));
+        assert_null(strchr(lines[i], '\r'));
+    }
+}
+
+/* Whatever the lengths, a line that reaches column 78 (a TAB being eight) holds nothing that could have gone
+ * to the next. */
+static void check_columns(const char *line)
+{
+    size_t columns = strlen(line) + (*line == '\t' ? 7 : 0);
+    bool is_one_word = g_str_has_prefix(line, "Received: from ")
+                           ? strchr(line, '(') == NULL
+                           : g_str_has_prefix(line, "\tfor <") && g_str_has_suffix(line, ">;");
+    assert_true(columns < 78 || is_one_word);
+}
+
+static void lines_are_short_where_they_can_be(void **state)
+{
+    (void)state;
+    struct smtp_address from = path("<>");
+    for (size_t helo_len = 1; helo_len < 200; helo_len++) {
+        g_autofree char *helo = g_strnfill(helo_len, 'h');
+        g_autofree char *to_text = g_strdup_printf("<a@%s>", helo);
+        struct smtp_address to = path(to_text);
+        struct trace trace = { "1", "mx.example.org", "ESMTP", helo, "192.0.2.1", &from, 0 };
+        g_autoptr(GString) got = g_string_new(NULL);
+        trace_append(got, &trace, &to, true);
+        g_auto(GStrv) lines = g_strsplit(strstr(got->str, "Received:"), "\n", -1);
+        for (size_t i = 0; lines[i] != NULL; i++)
+            check_columns(lines[i]);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    (void)setlocale(LC_ALL, "");
+    struct suite *s = suite_new("trace");
+    suite_add_rows(s, rows, check_row);
+    suite_add_rows(s, date_rows, check_date);
+    suite_add(s, "a forged address ends no line", a_forged_address_ends_no_line, NULL);
+    suite_add(s, "lines are short where they can be", lines_are_short_where_they_can_be, NULL);
+    return suite_run(s, argc, argv);
+}
