@@ -34,15 +34,11 @@ void commit_free(struct commit *c)
     g_free(c);
 }
 
-/* From how many messages on one sync of the file system costs less than theirs. */
-enum { SYNC_ALL_MESSAGES = 3 };
-
+/* One sync of the file system costs less than those of two files and their directories. */
 static bool batch_syncs_all(const struct batch *b)
 {
-    size_t messages = 0;
-    for (const struct commit_item *i = b->items; i != NULL; i = i->next)
-        messages++;
-    return messages >= SYNC_ALL_MESSAGES && b->items->copies->settings->sync == DELIVERY_SYNC_GROUP;
+    bool several = b->items->next != NULL || b->items->copies->count > 1;
+    return several && b->items->copies->settings->sync == DELIVERY_SYNC_GROUP;
 }
 
 static void for_all(struct batch *b, void (*step)(struct copies *c))

@@ -98,12 +98,9 @@ static int sync_one(struct copies *c, size_t i)
 static int write_one(struct copies *c, size_t i)
 {
     int r = judge(c, i, write_whole(c, i));
-    if (r < 0 || c->settings->sync == DELIVERY_SYNC_NONE)
-        return r;
-    if (!keeps_open(c))
-        return sync_one(c, i);
-    maildir_copy_write_out(&c->list[i].copy);
-    return 0;
+    if (r >= 0 && c->settings->sync != DELIVERY_SYNC_NONE && !keeps_open(c))
+        r = sync_one(c, i); /* before its descriptor is closed */
+    return r;
 }
 
 static int publish_one(struct copies *c, size_t i)

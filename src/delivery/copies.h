@@ -20,7 +20,7 @@ struct recipient_copy {
 };
 
 enum {
-    COPIES_OPEN_MAX = 16, /* copies that keep their descriptors open from one step to the next; more would use
+    COPIES_OPEN_MAX = 32, /* copies that keep their descriptors open from one step to the next; more would use
                              up the process's */
 };
 

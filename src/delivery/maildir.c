@@ -118,12 +118,6 @@ int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *
     return 0;
 }
 
-void maildir_copy_write_out(struct maildir_copy *c)
-{
-    if (!c->maildir->synced_as_a_whole)
-        disk_write_out(c->file);
-}
-
 int maildir_copy_sync(struct maildir_copy *c)
 {
     return c->maildir != NULL && c->maildir->synced_as_a_whole ? 0 : disk_sync(c->file);

@@ -64,9 +64,8 @@ int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, st
 int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
 /* All that `from` holds at and after `offset`. */
 int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, uint64_t offset);
-void maildir_copy_write_out(struct maildir_copy *c); /* a hint: it will be synced soon */
-int maildir_copy_sync(struct maildir_copy *c);       /* what it holds survives power loss */
-int maildir_copy_publish(struct maildir_copy *c);    /* new/UNIQUE,S=SIZE */
+int maildir_copy_sync(struct maildir_copy *c);    /* what it holds survives power loss */
+int maildir_copy_publish(struct maildir_copy *c); /* new/UNIQUE,S=SIZE */
 /* Its name in new/ survives power loss. Of copies that share a maildir, the first one syncs for all that were
  * published before. */
 int maildir_copy_settle(struct maildir_copy *c);

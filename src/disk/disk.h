@@ -50,9 +50,6 @@ int64_t disk_read(int fd, uint64_t offset, void *ret_bytes, size_t len);
 /* Appends to `to` what `from`, another descriptor, holds from `offset` on; in the kernel where it can. */
 int disk_append_copy(int to, int from, uint64_t offset);
 
-/* Begins to write the file's content out, so that syncing several files waits but once. Promises nothing. */
-void disk_write_out(int fd);
-
 /* After 0, the file's content and size survive power loss. After a failure they are unknown: never retry. */
 int disk_sync(int fd);
 /* When it returns 0, all names that were made, moved or removed in it before the call survive power loss. */

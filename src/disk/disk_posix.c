@@ -287,11 +287,6 @@ int disk_append_copy(int to, int from, uint64_t offset)
     return 0;
 }
 
-void disk_write_out(int fd)
-{
-    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* what goes wrong here, disk_sync will tell */
-}
-
 /*
  * fdatasync leaves out only what reading does not need, such as the times. A new file's size and blocks it
  * does need, so Linux writes them, too: the inode with its size goes through the journal before the call

@@ -410,12 +410,6 @@ static int sync_node(enum disk_sim_kind kind, int fd)
     return fault;
 }
 
-/* What an unsynced file keeps in a crash is for the crash's policy to say, whether this was called or not. */
-void disk_write_out(int fd)
-{
-    (void)fd;
-}
-
 int disk_sync(int fd)
 {
     return sync_node(DISK_SIM_SYNC, fd);

@@ -50,8 +50,10 @@ void reactor_random(struct reactor *r, void *bytes, size_t len); /* unpredictabl
 typedef void (*timer_on_fire)(void *owner);
 
 struct timer *timer_new(struct reactor *r, timer_on_fire on_fire, void *owner);
-/* Fires once, at that instant of reactor_now; one that has passed counts as now, and MSEC_NEVER stops it. A started timer is
- * moved, behind those that are due at the same instant. */
+/*
+ * Fires once, at that instant of reactor_now; one that has passed counts as now, and MSEC_NEVER stops it. A started timer is
+ * moved, behind those that are due at the same instant.
+ */
 void timer_start(struct timer *t, msec_t deadline);
 void timer_stop(struct timer *t);                   /* does not fire until it is started again */
 void timer_close(struct timer *t);                  /* NULL is welcome */
@@ -67,14 +69,14 @@ void reactor_submit(struct reactor *r, void (*run)(void *arg), void (*done)(void
 /* ---- streams: TCP and unix sockets ---- */
 
 struct stream_events { /* one that is NULL is not called; the table outlives the stream */
-    void (*on_connected)(void *owner, int error);        /* of stream_connect only; error: 0 or -errno, then close */
-    void (*on_read)(void *owner, struct slice bytes);    /* never empty; valid during the call */
-    void (*on_end)(void *owner, int error);              /* once: 0 when the peer ended its side, -errno when it broke */
-    void (*on_drained)(void *owner);                     /* all that stream_write had to keep has left */
-    void (*on_closed)(void *owner);                      /* the last call for this stream, which is gone */
+    void (*on_connected)(void *owner, int error);     /* of stream_connect only; error: 0 or -errno, then close */
+    void (*on_read)(void *owner, struct slice bytes); /* never empty; valid during the call */
+    void (*on_end)(void *owner, int error);           /* once: 0 when the peer ended its side, -errno when it broke */
+    void (*on_drained)(void *owner);                  /* all that stream_write had to keep has left */
+    void (*on_closed)(void *owner);                   /* the last call for this stream, which is gone */
 };
 
-/* Somebody waits: call listener_accept, once or until -EAGAIN. Until then peers wait in the backlog and it does not come again. */
+/* Somebody waits: call listener_accept, once or until -EAGAIN. Until then it does not come again. */
 typedef void (*listener_on_connection)(void *owner);
 
 /*
@@ -86,9 +88,13 @@ int listener_open(struct reactor *r, const struct sockaddr *address, socklen_t l
 int listener_adopt(struct reactor *r, int take_fd, int backlog, listener_on_connection on_connection, void *owner,
                    struct listener **ret_listener);
 int listener_address(const struct listener *l, struct sockaddr_storage *ret_address, socklen_t *ret_len);
-/* -EAGAIN when nobody waits. When descriptors run out, that error; on_connection comes again a little later. Reading is off at first. */
+/*
+ * -EAGAIN when nobody waits. When descriptors run out, that error, and on_connection comes again a little later. Reading is
+ * off at first.
+ */
 int listener_accept(struct listener *l, const struct stream_events *events, void *owner, struct stream **ret_stream);
-void listener_close(struct listener *l); /* at once: nobody is let in any more; a unix socket's file stays. NULL is welcome */
+/* At once: nobody is let in any more; a unix socket's file stays. NULL is welcome. */
+void listener_close(struct listener *l);
 
 /* on_connected tells the outcome, unless it cannot even begin; what is written until then is kept. */
 int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t len, const struct stream_events *events,
@@ -126,8 +132,8 @@ struct child_options {
     const char *file;         /* looked up in PATH when it has no slash */
     const char *const *argv;  /* ends in NULL */
     const char *const *env;   /* ends in NULL; NULL: this process's */
-    const int *fds;           /* become its 0, 1, 2, ...; -1, and a missing one of these three: /dev/null; others are closed */
-    size_t fd_count;
+    const int *fds;           /* become its 0, 1, 2, ...; -1: /dev/null; all others are closed */
+    size_t fd_count;          /* what lacks of 0, 1 and 2 is /dev/null */
 };
 
 int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,

@@ -21,7 +21,7 @@ const struct option_row worker_limit_rows[] = {
 const size_t worker_limit_row_count = G_N_ELEMENTS(worker_limit_rows);
 
 enum {
-    WORKER_BACKLOG = 1024,
+    WORKER_BACKLOG = 4096,
     WORKER_BATCHES = 1,       /* what comes meanwhile gathers for the next: two would share less */
     WORKER_BATCH_COPIES = 64, /* each has a descriptor, and its maildir two */
     WORKER_SINGLES = 16,      /* messages that are committed side by side when they are not grouped */

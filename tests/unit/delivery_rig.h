@@ -9,7 +9,7 @@
 
 #include "delivery/delivery.h"
 
-enum { RIG_MAX = 24 };
+enum { RIG_MAX = 40 };
 
 struct rig_plan {
     size_t size;                    /* octets of the body, as it is stored */

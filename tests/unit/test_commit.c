@@ -26,7 +26,7 @@ static const struct plan {
     { "five messages, a mailbox each", 5, 5, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
     { "five messages to one mailbox", 5, 1, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
     { "five messages to two mailboxes, one of them large", 5, 2, 3, 64, DELIVERY_SYNC_GROUP },
-    { "two messages, too few to sync the file system", 2, 1, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
+    { "two messages to one mailbox", 2, 1, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
     { "eight messages in batches of three", 8, 3, SIZE_MAX, 3, DELIVERY_SYNC_GROUP },
     { "five messages, each for itself", 5, 2, SIZE_MAX, 1, DELIVERY_SYNC_EACH },
 };
