@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/command.h"
-#include "config.h"
+#include "postern/version.h"
 
 static void on_option(void *owner, const struct cli_option *option, const char *value)
 {
@@ -18,7 +18,7 @@ static int run(const struct command *self, int argc, char **argv)
         return status;
     if (first < argc)
         return command_misuse(self, "it takes no arguments");
-    printf("postern %s\n", PACKAGE_VERSION);
+    printf("postern %s\n", POSTERN_VERSION);
     return EXIT_SUCCESS;
 }
 

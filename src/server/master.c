@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "postern/version.h"
 #include "server/identity.h"
 #include "server/sockets.h"
 #include "server/worker_process.h"
@@ -332,7 +332,7 @@ int master_run(const struct settings *settings, void (*on_started)(void *owner),
             (void)fprintf(stderr, "postern: cannot start; the log tells why\n");
         return EXIT_FAILURE;
     }
-    pst_log(m.log, PST_LOG_INFO, "started", PST_STR("version", PACKAGE_VERSION), PST_INT("pid", getpid()),
+    pst_log(m.log, PST_LOG_INFO, "started", PST_STR("version", POSTERN_VERSION), PST_INT("pid", getpid()),
             PST_UINT("workers", settings->workers), PST_UINT("uid", geteuid()),
             PST_STR("hostname", settings->hostname));
     sockets_log(m.sockets, m.log);
