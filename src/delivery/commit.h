@@ -5,10 +5,15 @@
  * message that comes alone waits for nobody. The order holds for every message of the batch: data durable,
  * then visible, then its name durable, then the answer.
  *
+ * Each file system has its own batches, one at a time, so that a disk that is slow or stuck holds up no other one's. Where a file system cannot be
+ * synced as a whole (see disk.h), there is nothing to share: there, messages are committed one by one, many at a time.
+ *
  * One for each loop. Ownership: an item belongs to whoever adds it and stays where it is until its on_done,
  * which comes on the loop.
  */
 #pragma once
+
+#include <stdbool.h>
 
 #include "base/slice.h"
 #include "reactor/reactor.h"
@@ -19,13 +24,13 @@ struct commit;
 struct commit_item {
     struct copies *copies; /* whose results tell the outcome; the batch owns them until on_done */
     struct slice rest;     /* of the body: what is not staged */
+    uint64_t file_system;  /* of all its mailboxes (struct mailbox), or 0 */
     void (*on_done)(void *owner);
     void *owner;
     struct commit_item *next; /* the queue's */
 };
 
-/* At most `jobs` batches are under way at once, of at most `copies` copies each (but one message at least).
- */
-struct commit *commit_new(struct reactor *r, unsigned jobs, size_t copies);
+/* Without `grouping`, every message is a batch of its own. */
+struct commit *commit_new(struct reactor *r, bool grouping);
 void commit_free(struct commit *c); /* with nothing under way; NULL is welcome */
 void commit_add(struct commit *c, struct commit_item *item);

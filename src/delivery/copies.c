@@ -44,7 +44,7 @@ static int begin_staging(struct copies *c, struct slice body)
         }
         c->results[i] = r;
         maildir_copy_clear(&c->list[i].copy);
-        if (!c->settings->each)
+        if (!c->settings.each)
             break;
     }
     return r;
@@ -98,7 +98,7 @@ static int sync_one(struct copies *c, size_t i)
 static int write_one(struct copies *c, size_t i)
 {
     int r = judge(c, i, write_whole(c, i));
-    if (r >= 0 && c->settings->sync != DELIVERY_SYNC_NONE && !keeps_open(c))
+    if (r >= 0 && c->settings.sync != DELIVERY_SYNC_NONE && !keeps_open(c))
         r = sync_one(c, i); /* before its descriptor is closed */
     return r;
 }
@@ -120,7 +120,7 @@ static void for_all(struct copies *c, int (*step)(struct copies *c, size_t i))
         if (c->results[i] < 0)
             continue;
         c->results[i] = step(c, i);
-        if (c->results[i] < 0 && !c->settings->each)
+        if (c->results[i] < 0 && !c->settings.each)
             c->error = c->results[i];
         if (!keeps_open(c) && i != c->staged)
             maildir_copy_rest(&c->list[i].copy);
@@ -130,7 +130,7 @@ static void for_all(struct copies *c, int (*step)(struct copies *c, size_t i))
 static void fail_all(struct copies *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        if (!c->settings->each || c->results[i] == 0)
+        if (!c->settings.each || c->results[i] == 0)
             c->results[i] = c->error;
 }
 
@@ -144,7 +144,7 @@ void copies_write(struct copies *c, struct slice rest, struct open_maildirs *ope
 
 void copies_sync(struct copies *c)
 {
-    if (c->settings->sync != DELIVERY_SYNC_NONE && keeps_open(c))
+    if (c->settings.sync != DELIVERY_SYNC_NONE && keeps_open(c))
         for_all(c, sync_one);
 }
 
@@ -155,7 +155,7 @@ void copies_publish(struct copies *c)
 
 void copies_settle(struct copies *c)
 {
-    if (c->settings->sync != DELIVERY_SYNC_NONE)
+    if (c->settings.sync != DELIVERY_SYNC_NONE)
         for_all(c, settle_one);
 }
 

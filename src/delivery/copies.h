@@ -25,7 +25,7 @@ enum {
 };
 
 struct copies {
-    const struct delivery_settings *settings;
+    struct delivery_settings settings; /* a copy: jobs outlive the one that they came from */
     struct maildir_stamp stamp;
     struct recipient_copy *list;
     int *results;               /* 0, or why that recipient's copy cannot be */

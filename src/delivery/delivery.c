@@ -142,16 +142,33 @@ static void on_committed(void *arg)
     delivery_free(d);
 }
 
+/*
+ * The file system whose batches it joins, or 0: it goes alone. A message that waits for several disks shall hold up nobody
+ * who waits for one of them, nor one that has much to copy those that have little.
+ */
+static uint64_t common_file_system(const struct delivery *d)
+{
+    bool is_staged = d->copies.staged < d->copies.count;
+    if (d->copies.count > (is_staged ? 1 : COPIES_OPEN_MAX))
+        return 0;
+    uint64_t common = d->list[0].target.mailbox->file_system;
+    for (size_t i = 1; i < d->copies.count; i++)
+        if (d->list[i].target.mailbox->file_system != common)
+            return 0;
+    return common;
+}
+
 static void commit(struct delivery *d)
 {
     d->is_busy = true;
     d->item = (struct commit_item){
         .copies = &d->copies,
         .rest = block_slice(&d->gathering),
+        .file_system = common_file_system(d),
         .on_done = on_committed,
         .owner = d,
     };
-    commit_add(d->copies.settings->commit, &d->item);
+    commit_add(d->copies.settings.commit, &d->item);
 }
 
 static void run_stage(void *arg)
@@ -221,7 +238,7 @@ struct delivery *delivery_new(struct reactor *r, const struct delivery_settings 
     d->reactor = r;
     d->events = *events;
     d->owner = owner;
-    d->copies.settings = settings;
+    d->copies.settings = *settings;
     for (size_t i = 0; i < count; i++)
         d->list[i] = (struct recipient_copy){ .target = take_targets[i], .copy = MAILDIR_COPY_INIT };
     struct maildir_stamp *stamp = &d->copies.stamp;

@@ -7,6 +7,7 @@
 struct entry {
     const struct domain *domain;
     const char *name;
+    uint64_t file_system;
     msec_t until;
 };
 
@@ -61,6 +62,7 @@ struct mailbox *known_find(const struct known *k, const struct domain *domain,
     struct mailbox *m = g_new0(struct mailbox, 1);
     m->domain = domain;
     m->name = g_strdup(name);
+    m->file_system = e->file_system;
     return m;
 }
 
@@ -71,6 +73,7 @@ void known_add(struct known *k, const struct mailbox *mailbox, msec_t now)
     struct entry *e = g_new0(struct entry, 1);
     e->domain = mailbox->domain;
     e->name = g_strdup(mailbox->name);
+    e->file_system = mailbox->file_system;
     e->until = now + KNOWN_MS;
     g_hash_table_replace(k->entries, e, e);
 }

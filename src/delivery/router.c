@@ -98,11 +98,20 @@ int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1])
 }
 
 /*
- * Only a missing mailbox is one that is not there. When the whole domain's directory is missing, it is more
- * likely not mounted yet, and nobody's mail may bounce for that. A link that leads out of the domain is the
- * operator's mistake, too.
+ * What is there but is no maildir yet, or no more: half made, or a link to what is not mounted. That is the operator's to mend,
+ * and nobody's mail may bounce for it. A file has never been a maildir.
  */
-static int look_for(const struct domain *d, const char *name)
+static int judge_missing(int root, const char *name)
+{
+    struct disk_stat st;
+    int r = disk_stat(root, name, &st);
+    if (r < 0)
+        return r;
+    return st.type == DISK_DIRECTORY || st.type == DISK_LINK ? -ENODEV : -ENOENT;
+}
+
+/* When the whole domain's directory is missing, it is more likely not mounted yet. */
+static int look_for(const struct domain *d, const char *name, uint64_t *ret_file_system)
 {
     auto_disk int root = disk_open_root(d->maildirs);
     if (root < 0)
@@ -110,9 +119,14 @@ static int look_for(const struct domain *d, const char *name)
     char path[MAILBOX_NAME_MAX + sizeof "/new"];
     (void)snprintf(path, sizeof path, "%s/new", name);
     auto_disk int new = disk_open_beneath(root, path);
-    if (new == -ENOTDIR)
-        return -ENOENT;
-    return new < 0 ? new : 0;
+    if (new < 0)
+        return new == -ENOENT || new == -ENOTDIR ? judge_missing(root, name) : new;
+    uint64_t id = 0;
+    int r = disk_can_sync_all(new, &id);
+    if (r < 0 && r != -EOPNOTSUPP)
+        return r;
+    *ret_file_system = id;
+    return 0;
 }
 
 int domain_find_mailbox(const struct domain *d, const struct smtp_address *address,
@@ -122,12 +136,14 @@ int domain_find_mailbox(const struct domain *d, const struct smtp_address *addre
     int r = mailbox_name(slice_of(address->local, address->local_len), name);
     if (r < 0)
         return r;
-    r = look_for(d, name);
+    uint64_t file_system;
+    r = look_for(d, name, &file_system);
     if (r < 0)
         return r;
     struct mailbox *m = g_new0(struct mailbox, 1);
     m->domain = d;
     m->name = g_strdup(name);
+    m->file_system = file_system;
     *ret_mailbox = m;
     return 0;
 }

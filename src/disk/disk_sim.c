@@ -22,6 +22,7 @@ static struct {
     struct disk_faults faults;
     struct pst_random random;
     int64_t wall_us;
+    uint64_t errors; /* syncs of all that failed and forgot */
     uint64_t capacity;
     int capacity_error;
     void (*hook)(void *owner, const struct disk_sim_call *call);
@@ -46,7 +47,10 @@ static char *path_at(int fd, const char *name)
 
 static int open_node(struct disk_node *n, char *take_path, bool writable)
 {
-    return disk_descriptors_open(&sim.descriptors, n, take_path, writable);
+    int fd = disk_descriptors_open(&sim.descriptors, n, take_path, writable);
+    if (fd >= 0)
+        (void)disk_descriptors_tell(&sim.descriptors, fd, sim.errors); /* of what was before, it is not told */
+    return fd;
 }
 
 static int need_descriptor(void)
@@ -403,6 +407,9 @@ static int sync_node(enum disk_sim_kind kind, int fd)
     /* The system would take either call for either; but each promises something only for its own kind. */
     bool directory = kind == DISK_SIM_SYNC_DIR;
     pst_assert(directory == (n->type == DISK_DIRECTORY));
+    /* What a failed sync of all forgot is told to whoever had it open then, once. */
+    if (fault == 0 && disk_descriptors_tell(&sim.descriptors, fd, n->error))
+        return -EIO;
     if (fault == 0)
         disk_node_sync(n);
     else if (forgets)
@@ -439,10 +446,13 @@ int disk_sync_all(int dir)
     int r = directory_at(dir, &n);
     if (r < 0)
         return r;
+    if (fault == 0 && disk_descriptors_tell(&sim.descriptors, dir, sim.errors))
+        return -EIO;
     if (fault == 0)
         disk_tree_sync(sim.root);
     else if (forgets)
-        disk_tree_forget(sim.root);
+        disk_tree_forget(sim.root, ++sim.errors);
+    (void)disk_descriptors_tell(&sim.descriptors, dir, sim.errors); /* this one knows now */
     return fault;
 }
 

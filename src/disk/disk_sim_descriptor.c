@@ -56,6 +56,15 @@ const struct disk_descriptor *disk_descriptors_find(const struct disk_descriptor
     return d != NULL && d->node != NULL ? d : NULL;
 }
 
+bool disk_descriptors_tell(struct disk_descriptors *t, int fd, uint64_t error)
+{
+    struct disk_descriptor *d = &g_array_index(t->all, struct disk_descriptor, (guint)(fd - FIRST));
+    bool is_new = error > d->told;
+    if (is_new)
+        d->told = error;
+    return is_new;
+}
+
 void disk_descriptors_close(struct disk_descriptors *t, int fd)
 {
     struct disk_descriptor *d = at(t, fd);

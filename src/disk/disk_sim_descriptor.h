@@ -14,7 +14,8 @@ struct disk_descriptor {
     struct disk_node *node; /* NULL: not open any more */
     char *path;             /* by which it was opened */
     bool writable;
-    bool closed; /* by its owner, not by a crash */
+    bool closed;   /* by its owner, not by a crash */
+    uint64_t told; /* the number of the latest error of the file system that it was told of, or that was before it */
 };
 
 struct disk_descriptors {
@@ -34,6 +35,8 @@ int disk_descriptors_room(const struct disk_descriptors *t); /* 0 or -EMFILE */
 
 const struct disk_descriptor *disk_descriptors_find(const struct disk_descriptors *t,
                                                     int fd); /* NULL: not open */
+/* True, once, when `error` is a later one than this descriptor was told of. */
+bool disk_descriptors_tell(struct disk_descriptors *t, int fd, uint64_t error);
 void disk_descriptors_close(struct disk_descriptors *t,
                             int fd); /* twice is a bug; after a crash it does nothing */
 void disk_descriptors_crash(struct disk_descriptors *t);

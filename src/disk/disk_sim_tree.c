@@ -269,32 +269,41 @@ uint64_t disk_tree_octets(struct disk_node *dir)
 
 /* ---- all at once ---- */
 
-static gboolean for_entry(void *key, void *node, void *each)
+static bool is_synced(const struct disk_node *n)
+{
+    return n->type == DISK_DIRECTORY ? n->changes->len == 0 : n->durable == survivable(n);
+}
+
+static void sync_or_forget(struct disk_node *n, uint64_t error)
+{
+    if (error > 0 && !is_synced(n)) {
+        disk_node_forget(n);
+        n->error = error;
+    } else if (error == 0) {
+        disk_node_sync(n);
+    }
+}
+
+static gboolean for_entry(void *key, void *node, void *error)
 {
     (void)key;
     struct disk_node *n = node;
-    void (*apply)(struct disk_node * n) = *(void (**)(struct disk_node *))each;
     if (n->type == DISK_DIRECTORY)
-        g_tree_foreach(n->names, for_entry, each);
+        g_tree_foreach(n->names, for_entry, error);
     if (n->type == DISK_DIRECTORY || n->type == DISK_FILE)
-        apply(n);
+        sync_or_forget(n, *(const uint64_t *)error);
     return FALSE;
 }
 
-static void for_tree(struct disk_node *dir, void (*apply)(struct disk_node *n))
+void disk_tree_forget(struct disk_node *dir, uint64_t error)
 {
-    g_tree_foreach(dir->names, for_entry, &apply);
-    apply(dir);
+    g_tree_foreach(dir->names, for_entry, &error);
+    sync_or_forget(dir, error);
 }
 
 void disk_tree_sync(struct disk_node *dir)
 {
-    for_tree(dir, disk_node_sync);
-}
-
-void disk_tree_forget(struct disk_node *dir)
-{
-    for_tree(dir, disk_node_forget);
+    disk_tree_forget(dir, 0);
 }
 
 /* ---- paths ---- */

@@ -17,6 +17,7 @@ struct disk_node {
     unsigned refs;
     enum disk_type type;
     int64_t modified_us;
+    uint64_t error; /* the number of the latest failed sync of the file system that forgot something of it */
 
     /* DISK_FILE */
     GByteArray *content;
@@ -60,7 +61,7 @@ int disk_tree_walk(struct disk_node *root, struct disk_node *top, const char *pa
 
 /* Of `dir` and all beneath it, content and names: */
 void disk_tree_sync(struct disk_node *dir);
-void disk_tree_forget(struct disk_node *dir);
+void disk_tree_forget(struct disk_node *dir, uint64_t error); /* `error` is noted where something was forgotten */
 
 /* All beneath `dir` becomes what is left after a crash. */
 void disk_tree_crash(struct disk_node *dir, enum disk_sim_policy policy, struct pst_random *random);

@@ -37,17 +37,14 @@ static void child_on_uv_exit(uv_process_t *process, int64_t status, int signal)
         c->on_exit(c->owner, (int)status, signal);
 }
 
-/* Its 0, 1 and 2 are something in any case: a program without them would write into the first file that it opens. */
-static uv_stdio_container_t *inherited(const struct child_options *options, int null_fd, int *ret_count)
+/* What lacks of 0, 1 and 2 libuv makes /dev/null. */
+static uv_stdio_container_t *inherited(const struct child_options *options, int null_fd)
 {
-    size_t count = MAX(options->fd_count, 3);
-    uv_stdio_container_t *stdio = g_new0(uv_stdio_container_t, count);
-    for (size_t i = 0; i < count; i++) {
-        int fd = i < options->fd_count ? options->fds[i] : -1;
+    uv_stdio_container_t *stdio = g_new0(uv_stdio_container_t, options->fd_count);
+    for (size_t i = 0; i < options->fd_count; i++) {
         stdio[i].flags = UV_INHERIT_FD;
-        stdio[i].data.fd = fd >= 0 ? fd : null_fd;
+        stdio[i].data.fd = options->fds[i] >= 0 ? options->fds[i] : null_fd;
     }
-    *ret_count = (int)count;
     return stdio;
 }
 
@@ -57,18 +54,17 @@ int child_spawn(struct reactor *r, const struct child_options *options, child_on
     auto_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
         return -errno;
-    /* libuv closes nothing in the child; exec does. All of ours should be so anyway, but not all are opened by us. */
+    /* libuv closes nothing in the child; exec does. All should be so anyway, but not all are opened here. */
     if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return -errno;
-    int count;
-    g_autofree uv_stdio_container_t *stdio = inherited(options, null_fd, &count);
+    g_autofree uv_stdio_container_t *stdio = inherited(options, null_fd);
     uv_process_options_t process = {
         .exit_cb = child_on_uv_exit,
         .file = options->file,
         .args = (char **)options->argv,
         .env = (char **)options->env,
         .stdio = stdio,
-        .stdio_count = count,
+        .stdio_count = (int)options->fd_count,
     };
     struct child *c = g_new0(struct child, 1);
     c->magic = CHILD_MAGIC;

@@ -15,7 +15,7 @@ struct listener {
     struct reactor *r;
     struct sim_place place;
     size_t backlog;
-    bool told; /* on_connection has come, listener_accept not yet */
+    bool told;      /* on_connection has come, listener_accept not yet */
     GQueue waiting; /* struct stream, whose client believes to be connected */
     listener_on_connection on_connection;
     void *owner;
@@ -155,8 +155,8 @@ int listener_open(struct reactor *r, const struct sockaddr *address, socklen_t l
     return 0;
 }
 
-int listener_adopt(struct reactor *r, int take_fd, int backlog, listener_on_connection on_connection, void *owner,
-                   struct listener **ret_listener)
+int listener_adopt(struct reactor *r, int take_fd, int backlog, listener_on_connection on_connection,
+                   void *owner, struct listener **ret_listener)
 {
     auto_fd int fd = take_fd;
     struct sockaddr_storage address;
@@ -173,7 +173,8 @@ int listener_address(const struct listener *l, struct sockaddr_storage *ret_addr
     return 0;
 }
 
-int listener_accept(struct listener *l, const struct stream_events *events, void *owner, struct stream **ret_stream)
+int listener_accept(struct listener *l, const struct stream_events *events, void *owner,
+                    struct stream **ret_stream)
 {
     struct stream *s = g_queue_pop_head(&l->waiting);
     l->told = false;
@@ -233,7 +234,8 @@ int sim_listener_admit(struct reactor *r, struct stream *client)
     const struct sim_place *called = &client->peer_place;
     struct listener *l = g_hash_table_lookup(r->listeners, called);
     if (l == NULL)
-        return sim_stream_is_unix(client) && !g_hash_table_contains(r->files, called) ? -ENOENT : -ECONNREFUSED;
+        return sim_stream_is_unix(client) && !g_hash_table_contains(r->files, called) ? -ENOENT
+                                                                                      : -ECONNREFUSED;
     if (g_queue_get_length(&l->waiting) >= l->backlog)
         return -EAGAIN;
     struct sim_place caller = caller_place(r, called);

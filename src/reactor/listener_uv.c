@@ -9,9 +9,10 @@
 #include "reactor/reactor_uv.h"
 
 /*
- * Not on uv_listen, for three reasons. When descriptors have run out, libuv accepts and drops whoever waits, and turns in
- * circles once another thread has taken its spare descriptor; here everybody waits in the backlog until there are some. It
- * removes a unix socket's file. And it loses the address that accept(2) tells.
+ * Not on uv_listen, for three reasons. When descriptors have run out, libuv accepts and drops whoever waits,
+ * and turns in circles once another thread has taken its spare descriptor; here everybody waits in the
+ * backlog until there are some. It removes a unix socket's file. And it loses the address that accept(2)
+ * tells.
  */
 
 enum { LISTENER_MAGIC = 0x6c697374, PAUSE_MS = 100 };
@@ -69,8 +70,8 @@ static void listener_pause(struct listener *l)
     uv_timer_start(&l->pause, listener_on_pause_over, PAUSE_MS, 0);
 }
 
-int listener_adopt(struct reactor *r, int take_fd, int backlog, listener_on_connection on_connection, void *owner,
-                   struct listener **ret_listener)
+int listener_adopt(struct reactor *r, int take_fd, int backlog, listener_on_connection on_connection,
+                   void *owner, struct listener **ret_listener)
 {
     auto_fd int fd = take_fd;
     /* Accepted sockets have it from here, which saves a call for each. A unix socket has no such thing. */
@@ -124,11 +125,13 @@ int listener_address(const struct listener *l, struct sockaddr_storage *ret_addr
 /* What accept(2) tells of a single caller, who is gone again. */
 static bool lost_caller(int error)
 {
-    return error == ECONNABORTED || error == EPROTO || error == ENETDOWN || error == ENOPROTOOPT || error == EHOSTDOWN ||
-           error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH || error == EPERM;
+    return error == ECONNABORTED || error == EPROTO || error == ENETDOWN || error == ENOPROTOOPT ||
+           error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP ||
+           error == ENETUNREACH || error == EPERM;
 }
 
-int listener_accept(struct listener *l, const struct stream_events *events, void *owner, struct stream **ret_stream)
+int listener_accept(struct listener *l, const struct stream_events *events, void *owner,
+                    struct stream **ret_stream)
 {
     struct reactor *r = reactor_of(l->poll.loop);
     struct sockaddr_storage peer;

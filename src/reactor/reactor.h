@@ -1,12 +1,13 @@
 /*
- * reactor/reactor.h - the seam to the event loop: streams, timers, jobs, child processes, signals, clocks, randomness.
- * Two implementations, chosen at link time: reactor_uv.c on libuv for the daemon, reactor_sim.c for the simulator, where
- * time is virtual and the order of events comes from a seed. tests/contract runs one suite on both.
+ * reactor/reactor.h - the seam to the event loop: streams, timers, jobs, child processes, signals, clocks,
+ * randomness. Two implementations, chosen at link time: reactor_uv.c on libuv for the daemon, reactor_sim.c
+ * for the simulator, where time is virtual and the order of events comes from a seed. tests/contract runs one
+ * suite on both.
  *
- * One thread, the loop's, makes all calls and gets all callbacks; only a job's `run` is elsewhere. No callback runs inside
- * the call that causes it, except where told. Handles belong to the reactor: an owner keeps the pointer until it has
- * called the handle's close function, after which only on_closed (where there is one) still comes.
- * Failure: 0 or -errno. Memory that runs out aborts.
+ * One thread, the loop's, makes all calls and gets all callbacks; only a job's `run` is elsewhere. No
+ * callback runs inside the call that causes it, except where told. Handles belong to the reactor: an owner
+ * keeps the pointer until it has called the handle's close function, after which only on_closed (where there
+ * is one) still comes. Failure: 0 or -errno. Memory that runs out aborts.
  */
 #pragma once
 
@@ -28,8 +29,9 @@ struct signal_watch;
 /* ---- the loop ---- */
 
 /*
- * `pool_threads`: how many jobs run side by side; 0: as libuv has it. There is one pool a process: the first job's reactor
- * decides, unless UV_THREADPOOL_SIZE does. From now on the process ignores SIGPIPE; its children do not.
+ * `pool_threads`: how many jobs run side by side; 0: as libuv has it. There is one pool a process: the first
+ * job's reactor decides, unless UV_THREADPOOL_SIZE does. From now on the process ignores SIGPIPE; its
+ * children do not.
  */
 int reactor_new(unsigned pool_threads, struct reactor **ret_reactor);
 
@@ -41,106 +43,116 @@ int reactor_free(struct reactor *r);
 
 /* ---- clocks and randomness ---- */
 
-msec_t reactor_now(const struct reactor *r);         /* monotonic; stands still during a callback */
-int64_t reactor_wall_us(const struct reactor *r);    /* microseconds since 1970 UTC */
-void reactor_random(struct reactor *r, void *bytes, size_t len); /* unpredictable (the simulator: from the seed) */
+msec_t reactor_now(const struct reactor *r);      /* monotonic; stands still during a callback */
+int64_t reactor_wall_us(const struct reactor *r); /* microseconds since 1970 UTC */
+/* Unpredictable; the simulator's come from the seed. */
+void reactor_random(struct reactor *r, void *bytes, size_t len);
 
 /* ---- timers: those with equal deadlines fire in the order in which they were started ---- */
 
 typedef void (*timer_on_fire)(void *owner);
 
 struct timer *timer_new(struct reactor *r, timer_on_fire on_fire, void *owner);
+
 /*
- * Fires once, at that instant of reactor_now; one that has passed counts as now, and MSEC_NEVER stops it. A started timer is
- * moved, behind those that are due at the same instant.
+ * Fires once, at that instant of reactor_now; one that has passed counts as now, and MSEC_NEVER stops it. A
+ * started timer is moved, behind those that are due at the same instant.
  */
 void timer_start(struct timer *t, msec_t deadline);
-void timer_stop(struct timer *t);                   /* does not fire until it is started again */
-void timer_close(struct timer *t);                  /* NULL is welcome */
+
+void timer_stop(struct timer *t);  /* does not fire until it is started again */
+void timer_close(struct timer *t); /* NULL is welcome */
 
 /* ---- jobs: what may block (disk, hashing) ---- */
 
 /*
- * `run(arg)` runs once on a thread of the pool, and then `done(arg)` on the loop. Until `done`, whatever `run` touches
- * belongs to the job alone. There is no cancelling. Jobs run side by side and end in any order.
+ * `run(arg)` runs once on a thread of the pool, and then `done(arg)` on the loop. Until `done`, whatever
+ * `run` touches belongs to the job alone. There is no cancelling. Jobs run side by side and end in any order.
  */
 void reactor_submit(struct reactor *r, void (*run)(void *arg), void (*done)(void *arg), void *arg);
 
 /* ---- streams: TCP and unix sockets ---- */
 
 struct stream_events { /* one that is NULL is not called; the table outlives the stream */
-    void (*on_connected)(void *owner, int error);     /* of stream_connect only; error: 0 or -errno, then close */
+    void (*on_connected)(void *owner, int error); /* of stream_connect only; error: 0 or -errno, then close */
     void (*on_read)(void *owner, struct slice bytes); /* never empty; valid during the call */
-    void (*on_end)(void *owner, int error);           /* once: 0 when the peer ended its side, -errno when it broke */
-    void (*on_drained)(void *owner);                  /* all that stream_write had to keep has left */
-    void (*on_closed)(void *owner);                   /* the last call for this stream, which is gone */
+    void (*on_end)(void *owner, int error); /* once: 0 when the peer ended its side, -errno when it broke */
+    void (*on_drained)(void *owner);        /* all that stream_write had to keep has left */
+    void (*on_closed)(void *owner);         /* the last call for this stream, which is gone */
 };
 
 /* Somebody waits: call listener_accept, once or until -EAGAIN. Until then it does not come again. */
 typedef void (*listener_on_connection)(void *owner);
 
 /*
- * A listener on an address (AF_INET, AF_INET6, which does not mean IPv4 too, or AF_UNIX), or on a bound socket that it takes
- * over, also when it fails.
+ * A listener on an address (AF_INET, AF_INET6, which does not mean IPv4 too, or AF_UNIX), or on a bound
+ * socket that it takes over, also when it fails.
  */
 int listener_open(struct reactor *r, const struct sockaddr *address, socklen_t len, int backlog,
                   listener_on_connection on_connection, void *owner, struct listener **ret_listener);
-int listener_adopt(struct reactor *r, int take_fd, int backlog, listener_on_connection on_connection, void *owner,
-                   struct listener **ret_listener);
+int listener_adopt(struct reactor *r, int take_fd, int backlog, listener_on_connection on_connection,
+                   void *owner, struct listener **ret_listener);
 int listener_address(const struct listener *l, struct sockaddr_storage *ret_address, socklen_t *ret_len);
+
 /*
- * -EAGAIN when nobody waits. When descriptors run out, that error, and on_connection comes again a little later. Reading is
- * off at first.
+ * -EAGAIN when nobody waits. When descriptors run out, that error, and on_connection comes again a little
+ * later. Reading is off at first.
  */
-int listener_accept(struct listener *l, const struct stream_events *events, void *owner, struct stream **ret_stream);
+int listener_accept(struct listener *l, const struct stream_events *events, void *owner,
+                    struct stream **ret_stream);
+
 /* At once: nobody is let in any more; a unix socket's file stays. NULL is welcome. */
 void listener_close(struct listener *l);
 
 /* on_connected tells the outcome, unless it cannot even begin; what is written until then is kept. */
-int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t len, const struct stream_events *events,
-                   void *owner, struct stream **ret_stream);
+int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t len,
+                   const struct stream_events *events, void *owner, struct stream **ret_stream);
 int stream_peer(const struct stream *s, struct sockaddr_storage *ret_address, socklen_t *ret_len);
 
 /*
- * While reading is off no on_read comes, the peer is held back by flow control, and an end is not noticed until reading is on
- * or a write fails. After on_end there is nothing to read.
+ * While reading is off no on_read comes, the peer is held back by flow control, and an end is not noticed
+ * until reading is on or a write fails. After on_end there is nothing to read.
  */
 void stream_set_reading(struct stream *s, bool on);
 
 /*
- * Takes all bytes: what the peer's side does not take at once is copied and kept until it does. Never calls back inside. If
- * that fails, on_end tells, and what is kept is thrown away, like all that is written later. When on_end has come before with
- * 0, nothing tells of the break; then on_drained comes if something was kept.
+ * Takes all bytes: what the peer's side does not take at once is copied and kept until it does. Never calls
+ * back inside. If that fails, on_end tells, and what is kept is thrown away, like all that is written later.
+ * When on_end has come before with 0, nothing tells of the break; then on_drained comes if something was
+ * kept.
  */
 void stream_write(struct stream *s, struct slice bytes);
 size_t stream_unsent(const struct stream *s); /* octets that are kept */
 
 /*
- * No callback but on_closed comes any more. `stream_close` first lets what is kept leave, however long the peer takes, and
- * then, if the peer has sent what was not read, throws that away until it ends, for two seconds at most: a reset at once might
- * overtake what has left. `stream_abort` ends now and throws away what is kept, by a reset if it is TCP and something was kept; it may
- * follow stream_close, until on_closed. NULL is welcome.
+ * No callback but on_closed comes any more. `stream_close` first lets what is kept leave, however long the
+ * peer takes, and then, if the peer has sent what was not read, throws that away until it ends, for two
+ * seconds at most: a reset at once might overtake what has left. `stream_abort` ends now and throws away what
+ * is kept, by a reset if it is TCP and something was kept; it may follow stream_close, until on_closed. NULL
+ * is welcome.
  */
 void stream_close(struct stream *s);
 void stream_abort(struct stream *s);
 
 /* ---- child processes and signals ---- */
 
-typedef void (*child_on_exit)(void *owner, int status, int signal); /* exit status, or the signal (else 0) that ended it */
+/* Its exit status, or the signal (else 0) that ended it. */
+typedef void (*child_on_exit)(void *owner, int status, int signal);
 
 struct child_options {
-    const char *file;         /* looked up in PATH when it has no slash */
-    const char *const *argv;  /* ends in NULL */
-    const char *const *env;   /* ends in NULL; NULL: this process's */
-    const int *fds;           /* become its 0, 1, 2, ...; -1: /dev/null; all others are closed */
-    size_t fd_count;          /* what lacks of 0, 1 and 2 is /dev/null */
+    const char *file;        /* looked up in PATH when it has no slash */
+    const char *const *argv; /* ends in NULL */
+    const char *const *env;  /* ends in NULL; NULL: this process's */
+    const int *fds;          /* become its 0, 1, 2, ...; -1: /dev/null; all others are closed */
+    size_t fd_count;         /* what lacks of 0, 1 and 2 is /dev/null */
 };
 
 int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,
                 struct child **ret_child);
 int child_pid(const struct child *c);
 int child_kill(struct child *c, int signal); /* -ESRCH when it has ended */
-void child_close(struct child *c); /* forgets it: on_exit comes no more; a running process runs on. NULL is welcome */
+void child_close(
+    struct child *c); /* forgets it: on_exit comes no more; a running process runs on. NULL is welcome */
 
 typedef void (*signal_on_raise)(void *owner);
 

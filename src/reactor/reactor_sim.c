@@ -6,9 +6,9 @@
 
 enum { REACTOR_MAGIC = 0x53696d52, TIMER_MAGIC = 0x53696d54, JOB_MAGIC = 0x53696d4a };
 
-static const int64_t first_instant_us = 1000LL * 3600 * 1000000;     /* nobody should take the clock's start for 0 */
-static const int64_t first_wall_us = 1767225600LL * 1000000;         /* 2026-01-01 00:00 UTC */
-static const uint64_t numbers_seed = UINT64_C(0x706f737465726e21);   /* another sequence from the same seed */
+static const int64_t first_instant_us = 3600000000000; /* nobody should take the clock's start for 0 */
+static const int64_t first_wall_us = 1767225600000000; /* 2026-01-01 00:00 UTC */
+static const uint64_t numbers_seed = UINT64_C(0x706f737465726e21); /* another sequence from the same seed */
 
 const struct reactor_sim_settings reactor_sim_defaults = {
     .link = {

@@ -1,14 +1,17 @@
 /*
- * reactor/reactor_sim.h - what only the simulated twin of reactor.h has: the seed, the virtual clock, settings, and a test's
- * hand in the world. Everything is in memory and in one thread, and a function of the seed and of the calls that are made.
+ * reactor/reactor_sim.h - what only the simulated twin of reactor.h has: the seed, the virtual clock,
+ * settings, and a test's hand in the world. Everything is in memory and in one thread, and a function of the
+ * seed and of the calls that are made.
  *
- * An event is one callback, or one step inside (a job's `run`, bytes that move on). The clock stands still but jumps to the next
- * event when the last one is through, so hours pass at once. What happens at the same microsecond happens in the order in which
- * it was begun; nearly everything but timers is delayed by random microseconds first.
+ * An event is one callback, or one step inside (a job's `run`, bytes that move on). The clock stands still
+ * but jumps to the next event when the last one is through, so hours pass at once. What happens at the same
+ * microsecond happens in the order in which it was begun; nearly everything but timers is delayed by random
+ * microseconds first.
  *
- * Where this twin differs: addresses are compared as bytes, so that nobody reaches 0.0.0.0:25 by 127.0.0.1:25. A job's `run` is
- * on the loop's thread, as one event. listener_adopt asks the real socket only for its address. reactor_run also returns, with
- * handles open, when nothing can ever happen any more: the real one would sleep for ever. A child is a function of the test's.
+ * Where this twin differs: addresses are compared as bytes, so that nobody reaches 0.0.0.0:25 by
+ * 127.0.0.1:25. A job's `run` is on the loop's thread, as one event. listener_adopt asks the real socket only
+ * for its address. reactor_run also returns, with handles open, when nothing can ever happen any more: the
+ * real one would sleep for ever. A child is a function of the test's.
  */
 #pragma once
 
@@ -33,14 +36,14 @@ struct reactor_sim_span {
 /* How bytes come to a stream. */
 struct reactor_sim_link {
     size_t segment_min, segment_max; /* octets that one on_read gets, if so many have come */
-    struct reactor_sim_span delay;   /* before each segment, an end, and each turn of a sender that waits for room */
-    size_t window;                   /* octets that the peer's side takes before they are read; the sender keeps the rest */
-    unsigned short_writes;           /* one write in so many is taken only in part although there is room; 0: none */
+    struct reactor_sim_span delay;   /* before each segment, an end, and each turn of a waiting sender */
+    size_t window;                   /* octets taken before they are read; the sender keeps the rest */
+    unsigned short_writes;           /* one write in so many is taken only in part; 0: none */
 };
 
 struct reactor_sim_settings {
     struct reactor_sim_link link;    /* of streams that are made from now on */
-    struct reactor_sim_span connect; /* until a connection stands or is refused, and until the listener hears of it */
+    struct reactor_sim_span connect; /* until it stands or is refused, and until the listener hears of it */
     struct reactor_sim_span job;     /* until a job runs, and again until it is done */
     struct reactor_sim_span child;   /* until a signal ends a child */
 };
@@ -54,12 +57,12 @@ void reactor_sim_set_link(struct stream *s, const struct reactor_sim_link *link)
 /* ---- what a test does to the world ---- */
 
 /*
- * The connection breaks for both ends, which will see `error` (negative). Of what is on its way, the seed says how much still
- * arrives; what is kept is lost.
+ * The connection breaks for both ends, which will see `error` (negative). Of what is on its way, the seed
+ * says how much still arrives; what is kept is lost.
  */
 void reactor_sim_break(struct stream *s, int error);
 
-/* The stream ends its own side, once what is kept has left, and reads on; nothing may be written to it any more. */
+/* The stream ends its own side, once what is kept has left, and reads on. It may not write any more. */
 void reactor_sim_end(struct stream *s);
 
 /* Takes a unix socket's file away, so that its path can be listened on again. */
@@ -67,7 +70,7 @@ void reactor_sim_unlink(struct reactor *r, const char *path);
 
 void reactor_sim_raise(struct reactor *r, int signal);
 
-/* A program that child_spawn finds under `file`; without one there is -ENOENT. It says how and when the child ends. */
+/* A program that child_spawn finds under `file` (else -ENOENT). It says how the child ends and when. */
 struct reactor_sim_exit {
     msec_t after_ms; /* MSEC_NEVER: only a signal ends it */
     int status;
@@ -85,8 +88,9 @@ size_t reactor_sim_open(const struct reactor *r);
 uint64_t reactor_sim_trace(const struct reactor *r);
 
 /*
- * Called for each event, to write down what a failing seed did: the instant, what it is ("read", "job-done"), the number of the
- * object, in the order of making, and octets, status or signal.
+ * Called for each event, to write down what a failing seed did: the instant, what it is ("read", "job-done"),
+ * the number of the object, in the order of making, and octets, status or signal.
  */
-typedef void (*reactor_sim_on_event)(void *owner, int64_t now_us, const char *what, uint64_t object, int64_t amount);
+typedef void (*reactor_sim_on_event)(void *owner, int64_t now_us, const char *what, uint64_t object,
+                                     int64_t amount);
 void reactor_sim_watch(struct reactor *r, reactor_sim_on_event on_event, void *owner);

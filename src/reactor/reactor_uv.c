@@ -31,7 +31,7 @@ void reactor_release(struct reactor *r)
         uv_unref((uv_handle_t *)&r->keeper);
 }
 
-/* libuv writes with write(2), which would kill us when a peer is gone. In its children libuv puts all signals back. */
+/* libuv writes with write(2), which would kill us when a peer is gone. It resets signals in its children. */
 static void ignore_sigpipe(void)
 {
     struct sigaction now;
@@ -127,7 +127,7 @@ static void ask_kernel(uint8_t *bytes, size_t len)
 {
     for (size_t have = 0; have < len;) {
         ssize_t got = getrandom(bytes + have, len - have, 0);
-        pst_assert(got >= 0 || errno == EINTR); /* no other error is possible, and a made-up number would be worse */
+        pst_assert(got >= 0 || errno == EINTR); /* no other error is possible; a guess would be worse */
         if (got > 0)
             have += (size_t)got;
     }
@@ -233,7 +233,7 @@ static void job_on_done(uv_work_t *work, int status)
 
 static const char pool_size[] = "UV_THREADPOOL_SIZE";
 
-/* libuv starts its pool with its first job and looks then. The variable must not stay: our children would inherit it. */
+/* libuv looks when it starts its pool, with the first job. Our children must not inherit the variable. */
 static void queue_first_job(struct reactor *r, uv_work_t *work)
 {
     bool ours = r->pool_threads > 0 && getenv(pool_size) == NULL;

@@ -1,6 +1,7 @@
 /*
- * reactor/reactor_uv.h - what the files of the libuv twin share. Nobody else includes it, but for the contract test's shim.
- * A handle of libuv's lies in ours by value, `data` points back to ours, and ours is freed when its last uv_close is through.
+ * reactor/reactor_uv.h - what the files of the libuv twin share. Nobody else includes it, but for the
+ * contract test's shim. A handle of libuv's lies in ours by value, `data` points back to ours, and ours is
+ * freed when its last uv_close is through.
  */
 #pragma once
 
@@ -24,7 +25,7 @@ enum { READ_BUFFER = 64 * 1024, RANDOM_BUFFER = 512 };
 struct reactor {
     uint32_t magic;
     uv_loop_t loop;
-    uv_async_t keeper; /* keeps uv_run going: libuv takes a stream that does not read, or a stopped timer, for idle */
+    uv_async_t keeper; /* keeps uv_run going: to libuv a stream that does not read is nothing to wait for */
     uv_idle_t later;   /* runs while a stream in `broken` waits for its on_end */
     GQueue broken;     /* struct stream */
     size_t open;       /* handles, and jobs under way */
@@ -44,7 +45,7 @@ void reactor_release(struct reactor *r);
 void reactor_call_later(struct reactor *r, struct stream *broken);
 void stream_tell_break(struct stream *s);
 
-/* As accept(2) or connect(2) had it. A unix socket's is not kept here: it is long, and asked for when it is wanted. */
+/* As accept(2) or connect(2) had it. A unix socket's is long, and rarely wanted: it is asked for then. */
 union peer_address {
     struct sockaddr any;
     struct sockaddr_in v4;

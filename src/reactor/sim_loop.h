@@ -1,6 +1,7 @@
 /*
- * reactor/sim_loop.h - what the files of the simulated twin share: the queue of events, the dice, and the trace.
- * An event lies by value in the object that it happens to, which takes it out of the queue before it goes.
+ * reactor/sim_loop.h - what the files of the simulated twin share: the queue of events, the dice, and the
+ * trace. An event lies by value in the object that it happens to, which takes it out of the queue before it
+ * goes.
  */
 #pragma once
 
@@ -36,7 +37,7 @@ struct reactor {
     uint64_t next_object;
     size_t open;
     struct pst_random dice;    /* of the world */
-    struct pst_random numbers; /* of reactor_random: so the world stays as it is when more or fewer are asked for */
+    struct pst_random numbers; /* of reactor_random: the world stays the same when more are asked for */
     struct reactor_sim_settings settings;
     GHashTable *listeners; /* struct sim_place to struct listener */
     GHashTable *files;     /* struct sim_place of unix sockets that were listened on */
@@ -102,10 +103,10 @@ struct stream {
     int end_error;
     bool connecting : 1;
     bool reading : 1;
-    bool ended : 1;   /* on_end has come */
-    bool broken : 1;  /* nothing can be written any more */
-    bool closing : 1; /* the owner has let go */
-    bool ending : 1;  /* its own side ends when nothing is kept, or has ended */
+    bool ended : 1;     /* on_end has come */
+    bool broken : 1;    /* nothing can be written any more */
+    bool closing : 1;   /* the owner has let go */
+    bool ending : 1;    /* its own side ends when nothing is kept, or has ended */
     bool lingering : 1; /* closed, but what the peer sends is still thrown away quietly */
     struct sim_event connect;
     struct sim_event arrive; /* a segment, or the end */
@@ -118,9 +119,9 @@ struct stream {
 struct stream *sim_stream_new(struct reactor *r, const struct sim_place *peer_place);
 void sim_stream_free(struct stream *s);
 bool sim_stream_is_unix(const struct stream *s);
-void sim_stream_poke_in(struct stream *s);  /* something came, or is wanted now */
-void sim_stream_poke_out(struct stream *s); /* something is kept, and there may be room now */
+void sim_stream_poke_in(struct stream *s);        /* something came, or is wanted now */
+void sim_stream_poke_out(struct stream *s);       /* something is kept, and there may be room now */
 void sim_stream_cut(struct stream *s, int error); /* this end has lost the other one */
 
-/* Of listener_sim.c: lets `client`, at last, into the backlog of who listens there. 0, -EAGAIN (full), or its failure. */
+/* Of listener_sim.c: lets `client` into the backlog of who listens there. -EAGAIN when that is full. */
 int sim_listener_admit(struct reactor *r, struct stream *client);

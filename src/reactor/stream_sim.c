@@ -6,9 +6,10 @@
 #include "reactor/sim_loop.h"
 
 /*
- * A connection is two streams that know each other. What one writes goes into the other's `in`, as far as its window has room,
- * and else is kept. From `in` it arrives in segments, each an event, while its owner reads. Behind the last byte comes an end.
- * A stream that is gone has left its peer alone; then the peer's writes have nobody to go to, which it is told a little later.
+ * A connection is two streams that know each other. What one writes goes into the other's `in`, as far as its
+ * window has room, and else is kept. From `in` it arrives in segments, each an event, while its owner reads.
+ * Behind the last byte comes an end. A stream that is gone has left its peer alone; then the peer's writes
+ * have nobody to go to, which it is told a little later.
  */
 
 enum { STREAM_MAGIC = 0x53696d53, SYN_RETRY_US = 1000000, LINGER_US = 2000000 };
@@ -83,7 +84,7 @@ void reactor_sim_set_link(struct stream *s, const struct reactor_sim_link *link)
 
 /* ---- the end ---- */
 
-/* Says once that nothing more will be read, or, when the peer had ended before, that nothing is kept any more. */
+/* Says once that nothing more will be read; or, if it was said before, that what was kept is gone. */
 static void tell_end(struct stream *s, int error)
 {
     bool first = !s->ended;
@@ -222,7 +223,6 @@ void stream_set_reading(struct stream *s, bool on)
 
 /* ---- writing ---- */
 
-
 static size_t room(const struct stream *to)
 {
     return to->link.window > to->in->len ? to->link.window - to->in->len : 0;
@@ -329,8 +329,8 @@ static void stream_happen_connect(void *object)
         s->events->on_connected(s->owner, error);
 }
 
-int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t len, const struct stream_events *events,
-                   void *owner, struct stream **ret_stream)
+int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t len,
+                   const struct stream_events *events, void *owner, struct stream **ret_stream)
 {
     struct sim_place place;
     int error = sim_place_of(address, len, &place);

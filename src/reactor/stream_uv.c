@@ -10,7 +10,7 @@
 
 enum { STREAM_MAGIC = 0x73747265, KEPT_FIRST = 512, LINGER_MS = 2000 };
 
-/* Bytes that the kernel did not take at once. One is being written; what comes meanwhile gathers in a second one. */
+/* Bytes that the kernel did not take at once. One is being written; in a second one more gathers. */
 struct kept {
     uv_write_t uv;
     size_t len, space;
@@ -26,7 +26,8 @@ static struct stream *stream_of(uv_stream_t *handle)
 
 /* ---- making and unmaking ---- */
 
-static struct stream *stream_new(struct reactor *r, int family, const struct stream_events *events, void *owner)
+static struct stream *stream_new(struct reactor *r, int family, const struct stream_events *events,
+                                 void *owner)
 {
     struct stream *s = g_new0(struct stream, 1);
     s->magic = STREAM_MAGIC;
@@ -92,7 +93,8 @@ int stream_adopt(struct reactor *r, int take_fd, const struct sockaddr *peer, so
                  const struct stream_events *events, void *owner, struct stream **ret_stream)
 {
     struct stream *s = stream_new(r, peer->sa_family, events, owner);
-    int error = peer->sa_family == AF_UNIX ? uv_pipe_open(&s->uv.pipe, take_fd) : uv_tcp_open(&s->uv.tcp, take_fd);
+    int error =
+        peer->sa_family == AF_UNIX ? uv_pipe_open(&s->uv.pipe, take_fd) : uv_tcp_open(&s->uv.tcp, take_fd);
     if (error < 0) {
         close(take_fd);
         stream_discard(s);
@@ -127,7 +129,7 @@ int stream_peer(const struct stream *s, struct sockaddr_storage *ret_address, so
 
 /* ---- the end ---- */
 
-/* Says once that nothing more will be read, or, when the peer had ended before, that nothing is kept any more. */
+/* Says once that nothing more will be read; or, if it was said before, that what was kept is gone. */
 static void tell_end(struct stream *s, int error, bool had_kept)
 {
     bool first = !s->ended;
@@ -158,8 +160,8 @@ static void break_later(struct stream *s, int error)
 {
     s->broken = true;
     g_clear_pointer(&s->waiting, g_free);
-    if (s->connecting || s->closing || s->ended || s->error != 0)
-        return; /* on_connected will tell, or nobody wants to know, or it is told already */
+    if (s->connecting || s->error != 0)
+        return; /* on_connected will tell, or it is about to be told */
     s->error = error;
     reactor_call_later(reactor_of(s->uv.handle.loop), s);
 }
@@ -167,8 +169,8 @@ static void break_later(struct stream *s, int error)
 /* ---- reading ---- */
 
 /*
- * Turning reading off only clears a flag; libuv stops when bytes come that nobody wants now. So a dialogue in which the peer
- * awaits each answer does not pay two system calls for every time that the owner is busy with one.
+ * Turning reading off only clears a flag; libuv stops when bytes come that nobody wants now. So a dialogue in
+ * which the peer awaits each answer does not pay system calls for every time that the owner is busy with one.
  */
 static void stream_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buffer)
 {
@@ -179,7 +181,7 @@ static void stream_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret
     *ret_buffer = wanted ? uv_buf_init(r->read_buffer, sizeof r->read_buffer) : uv_buf_init(NULL, 0);
 }
 
-/* When the kernel says that both sides are over, libuv takes that for an end, without a buffer, and misses a reset. */
+/* When the kernel says that both sides are over, libuv tells of an end, without a buffer, even of a reset. */
 static int end_error(const struct stream *s, const uv_buf_t *buffer)
 {
     uv_os_fd_t fd;
@@ -199,7 +201,7 @@ static void stream_on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *b
     } else if (count > 0) {
         if (s->events->on_read != NULL)
             s->events->on_read(s->owner, slice_of(buffer->base, (size_t)count));
-    } else if (!s->reading) { /* UV_ENOBUFS, as no buffer was given; or an end, which libuv tells again when asked again */
+    } else if (!s->reading) { /* no buffer was given; or it is an end, which libuv will tell again */
         uv_read_stop(handle);
         s->polled = false;
     } else if (count < 0) {
@@ -260,8 +262,8 @@ static bool has_unread(const struct stream *s)
 }
 
 /*
- * Nothing is kept any more. If we closed now and the peer had sent what nobody has read, the kernel would answer with a reset,
- * which throws away what is on its way to the peer: just the reply that says why we hang up.
+ * Nothing is kept any more. If we closed now and the peer had sent what nobody has read, the kernel would
+ * answer with a reset, which throws away what is on its way: just the reply that says why we hang up.
  */
 static void stream_finish(struct stream *s)
 {
@@ -326,7 +328,7 @@ void stream_write(struct stream *s, struct slice bytes)
     pst_assert(!s->closing);
     if (bytes.len == 0 || s->broken)
         return;
-    if (s->writing) { /* in order: behind what is kept, growing by half so that many short replies cost few copies */
+    if (s->writing) { /* behind what is kept; growing by half, so that short replies cost few copies */
         size_t space = s->waiting != NULL ? s->waiting->len / 2 : KEPT_FIRST;
         s->waiting = kept_append(s->waiting, bytes, space);
         return;
@@ -372,7 +374,8 @@ static void stream_on_connected(uv_connect_t *request, int status)
         poll_reading(s);
 }
 
-static int connect_unix(struct stream *s, const struct sockaddr *address, socklen_t len, uv_connect_t *request)
+static int connect_unix(struct stream *s, const struct sockaddr *address, socklen_t len,
+                        uv_connect_t *request)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };
     if (len > sizeof un)
@@ -394,15 +397,16 @@ static int connect_tcp(struct stream *s, const struct sockaddr *address, socklen
     return uv_tcp_connect(request, &s->uv.tcp, address, stream_on_connected);
 }
 
-int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t len, const struct stream_events *events,
-                   void *owner, struct stream **ret_stream)
+int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t len,
+                   const struct stream_events *events, void *owner, struct stream **ret_stream)
 {
     int family = address->sa_family;
     if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
         return -EAFNOSUPPORT;
     g_autofree uv_connect_t *request = g_new(uv_connect_t, 1);
     struct stream *s = stream_new(r, family, events, owner);
-    int error = family == AF_UNIX ? connect_unix(s, address, len, request) : connect_tcp(s, address, len, request);
+    int error =
+        family == AF_UNIX ? connect_unix(s, address, len, request) : connect_tcp(s, address, len, request);
     if (error < 0) {
         stream_discard(s);
         return error;

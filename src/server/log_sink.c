@@ -13,6 +13,7 @@
 
 enum {
     GATHER_MS = 10, /* a line waits that long for company: at 1,000 messages a second one job writes dozens */
+    WRITE_PATIENCE_MS = 200,
     GATHER_ENOUGH = 32 * 1024, /* octets that are written without waiting */
     GATHER_MAX = 256 * 1024,   /* octets beyond which lines are dropped */
 };
@@ -42,16 +43,20 @@ static uint64_t count_lines(const char *text, size_t len)
     return lines;
 }
 
+/*
+ * A pipe that says it can be written takes a piece whole. One whose reader sleeps must stop neither the master, which has
+ * workers to look after, nor a worker that wants to end: its lines are lost, and counted.
+ */
 static int write_all(int fd, const char *text, size_t len)
 {
     while (len > 0) {
+        struct pollfd wait = { .fd = fd, .events = POLLOUT };
+        if (poll(&wait, 1, WRITE_PATIENCE_MS) == 0)
+            return -EAGAIN;
         ssize_t n = write(fd, text, len);
         if (n >= 0) {
             text += n;
             len -= (size_t)n;
-        } else if (errno == EAGAIN) {
-            struct pollfd wait = { .fd = fd, .events = POLLOUT };
-            (void)poll(&wait, 1, -1); /* whatever it says, write tells more */
         } else if (errno != EINTR) {
             return -errno;
         }
@@ -73,7 +78,10 @@ static void write_to_fd(struct log_sink *s, const char *text, size_t len)
 {
     while (len > 0) {
         size_t part = whole_lines(text, len, s->piece);
-        if (write_all(s->fd, text, part) < 0)
+        int r = write_all(s->fd, text, part);
+        if (r == -EAGAIN)
+            part = len; /* nobody reads: the rest would only wait as long */
+        if (r < 0)
             s->lost += count_lines(text, part);
         text += part;
         len -= part;

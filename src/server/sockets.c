@@ -115,13 +115,18 @@ static int open_unix(struct place *p, const struct identity *owner)
     int fd = p->fds[0] = new_socket(&p->address);
     if (fd < 0)
         return fd;
+    /* Linux gives the file the socket's own mode: a chmod by path could hit what somebody put there since. */
+    if (fchmod(fd, p->settings->socket_mode) < 0)
+        return -errno;
+    mode_t mask = umask(0);
     r = bind_to(fd, &p->address);
+    (void)umask(mask);
     if (r < 0)
         return r;
     p->made_file = true;
     if (owner != NULL && lchown(path, owner->uid, owner->gid) < 0)
         return -errno;
-    if (chmod(path, p->settings->socket_mode) < 0 || listen(fd, BACKLOG) < 0)
+    if (listen(fd, BACKLOG) < 0)
         return -errno;
     return 0;
 }

@@ -77,12 +77,16 @@ static bool is_in(const struct smtp_session *s, unsigned phases)
 
 static void restart_clock(struct smtp_session *s)
 {
+    enum { SHUT_GRACE_MS = 5000 }; /* for a transaction whose message has not come yet */
     const struct smtp_limits *limits = &s->service->limits;
     if (is_in(s, IN(ROUTING) | IN(FINISHING) | IN(ENDED))) /* ours to act, or nobody's */
         s->deadline = MSEC_NEVER;
+    else if (s->shutting && is_in(s, IN(MAIL)))
+        s->deadline = s->now + SHUT_GRACE_MS;
+    else if (is_in(s, IN(DATA) | IN(DRAINING)))
+        s->deadline = s->now + limits->data_timeout;
     else
-        s->deadline =
-            s->now + (is_in(s, IN(DATA) | IN(DRAINING)) ? limits->data_timeout : limits->command_timeout);
+        s->deadline = s->now + limits->command_timeout;
 }
 
 /* ---- effects ---- */
@@ -290,7 +294,7 @@ void smtp_session_tick(struct smtp_session *s, msec_t now)
 {
     s->now = now;
     if (now >= s->deadline)
-        say_goodbye(s, SMTP_TIMEOUT);
+        say_goodbye(s, s->shutting && is_in(s, IN(MAIL)) ? s->shut : SMTP_TIMEOUT);
 }
 
 msec_t smtp_session_deadline(const struct smtp_session *s)
@@ -298,11 +302,14 @@ msec_t smtp_session_deadline(const struct smtp_session *s)
     return s->deadline;
 }
 
-void smtp_session_shut(struct smtp_session *s, enum smtp_outcome outcome)
+void smtp_session_shut(struct smtp_session *s, enum smtp_outcome outcome, msec_t now)
 {
     s->shutting = true;
     s->shut = outcome;
+    s->now = now;
     shut_if_idle(s);
+    if (is_in(s, IN(MAIL)))
+        restart_clock(s);
 }
 
 const char *smtp_session_helo(const struct smtp_session *s)

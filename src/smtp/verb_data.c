@@ -19,8 +19,8 @@ void smtp_start_data(struct smtp_session *s, const struct smtp_command *command)
 static void drain(struct smtp_session *s, enum smtp_outcome why)
 {
     s->refusal = why;
+    smtp_push(s, SMTP_EFFECT_REFUSED)->outcome = why; /* while it can still be told which message that was */
     smtp_push(s, SMTP_EFFECT_RESET);
-    smtp_push(s, SMTP_EFFECT_REFUSED)->outcome = why;
     smtp_enter(s, SMTP_PHASE_DRAINING);
 }
 

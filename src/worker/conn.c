@@ -114,6 +114,10 @@ static void write_reply(struct conn *c, struct slice text)
 
 static void log_refusal(struct conn *c, const struct smtp_effect *e)
 {
+    if (c->transaction != NULL && transaction_is_open(c->transaction)) {
+        transaction_log_refusal(c->transaction, e->outcome);
+        return;
+    }
     pst_log(c->host->log, PST_LOG_INFO, "command-refused", PST_STR("session", c->id),
             PST_UINT("code", smtp_outcome_code(e->outcome)), PST_STR("reason", smtp_outcome_name(e->outcome)),
             PST_BYTES("line", slice_first(e->bytes, 200)));
@@ -286,7 +290,7 @@ void conn_shut(struct conn *c, enum smtp_outcome outcome)
 {
     if (c->closing)
         return;
-    smtp_session_shut(c->session, outcome);
+    smtp_session_shut(c->session, outcome, reactor_now(c->host->reactor));
     resume(c);
 }
 

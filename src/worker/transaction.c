@@ -72,9 +72,24 @@ static void refuse(struct conn *c, uint64_t ticket, const struct smtp_address *a
     conn_answer(c, ticket, (struct smtp_verdict){ .outcome = outcome });
 }
 
+static bool is_addressed(const struct transaction *t, const struct mailbox *mailbox)
+{
+    for (guint i = 0; i < t->recipients->len; i++) {
+        const struct recipient *r = g_ptr_array_index(t->recipients, i);
+        if (r->mailbox->domain == mailbox->domain && strcmp(r->mailbox->name, mailbox->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A mailbox gets one copy, however often it is named; but LMTP owes an answer for each (RFC 2033 4.2). */
 static void accept_recipient(struct transaction *t, uint64_t ticket, struct recipient *take_recipient)
 {
-    g_ptr_array_add(t->recipients, take_recipient);
+    bool lmtp = conn_host(t->conn)->service.protocol == SMTP_PROTOCOL_LMTP;
+    if (!lmtp && is_addressed(t, take_recipient->mailbox))
+        recipient_free(take_recipient);
+    else
+        g_ptr_array_add(t->recipients, take_recipient);
     conn_answer(t->conn, ticket, (struct smtp_verdict){ .outcome = SMTP_RECIPIENT_OK });
 }
 
@@ -88,8 +103,10 @@ static void route_done(void *arg)
         known_add(conn_host(c)->known, job->recipient->mailbox, reactor_now(conn_host(c)->reactor));
         accept_recipient(job->transaction, job->ticket, job->recipient);
     } else {
+        char to[SMTP_ADDRESS_TEXT];
         if (job->result != -ENOENT)
             pst_log(conn_host(c)->log, PST_LOG_ERROR, "mailbox-lookup-failed", PST_STR("session", conn_id(c)),
+                    PST_STR("to", smtp_address_format(&job->recipient->address, to)),
                     PST_STR("maildirs", domain_maildirs(job->domain)),
                     PST_STR("error", g_strerror(-job->result)));
         refuse(c, job->ticket, &job->recipient->address,
@@ -211,6 +228,20 @@ void transaction_open(struct transaction *t)
                                                .head = g_string_free(head, FALSE) };
     }
     t->delivery = delivery_new(host->reactor, &host->delivery, targets, count, &events, t);
+}
+
+bool transaction_is_open(const struct transaction *t)
+{
+    return t->delivery != NULL;
+}
+
+void transaction_log_refusal(const struct transaction *t, enum smtp_outcome outcome)
+{
+    char from[SMTP_ADDRESS_TEXT];
+    pst_log(conn_host(t->conn)->log, PST_LOG_INFO, "message-refused", PST_STR("session", conn_id(t->conn)),
+            PST_STR("id", t->id), PST_STR("from", smtp_address_format(&t->reverse_path, from)),
+            PST_UINT("recipients", t->recipients->len), PST_UINT("code", smtp_outcome_code(outcome)),
+            PST_STR("reason", smtp_outcome_name(outcome)), PST_UINT("octets", delivery_octets(t->delivery)));
 }
 
 void transaction_append(struct transaction *t, struct slice bytes)

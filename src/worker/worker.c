@@ -22,9 +22,6 @@ const size_t worker_limit_row_count = G_N_ELEMENTS(worker_limit_rows);
 
 enum {
     WORKER_BACKLOG = 4096,
-    WORKER_BATCHES = 1,       /* what comes meanwhile gathers for the next: two would share less */
-    WORKER_BATCH_COPIES = 64, /* each has a descriptor, and its maildir two */
-    WORKER_SINGLES = 16,      /* messages that are committed side by side when they are not grouped */
 };
 
 /* One address that is listened on. */
@@ -184,8 +181,7 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     w->owner = owner;
     w->replies = g_byte_array_new();
     w->known = known_new();
-    w->commit = settings->sync == DELIVERY_SYNC_GROUP ? commit_new(r, WORKER_BATCHES, WORKER_BATCH_COPIES)
-                                                      : commit_new(r, WORKER_SINGLES, 1);
+    w->commit = commit_new(r, settings->sync == DELIVERY_SYNC_GROUP);
     w->ports = g_new0(struct port, settings->listener_count);
     g_queue_init(&w->conns);
     for (; w->port_count < settings->listener_count; w->port_count++) {

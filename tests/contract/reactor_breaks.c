@@ -78,7 +78,7 @@ static void reset_while_closing(void **state)
     struct pair p;
     pair_begin(&p, AF_INET);
     (void)end_fill(&p.server);
-    INSIDE(&p.w, stream_close(p.server.s));
+    end_begin_close(&p.server);
     INSIDE(&p.w, twin_reset(p.client.s));
     RUN_UNTIL(&p.w, p.server.closed == 1); /* there is nobody left to wait for */
     assert_int_equal(p.server.ends, 0);
@@ -93,9 +93,8 @@ static void writes_to_nobody(void **state)
     pair_begin(&p, family_of(state));
     end_close(&p.client);
     world_settle(&p.w);
-    while (p.server.ends == 0) { /* TCP takes the first ones, until the peer's side says that nobody is there */
-        end_write_text(&p.server, "anybody?");
-        twin_turn(p.w.r);
+    while (p.server.ends == 0) {
+        end_write_text(&p.server, "anybody?"); /* TCP takes the first ones, until the other side protests */
         world_settle(&p.w);
     }
     assert_true(p.server.end_error < 0);
@@ -114,14 +113,33 @@ static void break_after_end(void **state)
     RUN_UNTIL(&p.w, p.server.ends == 1);
     assert_int_equal(p.server.end_error, 0);
     (void)end_fill(&p.server);
+    stream_set_reading(p.server.s, false);
+    stream_set_reading(p.server.s, true);
+    world_settle(&p.w);
     assert_int_equal(p.server.drained, 0);
-    INSIDE(&p.w, stream_abort(p.client.s)); /* with much unread */
+    end_abort(&p.client); /* with much unread */
     RUN_UNTIL(&p.w, p.server.drained == 1);
     assert_int_equal(stream_unsent(p.server.s), 0);
     end_write_text(&p.server, "gone");
     world_settle(&p.w);
     assert_int_equal(p.server.ends, 1);
     assert_int_equal(p.server.drained, 1);
+    pair_end(&p);
+}
+
+static void break_after_end_with_nothing_kept(void **state)
+{
+    struct pair p;
+    pair_begin(&p, family_of(state));
+    stream_set_reading(p.server.s, true);
+    end_close(&p.client);
+    RUN_UNTIL(&p.w, p.server.ends == 1);
+    for (int i = 0; i < 3; i++) {
+        end_write_text(&p.server, "gone");
+        world_settle(&p.w);
+    }
+    assert_int_equal(p.server.ends, 1);
+    assert_int_equal(p.server.drained, 0);
     pair_end(&p);
 }
 
@@ -134,7 +152,7 @@ static void write_and_close(void **state)
     end_write_text(&p.server, "the first of them"); /* the break is known, and not told any more */
     world_settle(&p.w);
     end_write_text(&p.server, "the second");
-    INSIDE(&p.w, stream_close(p.server.s));
+    end_begin_close(&p.server);
     RUN_UNTIL(&p.w, p.server.closed == 1);
     pair_end(&p);
 }
@@ -220,7 +238,8 @@ static void cannot_even_begin(void **state)
     assert_int_equal(stream_connect(w.r, SOCKADDR(&a), 4, &end_events, &e, &e.s), -EINVAL);
     struct sockaddr_un un = { .sun_family = AF_UNIX };
     memset(un.sun_path, 'x', sizeof un.sun_path);
-    assert_int_equal(stream_connect(w.r, (struct sockaddr *)&un, sizeof un, &end_events, &e, &e.s), -ENAMETOOLONG);
+    assert_int_equal(stream_connect(w.r, (struct sockaddr *)&un, sizeof un, &end_events, &e, &e.s),
+                     -ENAMETOOLONG);
     un.sun_path[0] = '\0';
     assert_int_equal(stream_connect(w.r, (struct sockaddr *)&un, sizeof un, &end_events, &e, &e.s), -EINVAL);
     assert_null(e.s);
@@ -270,12 +289,16 @@ static void events_may_be_null(void **state)
 void add_break_cases(struct suite *suite)
 {
     suite_add(suite, "a reset is an end with an error", reset_while_reading, NULL);
-    suite_add(suite, "a reset while reading is off is told when it is on", reset_told_when_reading_again, NULL);
-    suite_add(suite, "a reset while reading is off is told when writing fails", reset_told_when_writing, NULL);
+    suite_add(suite, "a reset while reading is off is told when it is on", reset_told_when_reading_again,
+              NULL);
+    suite_add(suite, "a reset while reading is off is told when writing fails", reset_told_when_writing,
+              NULL);
     suite_add(suite, "a reset while something is kept is told", reset_with_bytes_kept, NULL);
     suite_add(suite, "a reset ends a close that waits", reset_while_closing, NULL);
     add_for_both(suite, "writing to a peer that is gone ends once", writes_to_nobody);
     add_for_both(suite, "a break after the end lets drain what is kept", break_after_end);
+    add_for_both(suite, "a break after the end with nothing kept is not told",
+                 break_after_end_with_nothing_kept);
     add_for_both(suite, "closing right after a write that failed", write_and_close);
     add_for_both(suite, "nobody listens", connection_refused);
     suite_add(suite, "there is no such unix socket", no_such_path, NULL);

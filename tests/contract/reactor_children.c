@@ -94,7 +94,8 @@ static void closed_inside_on_exit(void **state)
     (void)state;
     struct offspring o;
     offspring_begin(&o);
-    struct child_options options = { .file = "/bin/sh", .argv = (const char *const[]){ "sh", "-c", "exit 1", NULL } };
+    struct child_options options = { .file = "/bin/sh",
+                                     .argv = (const char *const[]){ "sh", "-c", "exit 1", NULL } };
     assert_int_equal(child_spawn(o.w.r, &options, closes_inside, &o, &o.child), 0);
     reactor_run(o.w.r);
     assert_int_equal(o.exits, 1);
@@ -181,6 +182,7 @@ static void two_hear_signal(void **state)
     assert_int_equal(e.heard, 3);
     twin_raise(e.w.r, SIGUSR1); /* heard by nobody: closed before its turn */
     signal_watch_close(second);
+    world_settle(&e.w);
     world_end(&e.w);
     assert_int_equal(e.heard, 3);
 }

@@ -43,6 +43,13 @@ static struct end *end_told(void *owner)
     return e;
 }
 
+static struct end *end_open(void *owner)
+{
+    struct end *e = end_told(owner);
+    assert_false(e->let_go);
+    return e;
+}
+
 static void then(struct end *e, enum told told)
 {
     if (e->then != NULL)
@@ -51,7 +58,7 @@ static void then(struct end *e, enum told told)
 
 static void end_on_connected(void *owner, int error)
 {
-    struct end *e = end_told(owner);
+    struct end *e = end_open(owner);
     e->connected++;
     e->connect_error = error;
     if (e->read_at_once && error == 0)
@@ -61,7 +68,7 @@ static void end_on_connected(void *owner, int error)
 
 static void end_on_read(void *owner, struct slice bytes)
 {
-    struct end *e = end_told(owner);
+    struct end *e = end_open(owner);
     assert_true(bytes.len > 0);
     assert_int_equal(e->ends, 0);
     g_byte_array_append(e->got, bytes.data, (guint)bytes.len);
@@ -71,7 +78,7 @@ static void end_on_read(void *owner, struct slice bytes)
 
 static void end_on_end(void *owner, int error)
 {
-    struct end *e = end_told(owner);
+    struct end *e = end_open(owner);
     e->ends++;
     e->end_error = error;
     then(e, TOLD_END);
@@ -79,7 +86,7 @@ static void end_on_end(void *owner, int error)
 
 static void end_on_drained(void *owner)
 {
-    struct end *e = end_told(owner);
+    struct end *e = end_open(owner);
     e->drained++;
     then(e, TOLD_DRAINED);
 }
@@ -111,10 +118,22 @@ void end_clear(struct end *e)
     g_byte_array_unref(e->got);
 }
 
+void end_begin_close(struct end *e)
+{
+    e->let_go = true;
+    INSIDE(e->w, stream_close(e->s));
+}
+
 void end_close(struct end *e)
 {
-    INSIDE(e->w, stream_close(e->s));
+    end_begin_close(e);
     RUN_UNTIL(e->w, e->closed == 1);
+}
+
+void end_abort(struct end *e)
+{
+    e->let_go = true;
+    INSIDE(e->w, stream_abort(e->s));
 }
 
 void end_write(struct end *e, const void *bytes, size_t len)
@@ -164,7 +183,8 @@ bool end_numbered(const struct end *e, size_t len)
 
 /* ---- addresses ---- */
 
-static char folder[80]; /* of unix sockets, also for the simulated ones: what is adopted is bound in earnest */
+/* Of unix sockets, also for the simulated twin: a socket that is adopted was bound in earnest. */
+static char folder[80];
 static unsigned sockets;
 
 static void socket_path(unsigned number, char *path, size_t size)
@@ -240,7 +260,8 @@ void pair_begin(struct pair *p, int family)
     end_init(&p->server, &p->w);
     p->listener = open_listener(&p->w, family, pair_on_connection, p, &p->address);
     int error;
-    INSIDE(&p->w, error = stream_connect(p->w.r, SOCKADDR(&p->address), p->address.len, &end_events, &p->client, &p->client.s));
+    INSIDE(&p->w, error = stream_connect(p->w.r, SOCKADDR(&p->address), p->address.len, &end_events,
+                                         &p->client, &p->client.s));
     assert_int_equal(error, 0);
     RUN_UNTIL(&p->w, p->client.connected == 1 && p->server.s != NULL);
     assert_int_equal(p->client.connect_error, 0);
@@ -249,8 +270,8 @@ void pair_begin(struct pair *p, int family)
 void pair_end(struct pair *p)
 {
     INSIDE(&p->w, listener_close(p->listener));
-    INSIDE(&p->w, stream_abort(p->client.s));
-    INSIDE(&p->w, stream_abort(p->server.s));
+    end_abort(&p->client);
+    end_abort(&p->server);
     world_end(&p->w);
     assert_int_equal(p->client.closed, 1);
     assert_int_equal(p->server.closed, 1);

@@ -1,7 +1,8 @@
 /*
- * tests/contract/reactor_contract.h - what the cases of the reactor's contract share, and the shim that each twin gives them.
- * A case has a world, with one reactor, and ends of connections that note what they are told. Each call into the reactor that
- * could be tempted to call back is made with INSIDE, and every callback sees that it was not.
+ * tests/contract/reactor_contract.h - what the cases of the reactor's contract share, and the shim that each
+ * twin gives them. A case has a world, with one reactor, and ends of connections that note what they are
+ * told. Each call into the reactor that could be tempted to call back is made with INSIDE, and every callback
+ * sees that it was not.
  */
 #pragma once
 
@@ -19,7 +20,9 @@ struct world {
 
 void world_begin(struct world *w);
 void world_end(struct world *w); /* all is closed: the loop ends by itself and nothing is left */
-void world_settle(struct world *w); /* lets happen what would happen, so that it can be seen that something did not */
+
+/* Lets happen what would happen, so that it can be seen that something did not. */
+void world_settle(struct world *w);
 
 #define INSIDE(w, statement)                                                                                 \
     do {                                                                                                     \
@@ -40,6 +43,7 @@ struct end {
     struct world *w;
     struct stream *s;
     bool read_at_once; /* reading is on as soon as it is connected */
+    bool let_go;       /* closed or aborted: nothing but on_closed may come */
     GByteArray *got;
     unsigned connected, ends, drained, closed, reads; /* how often it was told so */
     int connect_error, end_error;
@@ -48,15 +52,17 @@ struct end {
 extern const struct stream_events end_events;
 
 void end_init(struct end *e, struct world *w);
-void end_clear(struct end *e);              /* closed, or never opened */
-void end_close(struct end *e);              /* and sees it closed */
+void end_clear(struct end *e); /* closed, or never opened */
+void end_begin_close(struct end *e);
+void end_close(struct end *e); /* and sees it closed */
+void end_abort(struct end *e); /* NULL is welcome for its stream */
 void end_write(struct end *e, const void *bytes, size_t len);
 void end_write_text(struct end *e, const char *text);
 bool end_got(const struct end *e, const char *text);
 
-/* Writes numbered octets until many are kept, as the peer does not read; how many were written. end_numbered: these, in order. */
+/* Writes numbered octets until many are kept, as the peer does not read. How many were written. */
 size_t end_fill(struct end *e);
-bool end_numbered(const struct end *e, size_t len);
+bool end_numbered(const struct end *e, size_t len); /* it has got these, in order */
 
 /* ---- a listener and two ends ---- */
 
@@ -92,13 +98,13 @@ struct address local_address(int family); /* loopback with port 0, or a path tha
 /* ---- the shim ---- */
 
 struct reactor *twin_new(unsigned pool_threads);
-void twin_turn(struct reactor *r);                   /* lets at least one thing happen */
+void twin_turn(struct reactor *r); /* lets at least one thing happen */
 void twin_unlink(struct reactor *r, const char *path);
 void twin_raise(struct reactor *r, int signal);
-void twin_add_programs(struct reactor *r);           /* /bin/sh -c "exit N" or "kill -N $$", and /bin/sleep */
+void twin_add_programs(struct reactor *r); /* /bin/sh -c "exit N" or "kill -N $$", and /bin/sleep */
 void twin_end_own_side(struct stream *s);
-void twin_reset(struct stream *s);                   /* the connection breaks, as by a peer's reset, for the other end */
-void twin_add_cases(struct suite *suite);            /* what only this twin can show */
+void twin_reset(struct stream *s);        /* the connection breaks, as by a peer's reset, for the other end */
+void twin_add_cases(struct suite *suite); /* what only this twin can show */
 
 /* ---- the cases ---- */
 

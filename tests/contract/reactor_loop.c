@@ -172,7 +172,8 @@ static void random_differs(void **state)
         reactor_random(w.r, b, lens[i]);
         assert_memory_not_equal(a, b, lens[i]);
         assert_memory_not_equal(a + lens[i] - 8, "\0\0\0\0\0\0\0", 8); /* to the end */
-        assert_int_equal(a[lens[i]], 0);                               /* and not behind it */
+        assert_memory_not_equal(b + lens[i] - 8, "\0\0\0\0\0\0\0", 8);
+        assert_int_equal(a[lens[i]], 0); /* and not behind it */
     }
     world_end(&w);
 }

@@ -280,7 +280,7 @@ static void close_flushes(void **state)
     struct pair p;
     pair_begin(&p, family_of(state));
     size_t written = end_fill(&p.client);
-    INSIDE(&p.w, stream_close(p.client.s));
+    end_begin_close(&p.client);
     world_settle(&p.w);
     assert_int_equal(p.client.closed, 0); /* the peer takes its time */
     stream_set_reading(p.server.s, true);
@@ -322,13 +322,15 @@ static void close_lets_peer_finish(void **state)
     end_write_text(&p.client, "pipelined, and never read");
     world_settle(&p.w);
     end_write_text(&p.server, "421 you talk too much");
-    INSIDE(&p.w, stream_close(p.server.s));
+    end_begin_close(&p.server);
     for (int i = 0; i < 10; i++)
         end_write_text(&p.client, "and on and on");
     stream_set_reading(p.client.s, true);
     RUN_UNTIL(&p.w, p.client.ends == 1);
     assert_int_equal(p.client.end_error, 0);
     assert_true(end_got(&p.client, "421 you talk too much"));
+    (void)end_fill(&p.client); /* all thrown away */
+    RUN_UNTIL(&p.w, stream_unsent(p.client.s) == 0);
     end_close(&p.client);
     RUN_UNTIL(&p.w, p.server.closed == 1);
     pair_end(&p);
@@ -352,8 +354,8 @@ static void abort_ends_lingering(void **state)
     pair_begin(&p, family_of(state));
     end_write_text(&p.client, "never read");
     world_settle(&p.w);
-    INSIDE(&p.w, stream_close(p.server.s));
-    INSIDE(&p.w, stream_abort(p.server.s));
+    end_begin_close(&p.server);
+    end_abort(&p.server);
     world_settle(&p.w); /* long before it would close by itself */
     assert_int_equal(p.server.closed, 1);
     pair_end(&p);
@@ -382,7 +384,7 @@ static void abort_throws_away(void **state)
     struct pair p;
     pair_begin(&p, family_of(state));
     size_t written = end_fill(&p.client);
-    INSIDE(&p.w, stream_abort(p.client.s));
+    end_abort(&p.client);
     RUN_UNTIL(&p.w, p.client.closed == 1);
     stream_set_reading(p.server.s, true);
     RUN_UNTIL(&p.w, p.server.ends == 1);
@@ -396,10 +398,42 @@ static void abort_with_nothing_kept(void **state)
 {
     struct pair p;
     pair_begin(&p, family_of(state));
-    INSIDE(&p.w, stream_abort(p.client.s));
+    end_abort(&p.client);
     stream_set_reading(p.server.s, true);
     RUN_UNTIL(&p.w, p.server.ends == 1);
     assert_int_equal(p.server.end_error, 0);
+    pair_end(&p);
+}
+
+static void abort_with_something_unread(void **state)
+{
+    struct pair p;
+    pair_begin(&p, family_of(state));
+    stream_set_reading(p.server.s, true);
+    end_write_text(&p.server, "never read");
+    world_settle(&p.w);
+    end_abort(&p.client);
+    RUN_UNTIL(&p.w, p.server.ends == 1);
+    assert_int_equal(p.server.end_error, -ECONNRESET);
+    pair_end(&p);
+}
+
+static void abort_when_read(struct end *e, enum told told)
+{
+    if (told == TOLD_READ)
+        end_abort(e);
+}
+
+static void abort_inside_on_read(void **state)
+{
+    struct pair p;
+    pair_begin(&p, family_of(state));
+    (void)end_fill(&p.server);
+    p.client.then = abort_when_read;
+    stream_set_reading(p.client.s, true);
+    RUN_UNTIL(&p.w, p.client.closed == 1);
+    world_settle(&p.w);
+    assert_int_equal(p.client.reads, 1);
     pair_end(&p);
 }
 
@@ -408,11 +442,11 @@ static void abort_follows_close(void **state)
     struct pair p;
     pair_begin(&p, family_of(state));
     size_t written = end_fill(&p.client);
-    INSIDE(&p.w, stream_close(p.client.s));
+    end_begin_close(&p.client);
     world_settle(&p.w);
     assert_int_equal(p.client.closed, 0);
-    INSIDE(&p.w, stream_abort(p.client.s));
-    INSIDE(&p.w, stream_abort(p.client.s));
+    end_abort(&p.client);
+    end_abort(&p.client);
     RUN_UNTIL(&p.w, p.client.closed == 1);
     stream_set_reading(p.server.s, true);
     RUN_UNTIL(&p.w, p.server.ends == 1);
@@ -437,7 +471,7 @@ static void nothing_after_close(void **state)
     stream_set_reading(p.server.s, true);
     size_t written = end_fill(&p.server);
     end_write_text(&p.client, "for nobody");
-    INSIDE(&p.w, stream_close(p.server.s));
+    end_begin_close(&p.server);
     stream_set_reading(p.client.s, true);
     end_write_text(&p.client, "nor this");
     RUN_UNTIL(&p.w, p.client.got->len == written);
@@ -468,7 +502,7 @@ static enum told closes_at;
 static void close_at_moment(struct end *e, enum told told)
 {
     if (told == closes_at)
-        INSIDE(e->w, stream_close(e->s));
+        end_begin_close(e);
 }
 
 static void send_and_close(void *owner)
@@ -477,7 +511,7 @@ static void send_and_close(void *owner)
     assert_int_equal(listener_accept(p->listener, &end_events, &p->server, &p->server.s), 0);
     stream_set_reading(p->server.s, true);
     end_write_text(&p->server, "something");
-    stream_close(p->server.s);
+    end_begin_close(&p->server);
 }
 
 static void closed_inside(void **state)
@@ -498,7 +532,8 @@ static void closed_inside(void **state)
         p.client.read_at_once = true;
         p.listener = open_listener(&p.w, AF_INET, send_and_close, &p, &p.address);
         assert_int_equal(
-            stream_connect(p.w.r, SOCKADDR(&p.address), p.address.len, &end_events, &p.client, &p.client.s), 0);
+            stream_connect(p.w.r, SOCKADDR(&p.address), p.address.len, &end_events, &p.client, &p.client.s),
+            0);
         RUN_UNTIL(&p.w, p.server.closed == 1);
     }
     RUN_UNTIL(&p.w, p.client.closed == 1);
@@ -524,13 +559,16 @@ void add_stream_cases(struct suite *suite)
     add_for_both(suite, "an end is not noticed once reading was turned off", end_unnoticed_once_off);
     add_for_both(suite, "a half-closed stream still writes", half_close);
     add_for_both(suite, "close lets leave what is kept", close_flushes);
-    add_for_both(suite, "close lets leave what is kept, even before it is connected", close_flushes_before_connected);
+    add_for_both(suite, "close lets leave what is kept, even before it is connected",
+                 close_flushes_before_connected);
     add_for_both(suite, "close lets a peer finish that is still sending", close_lets_peer_finish);
     suite_add(suite, "close does not wait for ever for a peer to finish", close_waits_not_for_ever, NULL);
     add_for_both(suite, "abort ends a close that lets the peer finish", abort_ends_lingering);
     add_for_both(suite, "close before it is connected", close_before_connected);
     add_for_both(suite, "abort throws away what is kept", abort_throws_away);
     add_for_both(suite, "abort with nothing kept is a plain end", abort_with_nothing_kept);
+    add_for_both(suite, "abort with something unread is a reset", abort_with_something_unread);
+    add_for_both(suite, "abort inside on_read", abort_inside_on_read);
     add_for_both(suite, "abort follows close", abort_follows_close);
     add_for_both(suite, "nothing but on_closed comes after close", nothing_after_close);
     suite_add(suite, "closing NULL", null_is_welcome, NULL);

@@ -68,6 +68,37 @@ void twin_reset(struct stream *s)
     stream_abort(s);
 }
 
+/* ---- the loop ---- */
+
+static void pass(void *arg)
+{
+    (void)arg;
+}
+
+static void never(void *owner)
+{
+    (void)owner;
+    fail();
+}
+
+/* Else reactor_run would return while a stream waits for its owner to read on. */
+static void idle_handle_keeps_loop(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    assert_false(uv_loop_alive(&w.r->loop));
+    struct timer *first = timer_new(w.r, never, NULL), *second = timer_new(w.r, never, NULL);
+    assert_true(uv_loop_alive(&w.r->loop));
+    timer_close(first);
+    reactor_submit(w.r, pass, pass, NULL);
+    while (uv_run(&w.r->loop, UV_RUN_NOWAIT) != 0 && w.r->open > 1) /* until the job is done */
+        ;
+    assert_true(uv_loop_alive(&w.r->loop));
+    timer_close(second);
+    world_end(&w);
+}
+
 /* ---- sockets ---- */
 
 static void has_nodelay(const struct stream *s)
@@ -106,7 +137,8 @@ static void both_families_on_one_port(void **state)
     world_begin(&w);
     struct sockaddr_in v4 = { .sin_family = AF_INET };
     struct listener *first, *second;
-    assert_int_equal(listener_open(w.r, (struct sockaddr *)&v4, sizeof v4, 5, ignore_connection, NULL, &first), 0);
+    assert_int_equal(
+        listener_open(w.r, (struct sockaddr *)&v4, sizeof v4, 5, ignore_connection, NULL, &first), 0);
     struct address a;
     assert_int_equal(listener_address(first, &a.storage, &a.len), 0);
     memcpy(&v4, &a.storage, sizeof v4);
@@ -167,7 +199,7 @@ static void survives_shortage(void **state)
     int error = s.error;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0); /* before an assertion could leave us without */
     assert_int_equal(error, -EMFILE);
-    assert_int_equal(notices, 1); /* no spinning */
+    assert_int_equal(notices, 1);        /* no spinning */
     RUN_UNTIL(&s.w, s.server.s != NULL); /* nobody was turned away */
     stream_set_reading(s.server.s, true);
     assert_int_equal(write(client, "hi", 2), 2);
@@ -280,7 +312,8 @@ static void child_descriptors_swap(void **state)
         fds[i] = -1;
     fds[a[1]] = b[1];
     fds[b[1]] = a[1];
-    g_autofree char *script = g_strdup_printf("echo A >/proc/self/fd/%d; echo B >/proc/self/fd/%d", b[1], a[1]);
+    g_autofree char *script =
+        g_strdup_printf("echo A >/proc/self/fd/%d; echo B >/proc/self/fd/%d", b[1], a[1]);
     shell_says(script, fds, G_N_ELEMENTS(fds), 0, 0);
     close(a[1]);
     close(b[1]);
@@ -298,9 +331,10 @@ static void child_has_nothing_else(void **state)
     (void)state;
     int leaks = fcntl(2, F_DUPFD, 9); /* as somebody else's library might leave it open */
     assert_true(leaks >= 9);
-    g_autofree char *script = g_strdup_printf("test ! -e /proc/self/fd/%d && test ! -e /proc/self/fd/3 && "
-                                              "test /proc/self/fd/0 -ef /dev/null && test /proc/self/fd/1 -ef /dev/null",
-                                              leaks);
+    g_autofree char *script =
+        g_strdup_printf("test ! -e /proc/self/fd/%d && test ! -e /proc/self/fd/3 && "
+                        "test /proc/self/fd/0 -ef /dev/null && test /proc/self/fd/1 -ef /dev/null",
+                        leaks);
     shell_says(script, (const int[]){ -1 }, 1, 0, 0);
     close(leaks);
 }
@@ -334,7 +368,8 @@ static void forgotten_child_is_no_zombie(void **state)
     struct world w;
     world_begin(&w);
     struct result result = { .over = false };
-    struct child_options options = { .file = "/bin/sh", .argv = (const char *const[]){ "sh", "-c", "exit 3", NULL } };
+    struct child_options options = { .file = "/bin/sh",
+                                     .argv = (const char *const[]){ "sh", "-c", "exit 3", NULL } };
     struct child *c;
     assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
     id_t pid = (id_t)child_pid(c);
@@ -347,12 +382,31 @@ static void forgotten_child_is_no_zombie(void **state)
     world_end(&w);
 }
 
+static void forgotten_child_runs_on(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct result result = { .over = false };
+    struct child_options options = { .file = "sleep",
+                                     .argv = (const char *const[]){ "sleep", "1000", NULL } };
+    struct child *c;
+    assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    pid_t pid = child_pid(c);
+    child_close(c);
+    world_end(&w); /* does not wait for it */
+    assert_false(result.over);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 void twin_add_cases(struct suite *suite)
 {
     static const struct {
         const char *name;
         CMUnitTestFunction run;
     } cases[] = {
+        { "an idle handle keeps the loop running", idle_handle_keeps_loop },
         { "TCP sends without delay", sends_without_delay },
         { "streams are small", streams_are_small },
         { "0.0.0.0 and [::] share a port", both_families_on_one_port },
@@ -363,6 +417,7 @@ void twin_add_cases(struct suite *suite)
         { "a child has no other descriptors", child_has_nothing_else },
         { "a child has its environment", child_has_environment },
         { "a child is not spared SIGPIPE", child_dies_of_sigpipe },
+        { "a child that is forgotten runs on", forgotten_child_runs_on },
         { "a child that is forgotten is no zombie", forgotten_child_is_no_zombie },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)

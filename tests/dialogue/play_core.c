@@ -434,7 +434,7 @@ static bool core_control(struct player *p, const struct step *step, char **ret_p
         c->held = step->kind == STEP_HOLD;
         pump(c);
     } else if (step->kind == STEP_SHUT) {
-        smtp_session_shut(c->session, SMTP_SHUTTING_DOWN);
+        smtp_session_shut(c->session, SMTP_SHUTTING_DOWN, c->now);
         (void)pull(c);
         pump(c);
     }

@@ -1,4 +1,4 @@
-"""What the integration tests share: a daemon of one's own, a bare client, maildirs to look into, and a TAP runner.
+"""What the integration tests share: a daemon of one's own, a bare client, and maildirs to look into.
 
 A test class derives from Case and calls self.postern(...), which starts the program named by $POSTERN in a folder of its
 own, on ports that the kernel chooses, and waits for its log to say `listening`. At the end of the test it is stopped
@@ -8,7 +8,6 @@ Nothing here waits for an amount of time to pass: waits end with the event that 
 so that a test that will never end fails instead.
 """
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -23,6 +22,9 @@ import threading
 import time
 import unittest
 from pathlib import Path
+
+import tap
+from tap import print_diagnostics
 
 POSTERN = os.environ.get("POSTERN", "")
 # Where tests/integration/packages has put what it unpacked; contrib/check has it put beside the build folder.
@@ -89,49 +91,6 @@ def peak_memory(pid):
 
 def reset_peak_memory(pid):
     Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-# ---- system calls that fail --------------------------------------------------------------------------------------------
-
-O_CREAT_EXCL = os.O_CREAT | os.O_EXCL
-_SYSCALLS = {  # name: (x86_64, aarch64)
-    "fsync": (74, 82), "fdatasync": (75, 83), "openat": (257, 56), "renameat2": (316, 276), "renameat": (264, 38),
-    "rename": (82, None), "linkat": (265, 37), "link": (86, None), "syncfs": (306, 267),
-}
-
-
-def failing_syscalls(error, *names):
-    """For Popen(preexec_fn=): from then on the named calls fail with errno `error`, in all children too.
-
-    A seccomp filter does it, which needs neither root nor a disk that is really full. "create" is openat(2) where it makes
-    a new file (O_CREAT | O_EXCL).
-    """
-    machine = 0 if os.uname().machine == "x86_64" else 1
-    architecture = (0xC000003E, 0xC00000B7)[machine]
-    load, equal, allset, ret = 0x20, 0x15, 0x45, 0x06
-    allow, fail = 0x7FFF0000, 0x00050000 | error
-    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (ret, 0, 0, allow), (load, 0, 0, 0)]
-    for name in names:
-        number = _SYSCALLS["openat" if name == "create" else name][machine]
-        if number is None:
-            continue
-        if name == "create":  # both bits of the flags (argument 2) are set
-            program += [(equal, 0, 5, number), (load, 0, 0, 32), (allset, 0, 2, os.O_CREAT), (allset, 0, 1, os.O_EXCL),
-                        (ret, 0, 0, fail), (load, 0, 0, 0)]
-        else:
-            program += [(equal, 0, 1, number), (ret, 0, 0, fail)]
-    program.append((ret, 0, 0, allow))
-    code = b"".join(struct.pack("HBBI", *step) for step in program)
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def apply():
-        buffer = ctypes.create_string_buffer(code, len(code))
-        filter_program = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(buffer))
-        argument = ctypes.create_string_buffer(filter_program, len(filter_program))
-        no_new_privileges, set_seccomp, mode_filter = 38, 22, 2
-        if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, mode_filter, argument, 0, 0):
-            raise OSError(ctypes.get_errno(), "prctl")
-    return apply
 
 
 # ---- maildirs ----------------------------------------------------------------------------------------------------------
@@ -301,7 +260,7 @@ class Postern:
         self.wrapper = list(wrapper)
         self.umask = umask
         self.process = None
-        self.may_leave_staged = False  # for a test that kills workers in the middle of a delivery
+        self.may_lose_workers = False  # for a test that kills them, perhaps in the middle of a delivery
         self.log = []
         self.log_grew = threading.Condition()
         self.smtp = None
@@ -432,7 +391,9 @@ class Postern:
         assert status == 0, f"postern ended with status {status}"
         left = self.processes()
         assert not left, f"processes were left behind: {left}"
-        assert self.may_leave_staged or not self.staged(), f"left in tmp/: {self.staged()}"
+        if not self.may_lose_workers:
+            assert not self.events("worker-died"), "a worker died"
+            assert not self.staged(), f"left in tmp/: {self.staged()}"
 
     def staged(self):
         """All files in the tmp/ of all mailboxes."""
@@ -450,7 +411,7 @@ class Postern:
         self.process.stderr.close()
 
 
-# ---- test cases and TAP ------------------------------------------------------------------------------------------------
+# ---- test cases ---------------------------------------------------------------------------------------------------------
 
 class Case(unittest.TestCase):
     """A test has `self.folder`, and what `self.postern()` started is stopped, and judged, when it ends."""
@@ -507,70 +468,9 @@ class Case(unittest.TestCase):
         return super().run(result)
 
 
-def print_diagnostics(text):
-    for line in text.rstrip("\n").split("\n"):
-        print("#", line, flush=True)
-
-
-class TapResult(unittest.TestResult):
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-        self.subtest_failed = False
-
-    def describe(self, test):
-        return re.sub(r"[#\\]", "", test._testMethodName.removeprefix("test_").replace("_", " "))
-
-    def report(self, test, line, suffix=""):
-        self.count += 1
-        print(f"{line} {self.count} - {self.describe(test)}{suffix}", flush=True)
-
-    def startTest(self, test):
-        super().startTest(test)
-        self.subtest_failed = False
-
-    def addSuccess(self, test):
-        super().addSuccess(test)
-        self.report(test, "ok")
-
-    def addSkip(self, test, reason):
-        super().addSkip(test, reason)
-        self.report(test, "ok", f" # SKIP {reason}")
-
-    def fail(self, test, error):
-        print_diagnostics(self._exc_info_to_string(error, test))
-        print_diagnostics(f"to run just this one: POSTERN={POSTERN} POSTERN_PACKAGES={PACKAGES} "
-                          f"python3 {os.path.abspath(sys.argv[0])} {test.__class__.__name__}.{test._testMethodName}")
-
-    def addFailure(self, test, error):
-        super().addFailure(test, error)
-        self.fail(test, error)
-        if not self.subtest_failed:
-            self.report(test, "not ok")
-    addError = None
-
-    def addSubTest(self, test, subtest, error):
-        if error is not None:
-            super().addSubTest(test, subtest, error)
-            print_diagnostics(f"in {subtest._subDescription()}")
-            self.fail(test, error)
-            if not self.subtest_failed:
-                self.report(test, "not ok")
-            self.subtest_failed = True
-
-
-TapResult.addError = TapResult.addFailure
-
-
 def main():
-    """Runs the calling program's tests as TAP; arguments name a class or Class.test to run only these."""
-    if not POSTERN or not os.access(POSTERN, os.X_OK):
+    """Runs the calling program's tests as TAP."""
+    if not os.access(POSTERN, os.X_OK):
         print(f"Bail out! POSTERN={POSTERN} names no program to test")
         sys.exit(1)
-    module = sys.modules["__main__"]
-    loader = unittest.defaultTestLoader
-    suite = loader.loadTestsFromNames(sys.argv[1:], module) if sys.argv[1:] else loader.loadTestsFromModule(module)
-    print(f"1..{suite.countTestCases()}", flush=True)
-    result = TapResult()
-    suite.run(result)
-    sys.exit(0 if result.wasSuccessful() else 1)
+    tap.run(f"POSTERN={POSTERN} POSTERN_PACKAGES={PACKAGES}")

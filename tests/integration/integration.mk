@@ -8,4 +8,5 @@ INTEGRATION_TESTS = \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py
 TESTS += $(INTEGRATION_TESTS)
-dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/harness.py tests/integration/packages
+dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/packages
+EXTRA_DIST += tests/integration/harness.py tests/integration/faults.py tests/integration/tap.py

@@ -1,19 +1,21 @@
 """From a connection to the maildir: whole or not at all, only where it belongs, and whatever the disk does."""
 import errno
 import hashlib
-import os
 import re
 import resource
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import threading
 
-from harness import Case, DOMAIN, ROOT, Maildir, failing_syscalls, lf, main, odd_message, simple_message, split_trace
+from faults import failing_syscalls
+from harness import Case, DOMAIN, ROOT, Maildir, lf, main, odd_message, simple_message, split_trace
 
 ALICE = f"alice@{DOMAIN}"
 MIB = 1 << 20
+SYNCS = ("fsync", "fdatasync", "syncfs")
 
 
 class Arrival(Case):
@@ -76,6 +78,17 @@ class Arrival(Case):
             wire.deliver(simple_message(), "Postmaster")
         self.assertEqual([len(server.maildir(name).names()) for name in ("alice", "postmaster")], [1, 1])
 
+    def test_a_client_that_sends_all_at_once_and_closes_its_side_is_served_to_the_end(self):
+        server = self.postern()
+        with server.connect() as wire:
+            wire.send(b"EHLO c.example.net\r\nMAIL FROM:<bob@example.net>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n" +
+                      simple_message() + b".\r\nNOOP\r\n")
+            wire.socket.shutdown(socket.SHUT_WR)
+            for code in (250, 250, 250, 354, 250, 250):
+                wire.expect(code)
+            self.assertTrue(wire.at_end())
+        self.assertEqual(split_trace(server.maildir().only())[1], lf(simple_message()))
+
     def test_many_clients_at_once(self):
         server = self.postern(workers=2, mailboxes=("alice", "carol"))
 
@@ -127,9 +140,10 @@ class Refusal(Case):
             server.give(outside / part)
             server.give(server.maildirs / "sub" / "box" / part)
         before = tree(server.folder)
-        locals_ = ("../outside", "..", ".", "sub/box", "./alice", "alice/../../outside", "alice/", "/", "/etc", '"../outside"',
-                   '"alice/../alice"', '".."', '"."', '""', '"alice\\/"', '" alice"', "new", "tmp", "\\alice", '"a\\"b"', "~", "*",
-                   "%2e%2e%2foutside", "alice%00", '"alice\\\0"', "é", "x" * 250, '"' + "x" * 62 + '"')
+        locals_ = ("../outside", "..", ".", "sub/box", "./alice", "alice/../../outside", "alice/", "/", "/etc",
+                   '"../outside"', '"alice/../alice"', '".."', '"."', '""', '"alice\\/"', '" alice"', "new", "tmp",
+                   "\\alice", '"a\\"b"', "~", "*", "%2e%2e%2foutside", "alice%00", '"alice\\\0"', "é", "x" * 250,
+                   '"' + "x" * 62 + '"')
         with server.connect() as wire:
             wire.hello()
             wire.command("MAIL FROM:<bob@example.net>", 250)
@@ -262,22 +276,22 @@ class Disks(Case):
         self.refused(self.failing(errno.ENOSPC, "create"), 452, "4.3.1")
 
     def test_no_room_when_the_file_is_synced(self):
-        self.refused(self.failing(errno.ENOSPC, "fsync", "fdatasync"), 452, "4.3.1")
+        self.refused(self.failing(errno.ENOSPC, *SYNCS), 452, "4.3.1")
 
     def test_no_room_for_the_name_in_new(self):
         self.refused(self.failing(errno.ENOSPC, "rename", "renameat", "renameat2", "link", "linkat"), 452, "4.3.1")
 
     def test_over_quota(self):
-        self.refused(self.failing(errno.EDQUOT, "fsync", "fdatasync"), 452, "4.")
+        self.refused(self.failing(errno.EDQUOT, *SYNCS), 452, "4.")
 
     def test_the_disk_fails_when_a_file_is_made(self):
         self.refused(self.failing(errno.EIO, "create"), 451, "4.3.0")
 
     def test_the_disk_fails_when_the_file_is_synced(self):
-        self.refused(self.failing(errno.EIO, "fsync", "fdatasync"), 451, "4.3.0")
+        self.refused(self.failing(errno.EIO, *SYNCS), 451, "4.3.0")
 
     def test_lmtp_tells_a_full_disk_to_each_recipient(self):
-        server = self.postern(mailboxes=("alice", "carol"), preexec=failing_syscalls(errno.ENOSPC, "fsync", "fdatasync"))
+        server = self.postern(mailboxes=("alice", "carol"), preexec=failing_syscalls(errno.ENOSPC, *SYNCS))
         with server.connect_lmtp() as wire:
             wire.hello(lmtp=True)
             wire.envelope(ALICE, f"carol@{DOMAIN}")
@@ -305,9 +319,10 @@ class Disks(Case):
         """The daemon runs in a mount namespace where its maildirs are a tmpfs of 1 MiB; we look in through /proc."""
         user = [] if ROOT else ["--map-root-user"]
         if subprocess.run(["unshare", "--mount", *user, "true"], capture_output=True).returncode != 0:
-            self.refused(self.failing(errno.ENOSPC, "create", "fsync", "fdatasync"), 452, "4.3.1")
+            self.refused(self.failing(errno.ENOSPC, "create", *SYNCS), 452, "4.3.1")
             return
-        script = 'mount -t tmpfs -o size=1m,mode=777 none "$0"; cd "$0"; mkdir -p -m 777 alice alice/tmp alice/new alice/cur; exec "$@"'
+        script = ('mount -t tmpfs -o size=1m,mode=777 none "$0" && cd "$0" && '
+                  'mkdir -m 777 alice alice/tmp alice/new alice/cur && exec "$@"')
         server = self.postern(start=False, mailboxes=())
         server.wrapper = ["unshare", "--mount", *user, "sh", "-c", script, str(server.maildirs)]
         if not ROOT:

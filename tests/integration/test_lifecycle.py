@@ -6,10 +6,11 @@ import re
 import signal
 import smtplib
 import socket
+import subprocess
 import threading
 
-from harness import (Case, DOMAIN, PATIENCE, ROOT, WORKER_USER, lf, main, proc_stat, proc_status, simple_message,
-                     split_trace, wait_until)
+from harness import (Case, DOMAIN, PATIENCE, ROOT, WORKER_USER, Wire, lf, main, proc_stat, proc_status,
+                     simple_message, split_trace, wait_until)
 
 ALICE = f"alice@{DOMAIN}"
 
@@ -62,6 +63,42 @@ class Start(Case):
             match = re.search(r"(127\.0\.0\.[12]):(\d+)$", event["address"])
             if match:
                 socket.create_connection((match[1], int(match[2])), PATIENCE).close()
+
+    def test_ipv6_is_listened_on_where_there_is_any(self):
+        server = self.postern(start=False, sections={"listen smtp": {"address": "[::1]:0"}})
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind(("::1", 0))
+        except OSError:
+            server.spawn()
+            self.assertEqual(server.wait(), 1)
+            self.assertIn("[::1]:0", server.log_text())
+            return
+        server.start()
+        (event,) = server.wait_log("listening", protocol="smtp")
+        port = int(re.fullmatch(r"\[::1\]:(\d+)", event["address"])[1])
+        with Wire(("::1", port)) as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        self.assertIn(b"from client.example.net ([IPv6:::1])", server.maildir().only())
+
+    def test_a_daemon_is_there_when_its_command_returns_and_its_pid_file_says_which(self):
+        server = self.postern(start=False)
+        server.sections["log"]["target"] = f"file:{server.folder}/postern.log"
+        command = [*server.command_line(), "--daemon", "--pid-file", str(server.folder / "postern.pid")]
+        self.assertEqual(subprocess.run(command, timeout=PATIENCE).returncode, 0)
+        pid = int((server.folder / "postern.pid").read_text())
+        try:
+            with server.connect_lmtp() as wire:
+                wire.hello(lmtp=True)
+                wire.deliver(simple_message(), ALICE)
+            again = subprocess.run(command, timeout=PATIENCE, capture_output=True)
+            self.assertEqual(again.returncode, 1)
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: is_gone(pid), "the daemon ends")
+        self.assertFalse(server.lmtp.exists())
+        self.assertFalse((server.folder / "postern.pid").exists())
 
     def test_all_workers_serve_one_port(self):
         server = self.postern(workers=3)
@@ -188,6 +225,7 @@ class Stop(Case):
 class Deaths(Case):
     def test_a_worker_that_dies_is_replaced(self):
         server = self.postern(workers=2)
+        server.may_lose_workers = True
         before = server.workers()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -199,6 +237,7 @@ class Deaths(Case):
 
     def test_a_worker_that_dies_takes_only_its_own_sessions_with_it(self):
         server = self.postern(workers=2)
+        server.may_lose_workers = True
         wires = [server.connect() for _ in range(40)]
         victim = server.workers()[0]
         os.kill(victim, signal.SIGKILL)
@@ -222,7 +261,7 @@ class Deaths(Case):
 
     def test_killed_workers_lose_and_double_nothing_that_was_acknowledged(self):
         server = self.postern(workers=2)
-        server.may_leave_staged = True
+        server.may_lose_workers = True
         load = Load(server, clients=12)
         for round_number in range(1, 11):
             load.wait_for(load.acknowledged_count() + random.randrange(5, 100))

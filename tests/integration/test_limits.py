@@ -1,15 +1,33 @@
 """Limits hold, and what runs into one costs neither memory nor the service."""
 import select
 import socket
+from pathlib import Path
 
-from harness import (Case, DOMAIN, PATIENCE, main, peak_memory, reset_peak_memory, simple_message, split_trace,
+from harness import (Case, DOMAIN, PATIENCE, POSTERN, main, peak_memory, reset_peak_memory, simple_message, split_trace,
                      wait_until)
 
 ALICE = f"alice@{DOMAIN}"
 MIB = 1 << 20
 
 
-class Lines(Case):
+class MemoryCase(Case):
+    def start_measuring(self, server):
+        """From here on; what a worker takes once and for all, as for its threads, it has taken then."""
+        with server.connect() as wire:
+            wire.hello()
+            for size in (100, 2 * MIB):
+                wire.deliver(simple_message(b"x" * size + b"\r\n"), ALICE)
+        (self.worker,) = server.workers()
+        reset_peak_memory(self.worker)
+        self.before = peak_memory(self.worker)
+
+    def assert_memory_is_bounded(self):
+        # A sanitizer keeps freed memory aside and shadows the rest: what the process takes then says nothing.
+        if b"__asan_init" not in Path(POSTERN).read_bytes():
+            self.assertLess(peak_memory(self.worker) - self.before, MIB)
+
+
+class Lines(MemoryCase):
     def test_512_octets_are_a_command_and_one_more_is_too_long(self):
         server = self.postern()
         with server.connect() as wire:
@@ -19,37 +37,30 @@ class Lines(Case):
 
     def test_an_endless_line_costs_no_memory_and_the_session_lives_on(self):
         server = self.postern()
-        (worker,) = server.workers()
         with server.connect() as wire:
             wire.hello()
-            before = self.start_measuring(worker)
+            self.start_measuring(server)
             for _ in range(64):
                 wire.send(b"x" * MIB)
             wire.send(b"\r\n")
             wire.expect(500, "5.5.2")
-            self.assertLess(peak_memory(worker) - before, MIB)
+            self.assert_memory_is_bounded()
             wire.command("NOOP", 250)
 
     def test_an_endless_line_in_a_message_costs_no_memory(self):
         server = self.postern(sections={"limits": {"message-size": "1G"}})
-        (worker,) = server.workers()
         with server.connect() as wire:
             wire.hello()
-            wire.deliver(b"Subject: warm\r\n\r\n" + b"x" * MIB + b"\r\n", ALICE)
             wire.envelope(ALICE)
             wire.command("DATA", 354)
-            before = self.start_measuring(worker)
+            self.start_measuring(server)
             for _ in range(64):
                 wire.send(b"x" * MIB)
             wire.send(b"\r\n.\r\n")
             wire.expect(250)
-            self.assertLess(peak_memory(worker) - before, MIB)
+            self.assert_memory_is_bounded()
         longest = max(server.maildir().contents(), key=len)
         self.assertEqual(split_trace(longest)[1], b"x" * 64 * MIB + b"\n")
-
-    def start_measuring(self, worker):
-        reset_peak_memory(worker)
-        return peak_memory(worker)
 
 
 class Messages(Case):
@@ -95,7 +106,7 @@ class Messages(Case):
         self.assertEqual([len(server.maildir(f"box{n}").names()) for n in range(101)], [1] * 100 + [0])
 
 
-class Sessions(Case):
+class Sessions(MemoryCase):
     def test_too_many_bad_commands_end_the_session(self):
         server = self.postern(sections={"limits": {"errors": 5}})
         with server.connect() as wire:
@@ -147,10 +158,9 @@ class Sessions(Case):
 
     def test_a_client_that_never_reads_costs_a_bounded_buffer(self):
         server = self.postern()
-        (worker,) = server.workers()
         with server.connect() as idle, server.connect() as wire:
             wire.hello()
-            before = peak_memory(worker)
+            self.start_measuring(server)
             commands = b"NOOP\r\n" * 10_000
             sent = 0
             wire.socket.setblocking(False)
@@ -158,7 +168,7 @@ class Sessions(Case):
             while select.select([], [wire.socket], [], 0.5)[1]:
                 sent += wire.socket.send(commands[sent % len(b"NOOP\r\n"):])
                 self.assertLess(sent, 200 * MIB, "the server reads on although nobody takes its replies")
-            self.assertLess(peak_memory(worker) - before, MIB)
+            self.assert_memory_is_bounded()
             idle.command("NOOP", 250)
             wire.socket.settimeout(PATIENCE)
             wire.socket.shutdown(socket.SHUT_WR)

@@ -67,7 +67,7 @@ void rig_init(struct rig *rig, const struct rig_plan *plan)
             maildirs_add(rig->root, name);
     }
     assert_int_equal(reactor_new(2, &rig->reactor), 0);
-    rig->settings.commit = commit_new(rig->reactor, 2, 64);
+    rig->settings.commit = commit_new(rig->reactor, true);
     rig->descriptors = maildirs_open_descriptors();
 }
 
@@ -144,6 +144,7 @@ static struct mailbox *make_mailbox(const struct rig *rig, size_t i)
 {
     struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
     struct mailbox *m = g_new0(struct mailbox, 1);
+    m->file_system = 1;
     m->domain = router_domain(rig->router, &address);
     m->name = mailbox_of(rig, i);
     return m;

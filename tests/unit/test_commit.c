@@ -20,15 +20,13 @@ static const struct plan {
     size_t messages;
     size_t boxes;     /* they take turns */
     size_t large_one; /* the index of a message that is staged first; SIZE_MAX: none */
-    size_t copies;    /* that a batch may have */
     enum delivery_sync sync;
 } plans[] = {
-    { "five messages, a mailbox each", 5, 5, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
-    { "five messages to one mailbox", 5, 1, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
-    { "five messages to two mailboxes, one of them large", 5, 2, 3, 64, DELIVERY_SYNC_GROUP },
-    { "two messages to one mailbox", 2, 1, SIZE_MAX, 64, DELIVERY_SYNC_GROUP },
-    { "eight messages in batches of three", 8, 3, SIZE_MAX, 3, DELIVERY_SYNC_GROUP },
-    { "five messages, each for itself", 5, 2, SIZE_MAX, 1, DELIVERY_SYNC_EACH },
+    { "five messages, a mailbox each", 5, 5, SIZE_MAX, DELIVERY_SYNC_GROUP },
+    { "five messages to one mailbox", 5, 1, SIZE_MAX, DELIVERY_SYNC_GROUP },
+    { "five messages to two mailboxes, one of them large", 5, 2, 3, DELIVERY_SYNC_GROUP },
+    { "two messages to one mailbox", 2, 1, SIZE_MAX, DELIVERY_SYNC_GROUP },
+    { "five messages, each for itself", 5, 2, SIZE_MAX, DELIVERY_SYNC_EACH },
 };
 
 struct world {
@@ -41,6 +39,7 @@ struct world {
     struct message {
         struct world *world;
         char *box, *body;
+        uint64_t file_system;
         struct delivery *delivery;
         int result;
     } messages[MESSAGES_MAX];
@@ -67,6 +66,7 @@ static void begin(struct world *w, size_t i)
     struct mailbox *mailbox = g_new0(struct mailbox, 1);
     mailbox->domain = router_domain(w->router, &address);
     mailbox->name = g_strdup(m->box);
+    mailbox->file_system = m->file_system;
     struct delivery_target target = { .mailbox = mailbox, .head = g_strdup("Head: 1\n") };
     m->delivery = delivery_new(w->reactor, &w->settings, &target, 1, &events, m);
     assert_true(delivery_append(m->delivery, slice_str(m->body)));
@@ -80,7 +80,7 @@ static void world_init(struct world *w, const struct plan *plan)
     w->settings = (struct delivery_settings){
         .sync = plan->sync,
         .hostname = "mx.example.org",
-        .commit = commit_new(w->reactor, 1, plan->copies),
+        .commit = commit_new(w->reactor, plan->sync == DELIVERY_SYNC_GROUP),
     };
     for (size_t i = 0; i < plan->messages; i++) {
         g_autofree char *filling = g_strnfill(i == plan->large_one ? DELIVERY_SMALL : 10, 'x');
@@ -88,6 +88,7 @@ static void world_init(struct world *w, const struct plan *plan)
             .world = w,
             .box = g_strdup_printf("box%zu", i % plan->boxes),
             .body = g_strdup_printf("message %zu %s\n", i, filling),
+            .file_system = 1,
             .result = PENDING,
         };
         if (i < plan->boxes)
@@ -226,13 +227,47 @@ static void a_batch_syncs_twice(void **state)
     (void)state;
     size_t syncs = 0;
     struct world w;
-    world_init(&w, &(struct plan){ "", 6, 3, SIZE_MAX, 64, DELIVERY_SYNC_GROUP });
+    world_init(&w, &(struct plan){ "", 6, 3, SIZE_MAX, DELIVERY_SYNC_GROUP });
     disk_sim_set_hook(count_syncs, &syncs);
     world_run(&w);
     disk_sim_set_hook(NULL, NULL);
     assert_int_equal(syncs, 2 + 2);
     check(&w, false);
     world_clear(&w);
+}
+
+/* Jobs that are under way when all messages have just ended. */
+static size_t jobs_at_once(const uint64_t *file_systems, size_t count, enum delivery_sync sync)
+{
+    struct world w;
+    world_init(&w, &(struct plan){ "", count, 2, SIZE_MAX, sync });
+    for (size_t i = 0; i < count; i++) {
+        w.messages[i].file_system = file_systems[i];
+        begin(&w, i);
+    }
+    for (size_t i = 0; i < count; i++)
+        delivery_finish(w.messages[i].delivery);
+    size_t jobs = reactor_sim_open(w.reactor);
+    reactor_run(w.reactor);
+    check(&w, false);
+    world_clear(&w);
+    return jobs;
+}
+
+/* P4: one slow disk does not delay the others. */
+static void each_file_system_has_its_own_batches(void **state)
+{
+    (void)state;
+    assert_int_equal(jobs_at_once((uint64_t[]){ 1, 1, 1, 1 }, 4, DELIVERY_SYNC_GROUP), 1);
+    assert_int_equal(jobs_at_once((uint64_t[]){ 1, 2, 1, 2 }, 4, DELIVERY_SYNC_GROUP), 2);
+}
+
+/* One that cannot be synced as a whole has nothing to share: syncing one file after the other would only be slow. */
+static void where_nothing_is_shared_nobody_waits(void **state)
+{
+    (void)state;
+    assert_int_equal(jobs_at_once((uint64_t[]){ 0, 0, 0, 1, 1 }, 5, DELIVERY_SYNC_GROUP), 4);
+    assert_int_equal(jobs_at_once((uint64_t[]){ 1, 1, 1, 1 }, 4, DELIVERY_SYNC_EACH), 4);
 }
 
 int main(int argc, char **argv)
@@ -251,6 +286,8 @@ int main(int argc, char **argv)
             g_autofree char *name = g_strdup_printf("%s: %s", checks[c].what, plans[i].name);
             suite_add(s, name, checks[c].run, (void *)&plans[i]);
         }
+    suite_add(s, "each file system has its own batches", each_file_system_has_its_own_batches, NULL);
+    suite_add(s, "where nothing is shared nobody waits", where_nothing_is_shared_nobody_waits, NULL);
     suite_add(s, "a batch syncs twice", a_batch_syncs_twice, NULL);
     return suite_run(s, argc, argv);
 }

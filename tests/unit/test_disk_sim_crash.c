@@ -69,6 +69,20 @@ static void a_failed_sync_of_all_saves_nothing(void)
     assert_false(exists("/mail/tmp/m"));
 }
 
+static void a_failed_sync_of_all_is_told_to_whoever_had_something_open(void)
+{
+    auto_disk int fd = create_with(tmp, "m", "content");
+    auto_disk int untouched = create_with(new, "n", "");
+    assert_int_equal(disk_sync(untouched), 0);
+    FAULT(.kind = DISK_SIM_SYNC_ALL, .nth = 1, .error = EIO, .forgets = true);
+    assert_int_equal(disk_sync_all(tmp), -EIO);
+    assert_int_equal(disk_sync_all(new), -EIO);
+    assert_int_equal(disk_sync_all(new), 0);
+    assert_int_equal(disk_sync(fd), -EIO);
+    assert_int_equal(disk_sync(fd), 0);
+    assert_int_equal(disk_sync(untouched), 0); /* it has lost nothing */
+}
+
 static void kept_content_is_durable_from_then_on(void)
 {
     disk_close(create_with(tmp, "m", "content"));
@@ -389,6 +403,8 @@ static void crash_at_each_call(void **state)
 static const struct sim_case cases[] = {
     { "syncing all saves content and names everywhere", syncing_all_saves_content_and_names_everywhere },
     { "a failed sync of all saves nothing", a_failed_sync_of_all_saves_nothing },
+    { "a failed sync of all is told to whoever had something open",
+      a_failed_sync_of_all_is_told_to_whoever_had_something_open },
     { "crash: synced file and synced name survive", synced_file_and_name_survive },
     { "crash: unsynced content is lost", unsynced_content_is_lost },
     { "crash: content survives up to the last sync", content_survives_up_to_the_last_sync },

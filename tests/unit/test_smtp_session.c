@@ -193,7 +193,7 @@ static void shutting_lets_a_transaction_finish(void **state)
     uint64_t ticket = 0;
     struct smtp_session *s = smtp_session_new(&smtp, 0);
     feed(s, "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\n", 0, trace, &ticket);
-    smtp_session_shut(s, SMTP_SHUTTING_DOWN);
+    smtp_session_shut(s, SMTP_SHUTTING_DOWN, 0);
     pull(s, trace, NULL);
     answer(s, ticket, SMTP_RECIPIENT_OK, trace);
     feed(s, "DATA\r\nx\r\n.\r\n", 0, trace, &ticket);
@@ -209,11 +209,27 @@ static void shutting_ends_an_idle_session(void **state)
     g_autoptr(GString) trace = g_string_new(NULL);
     struct smtp_session *s = smtp_session_new(&smtp, 0);
     feed(s, "EHLO c\r\nMAIL FROM:<>\r\n", 0, trace, NULL);
-    smtp_session_shut(s, SMTP_SHUTTING_DOWN);
+    smtp_session_shut(s, SMTP_SHUTTING_DOWN, 0);
     pull(s, trace, NULL);
     g_string_truncate(trace, 0);
     feed(s, "RSET\r\nNOOP\r\n", 0, trace, NULL);
     assert_trace(trace, "reset 250 421 end ");
+    smtp_session_free(s);
+}
+
+static void shutting_waits_a_moment_for_a_message(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = smtp_session_new(&smtp, 0);
+    feed(s, "EHLO c\r\nMAIL FROM:<>\r\n", 0, trace, NULL);
+    smtp_session_shut(s, SMTP_SHUTTING_DOWN, 1000);
+    pull(s, trace, NULL);
+    g_string_truncate(trace, 0);
+    assert_int_equal(smtp_session_deadline(s), 6000);
+    smtp_session_tick(s, 6000);
+    pull(s, trace, NULL);
+    assert_trace(trace, "reset 421 end ");
     smtp_session_free(s);
 }
 
@@ -227,6 +243,7 @@ int main(int argc, char **argv)
     suite_add(s, "an endless line is not kept", an_endless_line_is_not_kept, NULL);
     suite_add(s, "what must be kept is bounded", what_must_be_kept_is_bounded, NULL);
     suite_add(s, "shutting lets a transaction finish", shutting_lets_a_transaction_finish, NULL);
+    suite_add(s, "shutting waits a moment for a message", shutting_waits_a_moment_for_a_message, NULL);
     suite_add(s, "shutting ends an idle session", shutting_ends_an_idle_session, NULL);
     return suite_run(s, argc, argv);
 }

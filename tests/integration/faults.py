@@ -1,0 +1,44 @@
+"""System calls that fail, for tests of what a daemon does then; see failing_syscalls."""
+import ctypes
+import os
+import struct
+
+_SYSCALLS = {  # name: (x86_64, aarch64)
+    "fsync": (74, 82), "fdatasync": (75, 83), "openat": (257, 56), "renameat2": (316, 276), "renameat": (264, 38),
+    "rename": (82, None), "linkat": (265, 37), "link": (86, None), "syncfs": (306, 267),
+}
+
+
+def failing_syscalls(error, *names):
+    """For Popen(preexec_fn=): from then on the named calls fail with errno `error`, in all children too.
+
+    A seccomp filter does it, which needs neither root nor a disk that is really full. "create" is openat(2) where it makes
+    a new file (O_CREAT | O_EXCL).
+    """
+    machine = ("x86_64", "aarch64").index(os.uname().machine)
+    architecture = (0xC000003E, 0xC00000B7)[machine]
+    load, equal, has_bit, ret = 0x20, 0x15, 0x45, 0x06
+    allow, fail = 0x7FFF0000, 0x00050000 | error
+    # Steps of (what, how many to skip if so, and if not, value); offset 0 holds the call's number, 4 the architecture.
+    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (ret, 0, 0, allow), (load, 0, 0, 0)]
+    for name in names:
+        number = _SYSCALLS["openat" if name == "create" else name][machine]
+        if number is None:
+            continue
+        if name == "create":  # the flags are argument 2
+            program += [(equal, 0, 5, number), (load, 0, 0, 32), (has_bit, 0, 2, os.O_CREAT), (has_bit, 0, 1, os.O_EXCL),
+                        (ret, 0, 0, fail), (load, 0, 0, 0)]
+        else:
+            program += [(equal, 0, 1, number), (ret, 0, 0, fail)]
+    program.append((ret, 0, 0, allow))
+    code = b"".join(struct.pack("HBBI", *step) for step in program)
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def apply():
+        buffer = ctypes.create_string_buffer(code, len(code))
+        filter_program = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(buffer))
+        argument = ctypes.create_string_buffer(filter_program, len(filter_program))
+        no_new_privileges, set_seccomp, mode_filter = 38, 22, 2
+        if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, mode_filter, argument, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+    return apply
