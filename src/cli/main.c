@@ -1,14 +1,29 @@
 /*
  * cli/main.c - the program: finds the subcommand and runs it.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 
+/* Where they were closed, the first sockets and files would take their numbers, and what is printed would go
+ * there. */
+static void hold_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_descriptors();
     if (argc < 2) {
         (void)fprintf(stderr, "postern: expected a command; see \"postern help\"\n");
         return EX_USAGE;

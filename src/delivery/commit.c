@@ -10,7 +10,8 @@ enum {
     SINGLES = 16,      /* messages that are committed side by side, where they share nothing */
 };
 
-/* What waits for one file system, or, with file_system 0, for those of which none can be synced as a whole. */
+/* What waits for one file system, or, with file_system 0, for those of which none can be synced as a whole.
+ */
 struct lane {
     struct commit *commit;
     uint64_t file_system;
@@ -53,7 +54,8 @@ static struct lane *lane_for(struct commit *c, uint64_t file_system)
         lane = lane->next;
     if (lane == NULL) {
         lane = g_new0(struct lane, 1);
-        *lane = (struct lane){ .commit = c, .file_system = file_system, .last = &lane->first, .next = c->lanes };
+        *lane =
+            (struct lane){ .commit = c, .file_system = file_system, .last = &lane->first, .next = c->lanes };
         c->lanes = lane;
     }
     return lane;
@@ -80,7 +82,8 @@ static struct commit_item *lane_take(struct lane *lane)
 {
     struct commit_item *items = lane->first, *last = items;
     size_t copies = last->copies->count;
-    while (lane_is_grouping(lane) && last->next != NULL && copies + last->next->copies->count <= BATCH_COPIES) {
+    while (lane_is_grouping(lane) && last->next != NULL &&
+           copies + last->next->copies->count <= BATCH_COPIES) {
         last = last->next;
         copies += last->copies->count;
     }
@@ -106,8 +109,8 @@ static void for_all(struct batch *b, void (*step)(struct copies *c))
         step(i->copies);
 }
 
-/* A sync that failed is never tried again as if it could work: the whole batch is lost, and its senders will come
- * again. */
+/* A sync that failed is never tried again as if it could work: the whole batch is lost, and its senders will
+ * come again. */
 static void sync_file_systems(struct batch *b, struct open_maildirs *open)
 {
     int r = open_maildirs_sync(open);

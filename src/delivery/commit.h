@@ -5,8 +5,9 @@
  * message that comes alone waits for nobody. The order holds for every message of the batch: data durable,
  * then visible, then its name durable, then the answer.
  *
- * Each file system has its own batches, one at a time, so that a disk that is slow or stuck holds up no other one's. Where a file system cannot be
- * synced as a whole (see disk.h), there is nothing to share: there, messages are committed one by one, many at a time.
+ * Each file system has its own batches, one at a time, so that a disk that is slow or stuck holds up no other
+ * one's. Where a file system cannot be synced as a whole (see disk.h), there is nothing to share: there,
+ * messages are committed one by one, many at a time.
  *
  * One for each loop. Ownership: an item belongs to whoever adds it and stays where it is until its on_done,
  * which comes on the loop.

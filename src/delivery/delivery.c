@@ -143,8 +143,8 @@ static void on_committed(void *arg)
 }
 
 /*
- * The file system whose batches it joins, or 0: it goes alone. A message that waits for several disks shall hold up nobody
- * who waits for one of them, nor one that has much to copy those that have little.
+ * The file system whose batches it joins, or 0: it goes alone. A message that waits for several disks shall
+ * hold up nobody who waits for one of them, nor one that has much to copy those that have little.
  */
 static uint64_t common_file_system(const struct delivery *d)
 {

@@ -49,7 +49,8 @@ struct delivery_events {
 
 struct delivery;
 
-/* Takes the targets (count > 0) over, but not the array. `settings` are copied, but not what they point to, which outlives all jobs. */
+/* Takes the targets (count > 0) over, but not the array. `settings` are copied, but not what they point to,
+ * which outlives all jobs. */
 struct delivery *delivery_new(struct reactor *r, const struct delivery_settings *settings,
                               const struct delivery_target *take_targets, size_t count,
                               const struct delivery_events *events, void *owner);

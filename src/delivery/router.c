@@ -98,8 +98,8 @@ int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1])
 }
 
 /*
- * What is there but is no maildir yet, or no more: half made, or a link to what is not mounted. That is the operator's to mend,
- * and nobody's mail may bounce for it. A file has never been a maildir.
+ * What is there but is no maildir yet, or no more: half made, or a link to what is not mounted. That is the
+ * operator's to mend, and nobody's mail may bounce for it. A file has never been a maildir.
  */
 static int judge_missing(int root, const char *name)
 {

@@ -15,8 +15,9 @@ struct domain;
 
 struct mailbox {
     const struct domain *domain;
-    char *name;           /* of the maildir in the domain's directory; passed the closed grammar of mailbox names */
-    uint64_t file_system; /* that the maildir lies in, if it can be synced as a whole (disk_can_sync_all); or 0 */
+    char *name; /* of the maildir in the domain's directory; passed the closed grammar of mailbox names */
+    uint64_t
+        file_system; /* that the maildir lies in, if it can be synced as a whole (disk_can_sync_all); or 0 */
 };
 
 struct router *router_new(void);

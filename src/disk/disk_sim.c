@@ -49,7 +49,8 @@ static int open_node(struct disk_node *n, char *take_path, bool writable)
 {
     int fd = disk_descriptors_open(&sim.descriptors, n, take_path, writable);
     if (fd >= 0)
-        (void)disk_descriptors_tell(&sim.descriptors, fd, sim.errors); /* of what was before, it is not told */
+        (void)disk_descriptors_tell(&sim.descriptors, fd,
+                                    sim.errors); /* of what was before, it is not told */
     return fd;
 }
 

@@ -76,8 +76,8 @@ struct disk_sim_fault {
      * Of syncs: as Linux does it. What was to be written counts as written from then on, and the next sync
      * succeeds, but no crash leaves it, not even DISK_SIM_KEEP; a file ends where its first forgotten octet
      * was. Without it, all stays unsynced.
-     * A sync of all that failed so is told once more to each descriptor that was open then: by the next sync of a
-     * file or directory that lost something, and by the next sync of all.
+     * A sync of all that failed so is told once more to each descriptor that was open then: by the next sync
+     * of a file or directory that lost something, and by the next sync of all.
      */
     bool forgets;
 };

@@ -15,7 +15,8 @@ struct disk_descriptor {
     char *path;             /* by which it was opened */
     bool writable;
     bool closed;   /* by its owner, not by a crash */
-    uint64_t told; /* the number of the latest error of the file system that it was told of, or that was before it */
+    uint64_t told; /* the number of the latest error of the file system that it was told of, or that was
+                      before it */
 };
 
 struct disk_descriptors {

@@ -61,7 +61,8 @@ int disk_tree_walk(struct disk_node *root, struct disk_node *top, const char *pa
 
 /* Of `dir` and all beneath it, content and names: */
 void disk_tree_sync(struct disk_node *dir);
-void disk_tree_forget(struct disk_node *dir, uint64_t error); /* `error` is noted where something was forgotten */
+void disk_tree_forget(struct disk_node *dir,
+                      uint64_t error); /* `error` is noted where something was forgotten */
 
 /* All beneath `dir` becomes what is left after a crash. */
 void disk_tree_crash(struct disk_node *dir, enum disk_sim_policy policy, struct pst_random *random);

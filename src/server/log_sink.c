@@ -44,8 +44,8 @@ static uint64_t count_lines(const char *text, size_t len)
 }
 
 /*
- * A pipe that says it can be written takes a piece whole. One whose reader sleeps must stop neither the master, which has
- * workers to look after, nor a worker that wants to end: its lines are lost, and counted.
+ * A pipe that says it can be written takes a piece whole. One whose reader sleeps must stop neither the
+ * master, which has workers to look after, nor a worker that wants to end: its lines are lost, and counted.
  */
 static int write_all(int fd, const char *text, size_t len)
 {

@@ -139,7 +139,8 @@ static void block_signals(struct master *m)
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
         sigaddset(&m->signals, signals[i]);
     (void)sigprocmask(SIG_BLOCK, &m->signals, NULL); /* cannot fail */
-    /* Nor these: a log that nobody reads is no reason to end, and a file that may not grow is a write that fails. */
+    /* Nor these: a log that nobody reads is no reason to end, and a file that may not grow is a write that
+     * fails. */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
 }

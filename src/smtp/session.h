@@ -92,8 +92,8 @@ void smtp_session_tick(struct smtp_session *s, msec_t now);
 msec_t smtp_session_deadline(const struct smtp_session *s);
 
 /*
- * The server wants to stop. Without a transaction: 421 at once. A message that is on its way may finish first; a
- * transaction without one has a few seconds to begin it. `outcome` says why (SMTP_SHUTTING_DOWN).
+ * The server wants to stop. Without a transaction: 421 at once. A message that is on its way may finish
+ * first; a transaction without one has a few seconds to begin it. `outcome` says why (SMTP_SHUTTING_DOWN).
  */
 void smtp_session_shut(struct smtp_session *s, enum smtp_outcome outcome, msec_t now);
 

@@ -14,7 +14,8 @@ struct transaction *transaction_new(struct conn *c, const struct smtp_effect *ma
 void transaction_route(struct transaction *t, const struct smtp_effect *rcpt);
 void transaction_open(struct transaction *t);
 bool transaction_is_open(const struct transaction *t);
-void transaction_log_refusal(const struct transaction *t, enum smtp_outcome outcome); /* of the open message */
+void transaction_log_refusal(const struct transaction *t,
+                             enum smtp_outcome outcome); /* of the open message */
 void transaction_append(struct transaction *t, struct slice bytes);
 void transaction_finish(struct transaction *t, uint64_t ticket); /* takes the transaction */
 void transaction_abandon(struct transaction *t); /* takes it too; nothing of it is left. NULL is welcome */

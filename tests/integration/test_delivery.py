@@ -122,6 +122,22 @@ class Arrival(Case):
 
 
 class Refusal(Case):
+    def test_a_mailbox_named_twice_gets_one_copy_over_smtp_and_two_over_lmtp(self):
+        server = self.postern()
+        with server.connect() as wire:
+            wire.hello()
+            wire.envelope(ALICE, ALICE.upper(), ALICE)
+            wire.data(simple_message())
+            wire.expect(250)
+        self.assertEqual(len(server.maildir().names()), 1)
+        with server.connect_lmtp() as wire:
+            wire.hello(lmtp=True)
+            wire.envelope(ALICE, ALICE)
+            wire.data(simple_message())
+            wire.expect(250)
+            wire.expect(250)
+        self.assertEqual(len(server.maildir().names()), 3)
+
     def test_unknown_mailbox_and_unknown_domain(self):
         server = self.postern()
         with server.connect() as wire:
@@ -289,6 +305,19 @@ class Disks(Case):
 
     def test_the_disk_fails_when_the_file_is_synced(self):
         self.refused(self.failing(errno.EIO, *SYNCS), 451, "4.3.0")
+
+    def test_a_limit_on_file_sizes_refuses_the_message_and_ends_no_worker(self):
+        server = self.postern(preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB)))
+        before = server.workers()
+        with server.connect() as wire:
+            wire.hello()
+            wire.envelope(ALICE)
+            wire.data(simple_message((b"x" * 98 + b"\r\n") * 24000))
+            wire.expect(451, "4.3.0")
+            wire.deliver(simple_message(), ALICE)
+        self.assertEqual(server.workers(), before)
+        self.assertEqual(len(server.maildir().names()), 1)
+        self.assertEqual(server.staged(), [])
 
     def test_lmtp_tells_a_full_disk_to_each_recipient(self):
         server = self.postern(mailboxes=("alice", "carol"), preexec=failing_syscalls(errno.ENOSPC, *SYNCS))

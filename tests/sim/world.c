@@ -141,7 +141,8 @@ static void make_network(struct world *w)
     static const size_t segments[] = { 3, 40, 600, 9000, 60000 };
     settings.link.segment_min = 1;
     settings.link.segment_max = segments[pick(w, G_N_ELEMENTS(segments))];
-    settings.job.max_us = pick(w, 4) == 0 ? 90 * 1000000 : (int64_t)pick(w, 50000); /* longer than a drain's patience */
+    settings.job.max_us =
+        pick(w, 4) == 0 ? 90 * 1000000 : (int64_t)pick(w, 50000); /* longer than a drain's patience */
     settings.job.min_us = 0;
     reactor_sim_configure(w->reactor, &settings);
 }

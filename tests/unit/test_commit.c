@@ -262,7 +262,8 @@ static void each_file_system_has_its_own_batches(void **state)
     assert_int_equal(jobs_at_once((uint64_t[]){ 1, 2, 1, 2 }, 4, DELIVERY_SYNC_GROUP), 2);
 }
 
-/* One that cannot be synced as a whole has nothing to share: syncing one file after the other would only be slow. */
+/* One that cannot be synced as a whole has nothing to share: syncing one file after the other would only be
+ * slow. */
 static void where_nothing_is_shared_nobody_waits(void **state)
 {
     (void)state;
