@@ -151,8 +151,9 @@ int child_spawn(struct reactor *r, const struct child_options *options, child_on
                 struct child **ret_child);
 int child_pid(const struct child *c);
 int child_kill(struct child *c, int signal); /* -ESRCH when it has ended */
-void child_close(
-    struct child *c); /* forgets it: on_exit comes no more; a running process runs on. NULL is welcome */
+
+/* Forgets it: on_exit comes no more; a running process runs on. NULL is welcome. */
+void child_close(struct child *c);
 
 typedef void (*signal_on_raise)(void *owner);
 
