@@ -2,12 +2,9 @@
 
 #include <glib.h>
 
-/* The key, and what is looked up with: the name's memory is the entry's own in the table, the caller's in a
- * look-up. */
+/* A mailbox is the key of its own entry: it stands first. */
 struct entry {
-    const struct domain *domain;
-    const char *name;
-    uint64_t file_system;
+    struct mailbox mailbox;
     msec_t until;
 };
 
@@ -15,29 +12,17 @@ struct known {
     GHashTable *entries; /* struct entry, a set */
 };
 
-static guint entry_hash(gconstpointer key)
-{
-    const struct entry *e = key;
-    return g_str_hash(e->name) ^ g_direct_hash(e->domain);
-}
-
-static gboolean entry_equal(gconstpointer left, gconstpointer right)
-{
-    const struct entry *a = left, *b = right;
-    return a->domain == b->domain && strcmp(a->name, b->name) == 0;
-}
-
 static void entry_free(void *data)
 {
     struct entry *e = data;
-    g_free((char *)e->name);
+    g_free(e->mailbox.name);
     g_free(e);
 }
 
 struct known *known_new(void)
 {
     struct known *k = g_new0(struct known, 1);
-    k->entries = g_hash_table_new_full(entry_hash, entry_equal, entry_free, NULL);
+    k->entries = g_hash_table_new_full(mailbox_hash, mailbox_equal, entry_free, NULL);
     return k;
 }
 
@@ -49,20 +34,25 @@ void known_free(struct known *k)
     g_free(k);
 }
 
+static struct mailbox mailbox_copy(const struct mailbox *m)
+{
+    struct mailbox copy = *m;
+    copy.name = g_strdup(m->name);
+    return copy;
+}
+
 struct mailbox *known_find(const struct known *k, const struct domain *domain,
                            const struct smtp_address *address, msec_t now)
 {
     char name[MAILBOX_NAME_MAX + 1];
     if (mailbox_name(slice_of(address->local, address->local_len), name) < 0)
         return NULL;
-    const struct entry *e =
-        g_hash_table_lookup(k->entries, &(struct entry){ .domain = domain, .name = name });
+    const struct mailbox wanted = { .domain = domain, .name = name };
+    const struct entry *e = g_hash_table_lookup(k->entries, &wanted);
     if (e == NULL || now >= e->until)
         return NULL;
     struct mailbox *m = g_new0(struct mailbox, 1);
-    m->domain = domain;
-    m->name = g_strdup(name);
-    m->file_system = e->file_system;
+    *m = mailbox_copy(&e->mailbox);
     return m;
 }
 
@@ -71,9 +61,6 @@ void known_add(struct known *k, const struct mailbox *mailbox, msec_t now)
     if (g_hash_table_size(k->entries) >= KNOWN_MAX)
         g_hash_table_remove_all(k->entries); /* all are old in a second anyway */
     struct entry *e = g_new0(struct entry, 1);
-    e->domain = mailbox->domain;
-    e->name = g_strdup(mailbox->name);
-    e->file_system = mailbox->file_system;
-    e->until = now + KNOWN_MS;
-    g_hash_table_replace(k->entries, e, e);
+    *e = (struct entry){ .mailbox = mailbox_copy(mailbox), .until = now + KNOWN_MS };
+    (void)g_hash_table_add(k->entries, e); /* frees an older entry of the same mailbox */
 }

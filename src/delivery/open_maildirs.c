@@ -17,18 +17,6 @@ struct open_maildirs {
     struct file_system *file_systems;
 };
 
-static guint mailbox_hash(gconstpointer key)
-{
-    const struct mailbox *m = key;
-    return g_str_hash(m->name) ^ g_direct_hash(m->domain);
-}
-
-static gboolean mailbox_equal(gconstpointer left, gconstpointer right)
-{
-    const struct mailbox *a = left, *b = right;
-    return a->domain == b->domain && strcmp(a->name, b->name) == 0;
-}
-
 static void unref(void *maildir)
 {
     maildir_unref(maildir);

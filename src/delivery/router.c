@@ -148,6 +148,18 @@ int domain_find_mailbox(const struct domain *d, const struct smtp_address *addre
     return 0;
 }
 
+unsigned mailbox_hash(const void *mailbox)
+{
+    const struct mailbox *m = mailbox;
+    return g_str_hash(m->name) ^ g_direct_hash(m->domain);
+}
+
+int mailbox_equal(const void *left, const void *right)
+{
+    const struct mailbox *a = left, *b = right;
+    return a->domain == b->domain && strcmp(a->name, b->name) == 0;
+}
+
 void mailbox_free(struct mailbox *m)
 {
     if (m == NULL)

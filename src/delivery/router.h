@@ -47,6 +47,10 @@ int domain_find_mailbox(const struct domain *d, const struct smtp_address *addre
 enum { MAILBOX_NAME_MAX = 200 };
 int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1]);
 
+/* For a hash table whose keys are mailboxes: the same one is the same name in the same domain. */
+unsigned mailbox_hash(const void *mailbox);
+int mailbox_equal(const void *left, const void *right);
+
 void mailbox_free(struct mailbox *m);
 AUTO_PTR_DEFINE(mailbox);
 AUTO_PTR_DEFINE(router);

@@ -76,7 +76,7 @@ static bool is_addressed(const struct transaction *t, const struct mailbox *mail
 {
     for (guint i = 0; i < t->recipients->len; i++) {
         const struct recipient *r = g_ptr_array_index(t->recipients, i);
-        if (r->mailbox->domain == mailbox->domain && strcmp(r->mailbox->name, mailbox->name) == 0)
+        if (mailbox_equal(r->mailbox, mailbox))
             return true;
     }
     return false;
