@@ -50,8 +50,6 @@ static char *head_of(const struct rig *rig, size_t i)
 void rig_init(struct rig *rig, const struct rig_plan *plan)
 {
     *rig = (struct rig){ .plan = plan, .root = maildirs_new(), .router = router_new() };
-    rig->settings =
-        (struct delivery_settings){ .sync = plan->sync, .each = plan->each, .hostname = "mx.example.org" };
     rig->stored = g_string_sized_new(plan->size);
     rig->wire = g_string_sized_new(plan->size + plan->size / 8);
     make_message(plan, rig->stored, rig->wire);
@@ -67,13 +65,13 @@ void rig_init(struct rig *rig, const struct rig_plan *plan)
             maildirs_add(rig->root, name);
     }
     assert_int_equal(reactor_new(2, &rig->reactor), 0);
-    rig->settings.commit = commit_new(rig->reactor, true);
+    rig->commit = commit_new(rig->reactor, true);
     rig->descriptors = maildirs_open_descriptors();
 }
 
 void rig_clear(struct rig *rig)
 {
-    commit_free(rig->settings.commit);
+    commit_free(rig->commit);
     assert_int_equal(reactor_free(rig->reactor), 0);
     router_free(rig->router);
     maildirs_free(rig->root);
@@ -155,7 +153,17 @@ void rig_run(struct rig *rig)
     struct delivery_target targets[RIG_MAX];
     for (size_t i = 0; i < rig->plan->count; i++)
         targets[i] = (struct delivery_target){ .mailbox = make_mailbox(rig, i), .head = head_of(rig, i) };
-    rig->delivery = delivery_new(rig->reactor, &rig->settings, targets, rig->plan->count, &events, rig);
+    /* Gone before the first job runs, as a listener's are when a server stops: nothing may be read of them
+     * later. */
+    struct delivery_settings *settings = g_new0(struct delivery_settings, 1);
+    *settings = (struct delivery_settings){
+        .sync = rig->plan->sync,
+        .each = rig->plan->each,
+        .hostname = "mx.example.org",
+        .commit = rig->commit,
+    };
+    rig->delivery = delivery_new(rig->reactor, settings, targets, rig->plan->count, &events, rig);
+    g_free(settings);
     feed(rig);
     reactor_run(rig->reactor);
     assert_true(rig->ended);

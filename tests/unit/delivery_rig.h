@@ -28,7 +28,7 @@ struct rig {
     char *root;
     struct reactor *reactor;
     struct router *router;
-    struct delivery_settings settings;
+    struct commit *commit;
     GString *wire, *stored; /* the body */
     size_t appended;
     size_t descriptors;
