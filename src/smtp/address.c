@@ -6,15 +6,76 @@
 
 #include "base/number.h"
 
-/* A reader of one text: everything below moves `at` forward over what it recognizes, or returns an error. */
-struct cursor {
-    struct slice text;
-    size_t at;
+/* ---- characters ---- */
+
+enum {
+    ATEXT = 1, /* RFC 5322 3.2.3 */
+    LDH = 2,   /* of labels: letters, digits, hyphens; and underscores, see skip_labels() */
+    ALNUM = 4,
 };
+
+static const uint8_t classes[256] = {
+    ['0' ... '9'] = ATEXT | LDH | ALNUM,
+    ['A' ... 'Z'] = ATEXT | LDH | ALNUM,
+    ['a' ... 'z'] = ATEXT | LDH | ALNUM,
+    ['-'] = ATEXT | LDH,
+    ['_'] = ATEXT | LDH,
+    ['!'] = ATEXT,
+    ['#'] = ATEXT,
+    ['$'] = ATEXT,
+    ['%'] = ATEXT,
+    ['&'] = ATEXT,
+    ['\''] = ATEXT,
+    ['*'] = ATEXT,
+    ['+'] = ATEXT,
+    ['/'] = ATEXT,
+    ['='] = ATEXT,
+    ['?'] = ATEXT,
+    ['^'] = ATEXT,
+    ['`'] = ATEXT,
+    ['{'] = ATEXT,
+    ['|'] = ATEXT,
+    ['}'] = ATEXT,
+    ['~'] = ATEXT,
+};
+
+static bool is_alnum(uint8_t byte)
+{
+    return (classes[byte] & ALNUM) != 0;
+}
+
+/* U+FDD0 to U+FDEF, and the last two of every plane. */
+static bool is_noncharacter(gunichar c)
+{
+    return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe;
+}
+
+size_t smtp_utf8_len(struct slice text)
+{
+    if (text.len == 0 || text.data[0] < 0x80)
+        return 0;
+    /* Errors are the numbers -1 and -2, which lie above all characters. */
+    gunichar c = g_utf8_get_char_validated((const char *)text.data, (gssize)text.len);
+    if (c > 0x10ffff || c < 0xa0 || c == 0x2028 || c == 0x2029 || is_noncharacter(c))
+        return 0;
+    return (size_t)g_unichar_to_utf8(c, NULL);
+}
+
+/* ---- a reader of one text: what is below moves `at` over what it recognizes, or returns an error ---- */
+
+struct cursor {
+    const uint8_t *at, *end;
+    bool non_ascii; /* a character above ASCII was met */
+};
+
+static struct cursor cursor_of(struct slice text)
+{
+    return (struct cursor){ .at = text.data, .end = slice_skip(text, text.len).data };
+}
 
 static int peek(const struct cursor *c)
 {
-    return c->at < c->text.len ? c->text.data[c->at] : -1;
+    return c->at < c->end ? *c->at : -1;
 }
 
 static bool take(struct cursor *c, char wanted)
@@ -25,34 +86,40 @@ static bool take(struct cursor *c, char wanted)
     return true;
 }
 
-static bool is_alnum(int byte)
+static struct slice since(const struct cursor *c, const uint8_t *start)
 {
-    return byte >= 0 && byte < 0x80 && g_ascii_isalnum((char)byte);
+    return slice_of(start, (size_t)(c->at - start));
 }
 
-/* RFC 5322 3.2.3 */
-static bool is_atext(int byte)
+static bool skip_non_ascii(struct cursor *c)
 {
-    return is_alnum(byte) || (byte > ' ' && byte < 0x7f && strchr("!#$%&'*+-/=?^_`{|}~", byte) != NULL);
+    size_t len = smtp_utf8_len(slice_of(c->at, (size_t)(c->end - c->at)));
+    c->at += len;
+    c->non_ascii = c->non_ascii || len > 0;
+    return len > 0;
 }
+
+/* Characters of the class, and those above ASCII, which RFC 6531 3.3 adds to each. */
+static void skip_run(struct cursor *c, uint8_t class)
+{
+    do {
+        while (c->at < c->end && (classes[*c->at] & class) != 0)
+            c->at++;
+    } while (c->at < c->end && *c->at >= 0x80 && skip_non_ascii(c));
+}
+
+/* ---- domains ---- */
 
 /*
  * RFC 5321's sub-domain has letters, digits and hyphens, with neither hyphen at its ends. Underscores are
  * real, in host names that clients say in HELO as in addresses; they do no harm in a path or a header.
  */
-static bool is_label(int byte)
-{
-    return is_alnum(byte) || byte == '_';
-}
-
 static int skip_labels(struct cursor *c)
 {
     do {
-        if (!is_label(peek(c)))
-            return -EBADMSG;
-        while (is_label(peek(c)) || peek(c) == '-')
-            c->at++;
-        if (c->text.data[c->at - 1] == '-')
+        const uint8_t *start = c->at;
+        skip_run(c, LDH);
+        if (c->at == start || *start == '-' || c->at[-1] == '-')
             return -EBADMSG;
     } while (take(c, '.'));
     return 0;
@@ -103,85 +170,160 @@ static bool literal_valid(struct slice inner)
 
 static int skip_literal(struct cursor *c)
 {
-    size_t start = ++c->at;
+    const uint8_t *start = ++c->at;
     for (int byte; (byte = peek(c)) != ']'; c->at++)
         if (byte <= ' ' || byte >= 0x7f || byte == '[' || byte == '\\')
             return -EBADMSG;
-    struct slice inner = slice_of(c->text.data + start, c->at - start);
+    struct slice inner = since(c, start);
     c->at++;
     return literal_valid(inner) ? 0 : -EBADMSG;
 }
 
-static int read_domain(struct cursor *c, struct smtp_address *a)
+static int skip_domain(struct cursor *c)
 {
-    size_t start = c->at;
-    int r = peek(c) == '[' ? skip_literal(c) : skip_labels(c);
-    if (r < 0)
-        return r;
-    size_t len = c->at - start;
-    if (len > SMTP_DOMAIN_MAX)
+    c->non_ascii = false;
+    return peek(c) == '[' ? skip_literal(c) : skip_labels(c);
+}
+
+static size_t count_dots(const char *text)
+{
+    size_t count = 0;
+    for (; *text != '\0'; text++)
+        count += *text == '.';
+    return count;
+}
+
+/*
+ * U-labels to A-labels. What GLib makes of them must still be the Domain that was written, for it takes full
+ * stops of other scripts for dots, and makes ASCII of what looks like it. A label at the end shows a dot in
+ * front of it, which GLib would drop from the end of a name.
+ */
+static int domain_to_ascii(struct slice domain, char ret_name[SMTP_DOMAIN_MAX + 1])
+{
+    static const char end[] = ".end";
+    if (domain.len > SMTP_DOMAIN_MAX)
         return -E2BIG;
-    memcpy(a->domain, c->text.data + start, len);
-    a->domain_len = (uint8_t)len;
+    char text[SMTP_DOMAIN_MAX + sizeof end];
+    memcpy(text, domain.data, domain.len);
+    memcpy(text + domain.len, end, sizeof end);
+    g_autofree char *name = g_hostname_to_ascii(text);
+    if (name == NULL || !g_str_has_suffix(name, end) || count_dots(name) != count_dots(text))
+        return -EBADMSG;
+    size_t len = strlen(name) - strlen(end);
+    if (!smtp_domain_valid(slice_of(name, len)))
+        return -EBADMSG;
+    memcpy(ret_name, name, len);
+    ret_name[len] = '\0';
     return 0;
 }
 
-static int put_local(struct smtp_address *a, int byte)
+static int read_domain(struct cursor *c, struct slice *ret_domain)
 {
-    if (a->local_len == SMTP_LOCAL_MAX)
+    const uint8_t *start = c->at;
+    int r = skip_domain(c);
+    char name[SMTP_DOMAIN_MAX + 1];
+    if (r == 0 && c->non_ascii)
+        r = domain_to_ascii(since(c, start), name);
+    if (r == 0)
+        *ret_domain = since(c, start);
+    return r;
+}
+
+bool smtp_domain_valid(struct slice text)
+{
+    struct cursor c = cursor_of(text);
+    return skip_domain(&c) == 0 && c.at == c.end && !c.non_ascii && text.len <= SMTP_DOMAIN_MAX;
+}
+
+/*
+ * IDNA2003, which GLib speaks, makes another name of these (the sharp s becomes ss) than IDNA2008, which RFC
+ * 6531 asks for: not ours to guess whose domain that is. U+00DF, U+1E9E, U+03C2, U+200C, U+200D.
+ */
+static bool has_deviation(struct slice domain)
+{
+    static const char deviations[][4] = { "\u00df", "\u1e9e", "\u03c2", "\u200c", "\u200d" };
+    for (size_t i = 0; i < G_N_ELEMENTS(deviations); i++)
+        if (g_strstr_len((const char *)domain.data, (gssize)domain.len, deviations[i]) != NULL)
+            return true;
+    return false;
+}
+
+int smtp_domain_canonical(struct slice text, char ret_name[SMTP_DOMAIN_MAX + 1])
+{
+    struct cursor c = cursor_of(text);
+    if (skip_domain(&c) < 0 || c.at < c.end)
+        return -EBADMSG;
+    if (c.non_ascii)
+        return has_deviation(text) ? -EBADMSG : domain_to_ascii(text, ret_name);
+    if (text.len > SMTP_DOMAIN_MAX)
         return -E2BIG;
-    a->local[a->local_len++] = (char)byte;
+    for (size_t i = 0; i < text.len; i++)
+        ret_name[i] = g_ascii_tolower((char)text.data[i]);
+    ret_name[text.len] = '\0';
     return 0;
 }
 
-static int read_quoted(struct cursor *c, struct smtp_address *a)
+/* ---- mailboxes and paths ---- */
+
+/* The parts of an address in the text that it was read from. */
+struct parts {
+    struct slice local; /* if quoted: what is between the quotes, with its backslashes */
+    bool quoted;
+    struct slice domain;
+};
+
+static int skip_quoted(struct cursor *c)
 {
-    c->at++;
-    while (!take(c, '"')) {
-        (void)take(c, '\\'); /* quoted-pairSMTP: the octet behind it stands for itself */
-        int byte = peek(c);
+    for (int byte; (byte = peek(c)) != '"';) {
+        if (byte >= 0x80) {
+            if (!skip_non_ascii(c))
+                return -EBADMSG;
+            continue;
+        }
+        if (byte == '\\') { /* quoted-pairSMTP: the octet behind it stands for itself */
+            c->at++;
+            byte = peek(c);
+        }
         if (byte < ' ' || byte >= 0x7f)
             return -EBADMSG;
-        int r = put_local(a, byte);
-        if (r < 0)
-            return r;
         c->at++;
     }
     return 0;
 }
 
-static int read_dot_string(struct cursor *c, struct smtp_address *a)
+static int skip_dot_string(struct cursor *c)
 {
-    for (;;) {
-        if (!is_atext(peek(c)))
+    do {
+        const uint8_t *start = c->at;
+        skip_run(c, ATEXT);
+        if (c->at == start)
             return -EBADMSG;
-        for (; is_atext(peek(c)); c->at++) {
-            int r = put_local(a, peek(c));
-            if (r < 0)
-                return r;
-        }
-        if (!take(c, '.'))
-            return 0;
-        int r = put_local(a, '.');
-        if (r < 0)
-            return r;
-    }
+    } while (take(c, '.'));
+    return 0;
 }
 
-static int read_local(struct cursor *c, struct smtp_address *a)
+static int read_local(struct cursor *c, struct parts *p)
 {
-    return peek(c) == '"' ? read_quoted(c, a) : read_dot_string(c, a);
-}
-
-static int read_mailbox(struct cursor *c, struct smtp_address *a)
-{
-    int r = read_local(c, a);
+    p->quoted = take(c, '"');
+    const uint8_t *start = c->at;
+    int r = p->quoted ? skip_quoted(c) : skip_dot_string(c);
     if (r < 0)
         return r;
-    return take(c, '@') ? read_domain(c, a) : -EBADMSG;
+    p->local = since(c, start);
+    if (p->quoted)
+        c->at++;
+    return 0;
 }
 
-/* A-d-l: "@one.example,@two.example:" */
+static int read_mailbox(struct cursor *c, struct parts *p)
+{
+    int r = read_local(c, p);
+    if (r < 0)
+        return r;
+    return take(c, '@') ? read_domain(c, &p->domain) : -EBADMSG;
+}
+
+/* A-d-l: "@one.example,@two.example:". Nobody has written one since long before there were U-labels. */
 static int skip_route(struct cursor *c)
 {
     do {
@@ -189,77 +331,105 @@ static int skip_route(struct cursor *c)
         if (r < 0)
             return r;
     } while (take(c, ','));
-    return take(c, ':') ? 0 : -EBADMSG;
+    return take(c, ':') && !c->non_ascii ? 0 : -EBADMSG;
 }
 
-static bool is_bare_postmaster(const struct cursor *c)
-{
-    static const char name[] = "postmaster>";
-    return slice_has_prefix_nocase(slice_skip(c->text, c->at), name);
-}
-
-static int read_path(struct cursor *c, struct smtp_address *a)
+static int read_path(struct cursor *c, struct parts *p)
 {
     if (!take(c, '<'))
         return -EBADMSG;
     if (take(c, '>'))
         return 0;
-    if (is_bare_postmaster(c)) {
-        (void)read_dot_string(c, a); /* letters, as was just seen */
-    } else {
-        int r = peek(c) == '@' ? skip_route(c) : 0;
-        if (r >= 0)
-            r = read_mailbox(c, a);
-        if (r < 0)
-            return r;
+    bool routed = peek(c) == '@';
+    int r = routed ? skip_route(c) : 0;
+    if (r == 0)
+        r = read_local(c, p);
+    if (r < 0)
+        return r;
+    if (take(c, '@'))
+        r = read_domain(c, &p->domain);
+    else if (routed || p->quoted || !slice_equal_nocase(p->local, "postmaster"))
+        r = -EBADMSG; /* <Postmaster> is all that has no domain (RFC 5321 4.1.1.3) */
+    return r < 0 || take(c, '>') ? r : -EBADMSG;
+}
+
+static size_t copy_unquoted(struct slice quoted, char *to)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < quoted.len; i++) {
+        if (quoted.data[i] == '\\')
+            i++;
+        to[len++] = (char)quoted.data[i];
     }
-    return take(c, '>') ? 0 : -EBADMSG;
+    return len;
+}
+
+/* Only what lies in a path that is not too long comes here, and that fits. */
+static void store(const struct parts *p, struct smtp_address *ret_address)
+{
+    _Static_assert(SMTP_PATH_MAX - 2 <= SMTP_LOCAL_MAX && SMTP_PATH_MAX - 2 <= SMTP_DOMAIN_MAX, "it fits");
+    size_t local_len = p->local.len;
+    if (p->quoted)
+        local_len = copy_unquoted(p->local, ret_address->local);
+    else
+        memcpy(ret_address->local, p->local.data, local_len);
+    memcpy(ret_address->domain, p->domain.data, p->domain.len);
+    ret_address->local_len = (uint8_t)local_len;
+    ret_address->domain_len = (uint8_t)p->domain.len;
+}
+
+static struct parts no_parts(const struct cursor *c)
+{
+    return (struct parts){ .local = since(c, c->at), .domain = since(c, c->at) };
 }
 
 int smtp_path_parse(struct slice text, struct smtp_address *ret_address, size_t *ret_len)
 {
-    struct cursor c = { .text = text };
-    struct smtp_address a;
-    a.local_len = a.domain_len = 0;
-    int r = read_path(&c, &a);
+    struct cursor c = cursor_of(text);
+    struct parts p = no_parts(&c);
+    int r = read_path(&c, &p);
     if (r < 0)
         return r;
-    if (c.at > SMTP_PATH_MAX)
+    size_t len = since(&c, text.data).len;
+    if (len > SMTP_PATH_MAX)
         return -E2BIG;
-    *ret_address = a;
-    *ret_len = c.at;
+    store(&p, ret_address);
+    *ret_len = len;
     return 0;
 }
 
 int smtp_address_parse(struct slice text, struct smtp_address *ret_address)
 {
-    struct cursor c = { .text = text };
-    struct smtp_address a;
-    a.local_len = a.domain_len = 0;
-    int r = read_mailbox(&c, &a);
+    struct cursor c = cursor_of(text);
+    struct parts p = no_parts(&c);
+    int r = read_mailbox(&c, &p);
     if (r < 0)
         return r;
-    if (c.at < text.len)
+    if (c.at < c.end)
         return -EBADMSG;
-    if (c.at > SMTP_PATH_MAX - 2)
+    if (text.len > SMTP_PATH_MAX - 2)
         return -E2BIG;
-    *ret_address = a;
+    store(&p, ret_address);
     return 0;
 }
 
-bool smtp_domain_valid(struct slice text)
+static bool is_ascii(const char *text, size_t len)
 {
-    struct cursor c = { .text = text };
-    struct smtp_address a;
-    return read_domain(&c, &a) == 0 && c.at == text.len;
+    uint8_t all = 0;
+    for (size_t i = 0; i < len; i++)
+        all |= (uint8_t)text[i];
+    return all < 0x80;
+}
+
+bool smtp_address_is_ascii(const struct smtp_address *a)
+{
+    return is_ascii(a->local, a->local_len) && is_ascii(a->domain, a->domain_len);
 }
 
 static bool local_is_dot_string(const struct smtp_address *a)
 {
-    struct cursor c = { .text = slice_of(a->local, a->local_len) };
-    struct smtp_address scratch;
-    scratch.local_len = 0;
-    return read_dot_string(&c, &scratch) == 0 && c.at == a->local_len;
+    struct cursor c = cursor_of(slice_of(a->local, a->local_len));
+    return skip_dot_string(&c) == 0 && c.at == c.end;
 }
 
 const char *smtp_address_format(const struct smtp_address *a, char text[SMTP_ADDRESS_TEXT])

@@ -1,8 +1,10 @@
 /*
- * smtp/address.h - the grammar of mail addresses and paths (RFC 5321 4.1.2, 4.1.3), complete and without
- * allocation. An address is a value: the local part with its quoting undone, the domain as it was written.
- * Failure: -EBADMSG for what the grammar does not have, -E2BIG for what it has but is longer than RFC
- * 5321 4.5.3.1 grants; *ret is then untouched.
+ * smtp/address.h - the grammar of mail addresses and paths (RFC 5321 4.1.2, 4.1.3), complete, with the UTF-8
+ * that RFC 6531 3.3 adds; only domains with U-labels allocate, for the time of the call. An address is a
+ * value: the local part with its quoting undone, the domain as it was written. Whether it may hold UTF-8 is
+ * for the caller to ask: smtp_address_is_ascii(). Failure: -EBADMSG for what the grammar does not have
+ * (malformed UTF-8 is in no grammar), -E2BIG for what it has but is longer than RFC 5321 4.5.3.1 grants; *ret
+ * is then untouched.
  */
 #pragma once
 
@@ -13,9 +15,9 @@
 #include "base/slice.h"
 
 /*
- * RFC 5321 4.5.3.1: a path may have 256 octets and a domain 255. The 64 octets that it grants a local part
- * are what a receiver must take at least; senders with encoded return addresses (VERP) write more, so that
- * only the path's length limits it here.
+ * RFC 5321 4.5.3.1: a path may have 256 octets and a domain 255 (octets also in UTF-8, RFC 6531 3.3). The 64
+ * octets that it grants a local part are what a receiver must take at least; senders with encoded return
+ * addresses (VERP) write more, so that only the path's length limits it here.
  */
 enum {
     SMTP_PATH_MAX = 256,
@@ -28,8 +30,8 @@ struct smtp_address {
     uint8_t local_len;  /* 0 with domain_len 0: the null reverse-path <>; 0 otherwise: the quoted empty local
                            part ""@ */
     uint8_t domain_len; /* 0 with a local part: `postmaster` alone, which only a forward-path may be */
-    char local[SMTP_LOCAL_MAX];   /* without quotes and backslashes; printable ASCII and blanks; no NUL at the
-                                     end */
+    char local[SMTP_LOCAL_MAX];   /* without quotes and backslashes; printable ASCII, blanks, and what
+                                     smtp_utf8_len() knows; no NUL at the end */
     char domain[SMTP_DOMAIN_MAX]; /* a name or a literal in brackets; no NUL at the end */
 };
 
@@ -40,9 +42,24 @@ int smtp_path_parse(struct slice text, struct smtp_address *ret_address, size_t 
 /* The whole of `text` as Mailbox: an address without angle brackets. */
 int smtp_address_parse(struct slice text, struct smtp_address *ret_address);
 
-/* Domain, or address-literal: what HELO and EHLO may name, and the right side of an address. The whole of
- * `text`. */
+/* No octet above 127: what a peer may see who did not ask for SMTPUTF8. */
+bool smtp_address_is_ascii(const struct smtp_address *a);
+
+/* Domain of ASCII, or address-literal: what HELO and EHLO may name. The whole of `text`. */
 bool smtp_domain_valid(struct slice text);
+
+/*
+ * The one name that all spellings of a Domain share, for comparing: A-labels, lower case, ends in NUL. An
+ * address literal is only put into lower case.
+ */
+int smtp_domain_canonical(struct slice text, char ret_name[SMTP_DOMAIN_MAX + 1]);
+
+/*
+ * The length in octets of the UTF8-non-ascii character (RFC 6532 3.1) that `text` begins with; 0 if it begins
+ * with none: with ASCII, malformed UTF-8, or what no address needs and a header or terminal may suffer from
+ * (C1 controls, U+2028, U+2029, noncharacters). Never reads behind `text`.
+ */
+size_t smtp_utf8_len(struct slice text);
 
 /* As one writes it, quoted only where it must be; "" for the null path. Never holds a control character. */
 const char *smtp_address_format(const struct smtp_address *a, char text[SMTP_ADDRESS_TEXT]);

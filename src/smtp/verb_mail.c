@@ -60,7 +60,7 @@ void smtp_start_mail(struct smtp_session *s, const struct smtp_command *command)
     size_t len;
     int r = smtp_path_parse(path, &address, &len);
     bool domainless = r == 0 && address.domain_len == 0 && address.local_len > 0;
-    if (r < 0 || domainless) {
+    if (r < 0 || domainless || !smtp_address_is_ascii(&address)) {
         smtp_refuse(s, r == -E2BIG ? SMTP_PATH_TOO_LONG : SMTP_BAD_SENDER, command->argument);
         return;
     }

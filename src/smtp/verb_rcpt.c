@@ -21,7 +21,7 @@ void smtp_start_rcpt(struct smtp_session *s, const struct smtp_command *command)
     struct smtp_address address;
     size_t len;
     int r = smtp_path_parse(path, &address, &len);
-    if (r < 0 || smtp_address_is_null(&address)) {
+    if (r < 0 || smtp_address_is_null(&address) || !smtp_address_is_ascii(&address)) {
         smtp_refuse(s, r == -E2BIG ? SMTP_PATH_TOO_LONG : SMTP_BAD_RECIPIENT, command->argument);
         return;
     }
