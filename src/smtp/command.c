@@ -53,10 +53,10 @@ static bool is_keyword(uint8_t byte)
     return byte < 0x80 && (g_ascii_isalnum((char)byte) || byte == '-');
 }
 
-/* esmtp-value */
+/* esmtp-value, with the octets of UTF-8 that RFC 6531 3.3 adds */
 static bool is_value(uint8_t byte)
 {
-    return byte > ' ' && byte < 0x7f && byte != '=';
+    return byte > ' ' && byte != 0x7f && byte != '=';
 }
 
 int smtp_parameter_next(struct slice *rest, struct smtp_parameter *ret_parameter)
@@ -75,7 +75,7 @@ int smtp_parameter_next(struct slice *rest, struct smtp_parameter *ret_parameter
         size_t len = 1;
         while (len < s.len && is_value(s.data[len]))
             len++;
-        if (len == 1)
+        if (len == 1 || !g_utf8_validate((const char *)s.data + 1, (gssize)(len - 1), NULL))
             return -EBADMSG;
         parameter.value = slice_of(s.data + 1, len - 1);
         s = slice_skip(s, len);

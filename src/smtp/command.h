@@ -39,6 +39,7 @@ struct smtp_parameter {
 
 /*
  * Takes the next "KEYWORD" or "KEYWORD=VALUE" from *rest, which begins at a blank or is empty. 1: there was
- * one; 0: none is left; -EBADMSG: malformed.
+ * one; 0: none is left; -EBADMSG: malformed. A value may hold well-formed UTF-8; whether it may here is for
+ * the parameter's own grammar to say.
  */
 int smtp_parameter_next(struct slice *rest, struct smtp_parameter *ret_parameter);

@@ -3,7 +3,9 @@ SMTP_TESTS = \
 	tests/unit/test_smtp_command \
 	tests/unit/test_smtp_data \
 	tests/unit/test_smtp_outcome \
-	tests/unit/test_smtp_session
+	tests/unit/test_smtp_parameter \
+	tests/unit/test_smtp_session \
+	tests/unit/test_smtp_xtext
 check_PROGRAMS += $(SMTP_TESTS)
 TESTS += $(SMTP_TESTS)
 
@@ -17,3 +19,7 @@ tests_unit_test_smtp_outcome_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_outcome_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_session_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_session_LDADD = $(TEST_LINK) $(LINK_smtp)
+tests_unit_test_smtp_parameter_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_parameter_LDADD = $(TEST_LINK) $(LINK_smtp)
+tests_unit_test_smtp_xtext_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_xtext_LDADD = $(TEST_LINK) $(LINK_smtp)

@@ -44,7 +44,12 @@ static const struct parameter_row {
     { "no keyword", " =5", "!" },
     { "character that no keyword has", " A_B=1", "!" },
     { "the first is good, the second not", " A=1 B=", "A=1;!" },
-    { "octet above 126", " A=\xc3\xa4", "!" },
+    { "UTF-8 in a value", " A=\xc3\xa4", "A=\xc3\xa4;" },
+    { "malformed UTF-8 in a value", " A=\xc3", "!" },
+    { "overlong UTF-8 in a value", " A=\xc0\xbc", "!" },
+    { "UTF-8 in a keyword", " \xc3\xa4=1", "!" },
+    { "control character in a value", " A=\x01", "!" },
+    { "DEL in a value", " A=\x7f", "!" },
 };
 
 static void check_parameters(void **state)
