@@ -1,6 +1,5 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/given.h"
@@ -8,19 +7,6 @@
 static void on_option(void *owner, const struct cli_option *option, const char *value)
 {
     (void)given_take(owner, option, value);
-}
-
-/* The server will work as its user, whose access counts. */
-static void check_as_user(const struct settings *s, struct diag *problems)
-{
-    if (s->identity.user == NULL || geteuid() != 0)
-        return;
-    int r = identity_assume(&s->identity);
-    if (r < 0)
-        diag_add(problems, config_origin(s->config), "cannot become user %s: %s", s->identity.user,
-                 g_strerror(-r));
-    else
-        settings_check_folders(s, problems);
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -36,7 +22,7 @@ static int run(const struct command *self, int argc, char **argv)
         return command_misuse(self, "expected -c FILE");
     auto_ptr(settings) settings = given_settings(&given, &problems);
     if (diag_count(&problems) == 0)
-        check_as_user(settings, &problems);
+        settings_drop_privileges(settings, &problems);
     if (diag_count(&problems) > 0) {
         diag_print(&problems, stderr);
         return EXIT_FAILURE;

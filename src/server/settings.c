@@ -304,6 +304,19 @@ void settings_check_folders(const struct settings *s, struct diag *problems)
         check_folder(s, at, problems);
 }
 
+void settings_drop_privileges(const struct settings *s, struct diag *problems)
+{
+    int r = geteuid() == 0 && s->identity.user != NULL ? identity_assume(&s->identity) : 0;
+    if (r >= 0)
+        r = identity_shed();
+    if (r < 0)
+        diag_add(problems, config_origin(s->config), "cannot drop privileges%s%s: %s",
+                 s->identity.user != NULL ? " to user " : "",
+                 s->identity.user != NULL ? s->identity.user : "", g_strerror(-r));
+    else
+        settings_check_folders(s, problems);
+}
+
 static void take_domains(struct settings *s, struct diag *d)
 {
     if (config_next(s->config, "domain", NULL) == NULL)

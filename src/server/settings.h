@@ -53,3 +53,9 @@ AUTO_PTR_DEFINE(settings);
  * once we are the user whose access counts.
  */
 void settings_check_folders(const struct settings *s, struct diag *problems);
+
+/*
+ * For commands that want to see what the server would: from here on this process has no more access to files
+ * than a worker has. Then asks as settings_check_folders does.
+ */
+void settings_drop_privileges(const struct settings *s, struct diag *problems);
