@@ -54,6 +54,8 @@ static const struct row {
 
     [SMTP_GO_AHEAD] = { 354, NULL, "go-ahead", "End the message with CR LF . CR LF" },
     [SMTP_DELIVERED] = { 250, "2.0.0", "delivered", "Delivered, id %s" },
+    [SMTP_WOULD_BE_DELIVERED] = { 250, "2.0.0", "would-be-delivered",
+                                  "Would be delivered; this was a try, nothing is kept" },
     [SMTP_TOO_BIG] = { 552, "5.3.4", "too-big", "Message exceeds the size limit" },
     [SMTP_BARE_CR_OR_LF] = { 550, "5.6.0", "bare-cr-or-lf",
                              "CR or LF alone in the message: lines end in CR LF" },

@@ -50,7 +50,8 @@ enum smtp_outcome {
     SMTP_TOO_MANY_RECIPIENTS,
     /* the message */
     SMTP_GO_AHEAD,
-    SMTP_DELIVERED, /* detail: the id */
+    SMTP_DELIVERED,          /* detail: the id */
+    SMTP_WOULD_BE_DELIVERED, /* the same, where nothing is kept: `postern try` */
     SMTP_TOO_BIG,
     SMTP_BARE_CR_OR_LF,
     SMTP_DISK_FULL,
