@@ -7,6 +7,9 @@ src_server_libserver_a_SOURCES = \
 	src/server/pid_file.c src/server/pid_file.h \
 	src/server/settings.c src/server/settings.h \
 	src/server/sockets.c src/server/sockets.h \
+	src/server/trial.c src/server/trial.h \
+	src/server/trial_mail.c src/server/trial_mail.h \
+	src/server/typed_lines.c src/server/typed_lines.h \
 	src/server/values.c src/server/values.h \
 	src/server/worker_process.c src/server/worker_process.h
 

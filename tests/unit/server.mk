@@ -2,7 +2,8 @@ SERVER_TESTS = \
 	tests/unit/test_given \
 	tests/unit/test_log_sink \
 	tests/unit/test_settings \
-	tests/unit/test_sockets
+	tests/unit/test_sockets \
+	tests/unit/test_typed_lines
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 
@@ -14,3 +15,5 @@ tests_unit_test_settings_CPPFLAGS = $(TEST_CPPFLAGS) -DSAMPLE='"$(abs_top_srcdir
 tests_unit_test_settings_LDADD = $(TEST_LINK) $(LINK_server)
 tests_unit_test_sockets_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_sockets_LDADD = $(TEST_LINK) $(LINK_server)
+tests_unit_test_typed_lines_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_typed_lines_LDADD = $(TEST_LINK) $(LINK_server)
