@@ -6,6 +6,7 @@ src_cli_libcli_a_SOURCES = \
 	src/cli/given.c src/cli/given.h \
 	src/cli/help.c \
 	src/cli/serve.c \
+	src/cli/try.c \
 	src/cli/version.c
 
 LINK_cli = src/cli/libcli.a $(LINK_server)

@@ -6,7 +6,8 @@ INTEGRATION_TESTS = \
 	tests/integration/test_delivery.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_lifecycle.py \
-	tests/integration/test_limits.py
+	tests/integration/test_limits.py \
+	tests/integration/test_try.py
 TESTS += $(INTEGRATION_TESTS)
 dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/packages
 EXTRA_DIST += tests/integration/harness.py tests/integration/faults.py tests/integration/tap.py

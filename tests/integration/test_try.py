@@ -1,0 +1,286 @@
+"""`postern try`: a session on standard input and output, which answers as the daemon does and leaves no trace."""
+import json
+import os
+import pwd
+import subprocess
+
+from harness import Case, DOMAIN, HOSTNAME, PATIENCE, POSTERN, ROOT, WORKER_USER, main, parse_logfmt, proc_status, simple_message
+
+ALICE = f"alice@{DOMAIN}"
+KEPT_NOTHING = "250 2.0.0 Would be delivered; this was a try, nothing is kept"
+ENVELOPE = ["EHLO client.example.net", "MAIL FROM:<bob@example.net>", f"RCPT TO:<{ALICE}>"]
+MESSAGE = [*simple_message().decode().split("\r\n")[:-1], "..two dots", "."]
+
+
+def script(*lines, end="\r\n"):
+    return "".join(line + end for line in lines).encode()
+
+
+def snapshot(folder):
+    """All that a write could change, also one that is undone: directories keep their time."""
+    found = {}
+    for path, folders, files in os.walk(folder):
+        for name in [".", *folders, *files]:
+            st = os.lstat(os.path.join(path, name))
+            found[os.path.join(path, name)] = (st.st_mode, st.st_uid, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+    return found
+
+
+class TryCase(Case):
+    def configured(self, **options):
+        server = self.postern(start=False, **options)
+        server.config.write_text(server.config_text())
+        return server
+
+    def command(self, server, *arguments):
+        return [POSTERN, "try", "-c", str(server.config), *map(str, arguments)]
+
+    def run_try(self, server, sent, *arguments, status=0):
+        """(the lines that the client was told, the events of the log); nothing has changed in the maildirs."""
+        before = snapshot(server.maildirs)
+        done = subprocess.run(self.command(server, *arguments), input=sent, capture_output=True, timeout=PATIENCE)
+        said, log = done.stdout.decode("ascii"), done.stderr.decode()
+        self.assertEqual(done.returncode, status, said + log)
+        self.assertEqual(snapshot(server.maildirs), before)
+        self.assertTrue(said.endswith("\r\n"), said)
+        lines = said.split("\r\n")[:-1]
+        self.assertNotIn("\n", "".join(lines))
+        return lines, [json.loads(line) if line.startswith("{") else parse_logfmt(line) for line in log.splitlines()]
+
+    def event(self, events, name):
+        (event,) = [event for event in events if event["event"] == name]
+        return event
+
+
+class Sessions(TryCase):
+    def test_a_whole_transaction_keeps_nothing(self):
+        server = self.configured()
+        said, events = self.run_try(server, script(*ENVELOPE, "DATA", *MESSAGE, "QUIT"))
+        self.assertEqual(said[0], f"220 {HOSTNAME} ESMTP postern")
+        self.assertEqual([line[:9] for line in said[-5:-2]], ["250 2.1.0", "250 2.1.5", "354 End t"])
+        self.assertEqual(said[-2:], [KEPT_NOTHING, "221 2.0.0 Bye"])
+        opened = self.event(events, "session-opened")
+        self.assertEqual((opened["client"], opened["listener"]), ("127.0.0.1", "smtp"))
+        kept = self.event(events, "would-be-delivered")
+        self.assertEqual((kept["from"], kept["to"], kept["mailbox"], kept["maildirs"], kept["session"]),
+                         ("bob@example.net", ALICE, "alice", str(server.maildirs), opened["session"]))
+        self.assertEqual(int(kept["octets"]), len(script(*MESSAGE[:-1])) - 1)
+        self.assertEqual(self.event(events, "session-closed")["reason"], "ended")
+
+    def test_a_refused_recipient_is_told_where_it_was_looked_for(self):
+        server = self.configured()
+        said, events = self.run_try(server, script(*ENVELOPE[:2], f"RCPT TO:<nobody@{DOMAIN}>",
+                                                   "RCPT TO:<alice@example.com>", "DATA", "QUIT"))
+        self.assertEqual([line[:9] for line in said[-4:]], ["550 5.1.1", "550 5.7.1", "503 5.5.1", "221 2.0.0"])
+        missing = self.event(events, "mailbox-not-found")
+        self.assertEqual((missing["mailbox"], missing["maildirs"]), ("nobody", str(server.maildirs)))
+        self.assertEqual([event["reason"] for event in events if event["event"] == "rcpt-refused"],
+                         ["no-such-mailbox", "no-such-domain"])
+
+    def test_an_accepted_recipient_is_told_with_its_mailbox(self):
+        server = self.configured()
+        _, events = self.run_try(server, script(*ENVELOPE[:2], f"RCPT TO:<ALICE@{DOMAIN.upper()}>", "QUIT"))
+        accepted = self.event(events, "rcpt-accepted")
+        self.assertEqual((accepted["mailbox"], accepted["maildirs"]), ("alice", str(server.maildirs)))
+
+    def test_lmtp_answers_once_for_each_recipient(self):
+        server = self.configured(mailboxes=("alice", "carol"))
+        rcpt = [f"RCPT TO:<{name}@{DOMAIN}>" for name in ("alice", "nobody", "carol", "alice")]
+        said, events = self.run_try(server, script("LHLO client.example.net", ENVELOPE[1], *rcpt, "DATA", *MESSAGE,
+                                                   "QUIT"), "--listener", "lmtp")
+        self.assertEqual(said[0], f"220 {HOSTNAME} LMTP postern")
+        self.assertEqual(said[-5:], ["354 End the message with CR LF . CR LF", *[KEPT_NOTHING] * 3, "221 2.0.0 Bye"])
+        self.assertEqual([e["mailbox"] for e in events if e["event"] == "would-be-delivered"],
+                         ["alice", "carol", "alice"])
+        self.assertEqual(self.event(events, "session-opened")["client"], "unix")
+
+    def test_lmtp_with_very_many_recipients(self):
+        server = self.configured()
+        said, _ = self.run_try(server, script("LHLO client.example.net", ENVELOPE[1], *[ENVELOPE[2]] * 1000, "DATA",
+                                              *MESSAGE, "QUIT"), "--listener", "lmtp")
+        self.assertEqual(said.count(KEPT_NOTHING), 1000)
+        self.assertEqual(said[-1], "221 2.0.0 Bye")
+
+    def test_several_transactions_and_a_reset(self):
+        server = self.configured()
+        said, events = self.run_try(server, script(*ENVELOPE, "RSET", *ENVELOPE[1:], "DATA", *MESSAGE, *ENVELOPE[1:],
+                                                   ENVELOPE[2], "DATA", *MESSAGE, "QUIT"))
+        self.assertEqual(said.count(KEPT_NOTHING), 2)
+        self.assertEqual(len([e for e in events if e["event"] == "would-be-delivered"]), 2)
+        self.assertEqual(len({e["id"] for e in events if e["event"] == "would-be-delivered"}), 2)
+
+    def test_each_reply_comes_before_the_next_command_is_waited_for(self):
+        server = self.configured()
+        with subprocess.Popen(self.command(server, "--quiet"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            def expect(code):
+                line = process.stdout.readline()
+                while line[3:4] == b"-":
+                    line = process.stdout.readline()
+                self.assertEqual(line[:3], code)
+
+            expect(b"220")
+            for line, code in [*zip(ENVELOPE, [b"250"] * 3), ("DATA", b"354")]:
+                process.stdin.write(script(line))
+                process.stdin.flush()
+                expect(code)
+            process.stdin.write(script(*MESSAGE))
+            process.stdin.flush()
+            expect(b"250")
+            process.stdin.write(script("QUIT"))
+            process.stdin.flush()
+            expect(b"221")
+            self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_the_end_of_the_input_is_a_client_that_hangs_up(self):
+        server = self.configured()
+        for lines in ([], ENVELOPE[:1], ENVELOPE, [*ENVELOPE, "DATA", "Subject: cut"]):
+            with self.subTest(lines):
+                _, events = self.run_try(server, script(*lines))
+                self.assertEqual(self.event(events, "session-closed")["reason"], "peer-ended")
+                self.assertNotIn("would-be-delivered", [event["event"] for event in events])
+
+    def test_a_client_that_stops_reading_is_no_signal(self):
+        server = self.configured()
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as out:
+            done = subprocess.run(self.command(server), input=script("QUIT"), stdout=out, stderr=subprocess.PIPE,
+                                  timeout=PATIENCE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"reason=connection-lost", done.stderr)
+
+    def test_a_silent_client_is_told_when_its_time_is_over(self):
+        server = self.configured()
+        command = self.command(server, "--set", "limits.command-timeout=1s")
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            said = process.stdout.read().decode()
+            self.assertEqual(process.wait(PATIENCE), 0)
+        self.assertIn("\r\n421 4.4.2 ", said)
+
+    def test_a_large_message_takes_no_memory(self):
+        server = self.configured(sections={"limits": {"message-size": "1G"}})
+        peaks = []
+        for blocks in (1, 100):
+            with subprocess.Popen(self.command(server, "--quiet"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+                process.stdin.write(script(*ENVELOPE, "DATA"))
+                block = b"x" * 78 + b"\r\n"
+                for _ in range(blocks):
+                    process.stdin.write(block * 16384)
+                process.stdin.write(script(".", "QUIT"))
+                process.stdin.close()
+                said = process.stdout.read().decode()
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, 0)
+            self.assertIn(KEPT_NOTHING, said)
+            peaks.append(usage.ru_maxrss * 1024)
+        self.assertLess(peaks[1] - peaks[0], 8 * 1024 * 1024)
+
+
+class LineEnds(TryCase):
+    def test_typed_lines_may_end_in_lf(self):
+        server = self.configured()
+        said, _ = self.run_try(server, script(*ENVELOPE, "DATA", *MESSAGE, "QUIT", end="\n"))
+        self.assertEqual(said[-2:], [KEPT_NOTHING, "221 2.0.0 Bye"])
+
+    def test_what_begins_with_cr_lf_is_taken_as_it_is(self):
+        server = self.configured()
+        said, events = self.run_try(server, script(*ENVELOPE, "DATA", "Subject: x", "", "a\n.\nb", ".", "QUIT"))
+        self.assertEqual([line[:9] for line in said[-2:]], ["550 5.6.0", "221 2.0.0"])
+        self.assertEqual(self.event(events, "message-refused")["reason"], "bare-cr-or-lf")
+
+    def test_a_bare_lf_ends_no_command_then(self):
+        server = self.configured()
+        said, _ = self.run_try(server, script("NOOP", "NOOP\nQUIT"))
+        self.assertEqual([line[:3] for line in said], ["220", "250", "500"])
+
+    def test_a_bare_cr_stays_one_in_typed_lines(self):
+        server = self.configured()
+        said, _ = self.run_try(server, script(*ENVELOPE, "DATA", "Subject: x", "", "a\rb", ".", "QUIT", end="\n"))
+        self.assertEqual([line[:9] for line in said[-2:]], ["550 5.6.0", "221 2.0.0"])
+
+
+class Options(TryCase):
+    def test_the_client_is_who_it_is_told_to_be(self):
+        server = self.configured()
+        for client, told in (("192.0.2.7", "192.0.2.7"), ("2001:DB8::1", "2001:db8::1"), ("::ffff:192.0.2.7", "192.0.2.7"),
+                             ("unix", "unix")):
+            with self.subTest(client):
+                _, events = self.run_try(server, script("QUIT"), "--client", client)
+                self.assertEqual(self.event(events, "session-opened")["client"], told)
+
+    def test_a_bad_client_is_told_with_what_was_expected(self):
+        server = self.configured()
+        for client in ("", "localhost", "192.0.2.7:25", "[::1]", "192.0.2", "::g", "unix:/x", "1.2.3.4 "):
+            with self.subTest(client):
+                done = self.run_postern(*self.command(server, "--client", client)[1:])
+                self.assertEqual((done.returncode, done.stdout), (64, ""))
+                self.assertIn("expected an address such as 192.0.2.1", done.stderr)
+
+    def test_an_unknown_listener_is_told_with_those_that_there_are(self):
+        server = self.configured(sections={"listen smtp": {"address": "127.0.0.1:0, 127.0.0.2:0"}})
+        done = self.run_postern(*self.command(server, "--listener", "smpt")[1:])
+        self.assertEqual((done.returncode, done.stdout), (64, ""))
+        self.assertIn('"smpt" is no listener; expected one of smtp, lmtp;', done.stderr)
+
+    def test_a_bad_configuration_is_told_as_check_does(self):
+        server = self.configured(extra_config="[limits]\nmesage-size = 1M\n")
+        done = self.run_postern(*self.command(server)[1:])
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual(done.stderr, self.run_postern("check", "-c", server.config).stderr)
+        self.assertIn("message-size", done.stderr)
+
+    def test_the_configuration_can_be_all_on_the_command_line(self):
+        server = self.configured()
+        done = subprocess.run([POSTERN, "try", "--listen", "lmtp://127.0.0.1:0", "--domain", f"{DOMAIN}={server.maildirs}"],
+                              input=script("QUIT"), capture_output=True, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b" LMTP ", done.stdout)
+        self.assertEqual(self.run_postern("try").returncode, 64)
+
+    def test_quiet_says_nothing_beside_the_session(self):
+        server = self.configured()
+        self.assertEqual(self.run_try(server, script(*ENVELOPE, "BAD", "QUIT"), "--quiet")[1], [])
+
+    def test_the_log_has_the_configured_format_but_goes_to_standard_error(self):
+        server = self.configured()
+        path = self.folder / "postern.log"
+        _, events = self.run_try(server, script("QUIT"), "--log", f"file:{path}", "--log-format", "json")
+        self.assertEqual(self.event(events, "session-closed")["messages"], 0)
+        self.assertFalse(path.exists())
+
+
+class Access(TryCase):
+    def test_it_works_with_the_rights_of_the_server(self):
+        if not ROOT:
+            self.skipTest("only root can become another user")
+        server = self.configured()
+        uid = str(pwd.getpwnam(WORKER_USER).pw_uid)
+        with subprocess.Popen(self.command(server, "-q"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            self.assertTrue(process.stdout.readline().startswith(b"220 "))
+            self.assertEqual(proc_status(process.pid, "Uid"), [uid] * 4)
+            self.assertEqual(proc_status(process.pid, "CapPrm"), ["0" * 16])
+            process.communicate(script("QUIT"), PATIENCE)
+        self.assertEqual(process.returncode, 0)
+
+    def test_a_maildir_of_another_user_would_fail_and_is_said_to(self):
+        server = self.configured(mailboxes=("alice", "carol"))
+        (server.maildirs / "alice").chmod(0)
+        (server.maildirs / "carol" / "tmp").chmod(0o500)
+        said, events = self.run_try(server, script(*ENVELOPE, f"RCPT TO:<carol@{DOMAIN}>", "DATA", *MESSAGE, "QUIT"))
+        self.assertEqual([line[:9] for line in said[-5:]], ["451 4.3.0", "250 2.1.5", "354 End t", "451 4.3.0", "221 2.0.0"])
+        self.assertEqual(self.event(events, "mailbox-lookup-failed")["error"], "Permission denied")
+        self.assertEqual(self.event(events, "delivery-failed")["error"], "Permission denied")
+
+    def test_a_maildir_without_tmp_would_fail_alone_in_lmtp_and_with_all_others_in_smtp(self):
+        server = self.configured(mailboxes=("alice", "carol"))
+        (server.maildirs / "carol" / "tmp").rmdir()
+        lines = [*ENVELOPE[1:], f"RCPT TO:<carol@{DOMAIN}>", "DATA", *MESSAGE, "QUIT"]
+        said, _ = self.run_try(server, script(ENVELOPE[0], *lines))
+        self.assertEqual([line[:3] for line in said[-3:]], ["354", "451", "221"])
+        said, _ = self.run_try(server, script("LHLO client.example.net", *lines), "--listener", "lmtp")
+        self.assertEqual([line[:3] for line in said[-4:]], ["354", "250", "451", "221"])
+
+
+if __name__ == "__main__":
+    main()
