@@ -7,7 +7,7 @@
 #include "base/auto.h"
 #include "reactor/sim_loop.h"
 
-enum { LISTENER_MAGIC = 0x53696d4c };
+enum { LISTENER_MAGIC = 0x53696d4c, PAUSE_US = 100000 };
 
 struct listener {
     uint32_t magic;
@@ -173,18 +173,46 @@ int listener_address(const struct listener *l, struct sockaddr_storage *ret_addr
     return 0;
 }
 
-int listener_accept(struct listener *l, const struct stream_events *events, void *owner,
-                    struct stream **ret_stream)
+/* Who waits; the listener is told of the next one. */
+static struct stream *next_waiting(struct listener *l)
 {
     struct stream *s = g_queue_pop_head(&l->waiting);
     l->told = false;
     listener_poke(l);
+    return s;
+}
+
+int listener_accept(struct listener *l, const struct stream_events *events, void *owner,
+                    struct stream **ret_stream)
+{
+    if (l->r->shortage && !g_queue_is_empty(&l->waiting)) {
+        l->told = false;
+        sim_schedule(l->r, &l->notice, l->r->now_us + PAUSE_US);
+        return -EMFILE;
+    }
+    struct stream *s = next_waiting(l);
     if (s == NULL)
         return -EAGAIN;
     s->events = events;
     s->owner = owner;
     sim_hold(l->r);
     *ret_stream = s;
+    return 0;
+}
+
+int listener_turn_away(struct listener *l, struct slice farewell)
+{
+    static const struct stream_events silent = { .on_read = NULL };
+    sim_cancel(l->r, &l->notice); /* a pause is over: the spare descriptor is never lost here */
+    struct stream *s = next_waiting(l);
+    if (s == NULL)
+        return -EAGAIN;
+    s->events = &silent;
+    s->link.short_writes = 0;
+    sim_hold(l->r);
+    stream_write(s, farewell);
+    g_byte_array_set_size(s->in, 0);
+    stream_abort(s);
     return 0;
 }
 

@@ -10,12 +10,16 @@
 
 /*
  * Not on uv_listen, for three reasons. When descriptors have run out, libuv accepts and drops whoever waits,
- * and turns in circles once another thread has taken its spare descriptor; here everybody waits in the
- * backlog until there are some. It removes a unix socket's file. And it loses the address that accept(2)
- * tells.
+ * and turns in circles once another thread has taken its spare descriptor; here the owner decides what a
+ * caller is told, or everybody waits in the backlog. It removes a unix socket's file. And it loses the
+ * address that accept(2) tells.
  */
 
-enum { LISTENER_MAGIC = 0x6c697374, PAUSE_MS = 100 };
+enum {
+    LISTENER_MAGIC = 0x6c697374,
+    PAUSE_MS = 100,
+    THROWN_AWAY = 16 * 1024, /* octets of one who is turned away: what an early talker says, and no flood */
+};
 
 struct listener {
     uint32_t magic;
@@ -61,6 +65,7 @@ static void listener_wait(struct listener *l)
 
 static void listener_on_pause_over(uv_timer_t *handle)
 {
+    reactor_refill_spare(reactor_of(handle->loop));
     listener_wait(PAST_MAGIC(listener, handle->data, LISTENER_MAGIC));
 }
 
@@ -130,27 +135,76 @@ static bool lost_caller(int error)
            error == ENETUNREACH || error == EPERM;
 }
 
+/* The descriptor; -EAGAIN: nobody waits; or -errno. */
+static int accept_one(struct listener *l, struct sockaddr_storage *ret_peer, socklen_t *ret_len)
+{
+    int fd;
+    do {
+        *ret_len = sizeof *ret_peer;
+        fd = accept4(l->fd, (struct sockaddr *)ret_peer, ret_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    if (fd >= 0)
+        return fd;
+    return lost_caller(errno) ? -EAGAIN : -errno; /* if somebody else waits, on_connection comes again */
+}
+
+/* `result` of an accept, once the listener waits for the next caller, or pauses because there was no accept.
+ */
+static int go_on(struct listener *l, int result)
+{
+    l->asked = true;
+    if (result < 0 && result != -EAGAIN)
+        listener_pause(l);
+    else
+        listener_wait(l);
+    return result;
+}
+
 int listener_accept(struct listener *l, const struct stream_events *events, void *owner,
                     struct stream **ret_stream)
+{
+    struct sockaddr_storage peer;
+    socklen_t len;
+    int fd = go_on(l, accept_one(l, &peer, &len));
+    if (fd < 0)
+        return fd;
+    return stream_adopt(reactor_of(l->poll.loop), fd, (struct sockaddr *)&peer, len, events, owner,
+                        ret_stream);
+}
+
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE;
+}
+
+/* A fresh socket takes a line at once: what it does not take is not worth waiting for. */
+static void say_farewell(struct reactor *r, int fd, struct slice farewell)
+{
+    (void)send(fd, farewell.data, farewell.len, MSG_NOSIGNAL);
+    (void)shutdown(fd, SHUT_WR); /* the end comes right behind, and no reset before it */
+    for (ssize_t got = 1, left = THROWN_AWAY; got > 0 && left > 0; left -= got)
+        got = recv(fd, r->read_buffer, sizeof r->read_buffer, 0);
+}
+
+int listener_turn_away(struct listener *l, struct slice farewell)
 {
     struct reactor *r = reactor_of(l->poll.loop);
     struct sockaddr_storage peer;
     socklen_t len;
-    int fd;
-    l->asked = true;
-    do {
-        len = sizeof peer;
-        fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
-    int error = fd < 0 ? -errno : 0;
-    if (error < 0 && error != -EAGAIN && !lost_caller(-error)) {
-        listener_pause(l);
-        return error;
+    int fd = accept_one(l, &peer, &len);
+    if (is_shortage(fd) && r->spare >= 0) {
+        close(r->spare);
+        r->spare = -1;
+        fd = accept_one(l, &peer, &len); /* a job's thread may have been quicker */
     }
-    listener_wait(l);
-    if (error < 0)
-        return -EAGAIN; /* if somebody else waits, on_connection comes again */
-    return stream_adopt(r, fd, (struct sockaddr *)&peer, len, events, owner, ret_stream);
+    if (fd >= 0) {
+        say_farewell(r, fd, farewell);
+        close(fd);
+        uv_timer_stop(&l->pause);
+    }
+    reactor_refill_spare(r);
+    int result = go_on(l, fd);
+    return MIN(result, 0);
 }
 
 void listener_close(struct listener *l)

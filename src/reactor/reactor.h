@@ -96,10 +96,18 @@ int listener_address(const struct listener *l, struct sockaddr_storage *ret_addr
 
 /*
  * -EAGAIN when nobody waits. When descriptors run out, that error, and on_connection comes again a little
- * later. Reading is off at first.
+ * later, unless listener_turn_away helps. Reading is off at first.
  */
 int listener_accept(struct listener *l, const struct stream_events *events, void *owner,
                     struct stream **ret_stream);
+
+/*
+ * In place of listener_accept: whoever waits is told `farewell`, a line or two, and left. It is over when
+ * this returns: no stream, no descriptor. So it works when descriptors have run out, too, as the reactor
+ * keeps one in spare for this; only when that is lost as well, it fails like listener_accept. Of what the
+ * caller has sent by now, a part is thrown away, so that no reset overtakes the farewell.
+ */
+int listener_turn_away(struct listener *l, struct slice farewell);
 
 /* At once: nobody is let in any more; a unix socket's file stays. NULL is welcome. */
 void listener_close(struct listener *l);

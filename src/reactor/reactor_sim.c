@@ -175,6 +175,11 @@ void reactor_sim_configure(struct reactor *r, const struct reactor_sim_settings 
     r->settings = *settings;
 }
 
+void reactor_sim_set_shortage(struct reactor *r, bool on)
+{
+    r->shortage = on;
+}
+
 size_t reactor_sim_open(const struct reactor *r)
 {
     return r->open;

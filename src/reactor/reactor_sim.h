@@ -65,6 +65,9 @@ void reactor_sim_break(struct stream *s, int error);
 /* The stream ends its own side, once what is kept has left, and reads on. It may not write any more. */
 void reactor_sim_end(struct stream *s);
 
+/* Descriptors run out, or are there again: while they lack, listener_accept fails with -EMFILE. */
+void reactor_sim_set_shortage(struct reactor *r, bool on);
+
 /* Takes a unix socket's file away, so that its path can be listened on again. */
 void reactor_sim_unlink(struct reactor *r, const char *path);
 

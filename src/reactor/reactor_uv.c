@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "reactor/reactor_uv.h"
 
@@ -39,6 +41,13 @@ static void ignore_sigpipe(void)
         (void)signal(SIGPIPE, SIG_IGN); /* cannot fail: SIGPIPE is a signal that may be ignored */
 }
 
+/* An eventfd needs no file system, and gives back a place in the system's table of open files, too. */
+void reactor_refill_spare(struct reactor *r)
+{
+    if (r->spare < 0)
+        r->spare = eventfd(0, EFD_CLOEXEC);
+}
+
 int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
 {
     g_autofree struct reactor *r = g_new0(struct reactor, 1);
@@ -56,6 +65,8 @@ int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
     }
     uv_unref((uv_handle_t *)&r->keeper);
     uv_idle_init(&r->loop, &r->later);
+    r->spare = -1;
+    reactor_refill_spare(r);
     ignore_sigpipe();
     *ret_reactor = g_steal_pointer(&r);
     return 0;
@@ -84,6 +95,8 @@ int reactor_free(struct reactor *r)
     uv_run(&r->loop, UV_RUN_DEFAULT);
     int left = uv_loop_close(&r->loop);
     pst_assert(left == 0);
+    if (r->spare >= 0)
+        close(r->spare);
     r->magic = 0;
     g_free(r);
     return 0;

@@ -29,6 +29,7 @@ struct reactor {
     uv_idle_t later;   /* runs while a stream in `broken` waits for its on_end */
     GQueue broken;     /* struct stream */
     size_t open;       /* handles, and jobs under way */
+    int spare;         /* a descriptor to give up when there is none for somebody who waits; or -1 */
     unsigned pool_threads;
     size_t random_left; /* so many bytes at the end of `random` are fresh */
     uint8_t random[RANDOM_BUFFER];
@@ -40,6 +41,9 @@ struct reactor *reactor_of(uv_loop_t *loop);
 /* One open handle or job more, or less: reactor_run goes on while there are any. */
 void reactor_hold(struct reactor *r);
 void reactor_release(struct reactor *r);
+
+/* Takes the spare descriptor back, if it is lost and can be had. */
+void reactor_refill_spare(struct reactor *r);
 
 /* Runs stream_tell_break for each stream of `broken`, from the loop. */
 void reactor_call_later(struct reactor *r, struct stream *broken);

@@ -40,6 +40,7 @@ struct reactor {
     struct pst_random numbers; /* of reactor_random: the world stays the same when more are asked for */
     struct reactor_sim_settings settings;
     GHashTable *listeners; /* struct sim_place to struct listener */
+    bool shortage;         /* of descriptors: nobody can be accepted */
     GHashTable *files;     /* struct sim_place of unix sockets that were listened on */
     uint16_t next_port;
     GHashTable *programs; /* name to struct program */

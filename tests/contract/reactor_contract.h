@@ -102,6 +102,7 @@ void twin_turn(struct reactor *r); /* lets at least one thing happen */
 void twin_unlink(struct reactor *r, const char *path);
 void twin_raise(struct reactor *r, int signal);
 void twin_add_programs(struct reactor *r); /* /bin/sh -c "exit N" or "kill -N $$", and /bin/sleep */
+void twin_set_shortage(struct reactor *r, bool on); /* of descriptors: from now on nobody can be accepted */
 void twin_end_own_side(struct stream *s);
 void twin_reset(struct stream *s);        /* the connection breaks, as by a peer's reset, for the other end */
 void twin_add_cases(struct suite *suite); /* what only this twin can show */

@@ -159,6 +159,87 @@ static void accepts_one_that_left(void **state)
     crowd_end(&c);
 }
 
+/* ---- turning away ---- */
+
+static const char farewell[] = "421 come again\r\n";
+
+static int crowd_turn_away(struct crowd *c)
+{
+    int error;
+    INSIDE(&c->w, error = listener_turn_away(c->listener, slice_of(farewell, strlen(farewell))));
+    return error;
+}
+
+static void reads_farewell(struct crowd *c, size_t i)
+{
+    stream_set_reading(c->clients[i].s, true);
+    RUN_UNTIL(&c->w, c->clients[i].ends == 1);
+    assert_true(end_got(&c->clients[i], farewell));
+    assert_int_equal(c->clients[i].end_error, 0);
+}
+
+static void turns_away(void **state)
+{
+    struct crowd c;
+    crowd_begin(&c, family_of(state), 0);
+    assert_int_equal(crowd_turn_away(&c), -EAGAIN);
+    crowd_connect(&c, 0);
+    end_write_text(&c.clients[0], "EHLO too early\r\n"); /* unread, it must not reset the farewell away */
+    RUN_UNTIL(&c.w, c.notices == 1);
+    world_settle(&c.w);
+    assert_int_equal(crowd_turn_away(&c), 0);
+    reads_farewell(&c, 0);
+    c.per_notice = 1;
+    crowd_connect(&c, 1); /* the listener goes on */
+    RUN_UNTIL(&c.w, c.accepted == 1);
+    crowd_end(&c);
+}
+
+static void turns_away_one_that_left(void **state)
+{
+    struct crowd c;
+    crowd_begin(&c, family_of(state), 0);
+    crowd_connect(&c, 0);
+    RUN_UNTIL(&c.w, c.clients[0].connected == 1);
+    end_close(&c.clients[0]);
+    RUN_UNTIL(&c.w, c.notices == 1);
+    assert_int_equal(crowd_turn_away(&c), 0);
+    crowd_end(&c);
+}
+
+static void turn_away_in_shortage(void *owner)
+{
+    struct crowd *c = owner;
+    c->notices++;
+    if (crowd_accept(c) == -EMFILE)
+        c->per_notice += crowd_turn_away(c) == 0; /* asserted when there are descriptors again */
+}
+
+static void turns_away_in_shortage(void **state)
+{
+    struct crowd c = { .per_notice = 0 };
+    world_begin(&c.w);
+    c.listener = open_listener(&c.w, family_of(state), turn_away_in_shortage, &c, &c.address);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        end_init(&c.clients[i], &c.w);
+        end_init(&c.servers[i], &c.w);
+    }
+    for (size_t i = 0; i < CLIENTS - 1; i++)
+        crowd_connect(&c, i);
+    twin_set_shortage(c.w.r, true);
+    while (c.notices < CLIENTS - 1)
+        twin_turn(c.w.r);
+    world_settle(&c.w);
+    twin_set_shortage(c.w.r, false);
+    assert_int_equal(c.notices, CLIENTS - 1); /* no spinning */
+    assert_int_equal(c.per_notice, CLIENTS - 1);
+    for (size_t i = 0; i < CLIENTS - 1; i++)
+        reads_farewell(&c, i);
+    crowd_connect(&c, CLIENTS - 1);
+    RUN_UNTIL(&c.w, c.accepted == 1);
+    crowd_end(&c);
+}
+
 /* ---- closing ---- */
 
 static void closed_inside_on_connection(void **state)
@@ -327,6 +408,10 @@ void add_listener_cases(struct suite *suite)
     add_for_both(suite, "accepting as many as wait", accepts_as_many_as_wait);
     add_for_both(suite, "who is not accepted waits in the backlog", waits_in_backlog);
     add_for_both(suite, "accepting one that has left", accepts_one_that_left);
+    add_for_both(suite, "who is turned away reads why", turns_away);
+    add_for_both(suite, "turning away one that has left", turns_away_one_that_left);
+    add_for_both(suite, "with no descriptor left all are turned away, one after the other",
+                 turns_away_in_shortage);
     add_for_both(suite, "a listener is closed inside on_connection", closed_inside_on_connection);
     add_for_both(suite, "what was accepted outlives the listener", accepted_live_on);
     suite_add(suite, "a unix socket's file stays", unix_file_stays, NULL);

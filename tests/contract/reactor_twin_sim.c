@@ -55,6 +55,11 @@ void twin_add_programs(struct reactor *r)
     reactor_sim_add_program(r, "/bin/sleep", sleeper, NULL);
 }
 
+void twin_set_shortage(struct reactor *r, bool on)
+{
+    reactor_sim_set_shortage(r, on);
+}
+
 void twin_end_own_side(struct stream *s)
 {
     reactor_sim_end(s);

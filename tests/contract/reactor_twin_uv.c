@@ -49,6 +49,22 @@ void twin_add_programs(struct reactor *r)
     (void)r;
 }
 
+void twin_set_shortage(struct reactor *r, bool on)
+{
+    static struct rlimit usual;
+    (void)r;
+    if (!on) {
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+        return;
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    int next = dup(STDIN_FILENO); /* the lowest that is free */
+    assert_true(next >= 0);
+    close(next);
+    struct rlimit none = { .rlim_cur = (rlim_t)next, .rlim_max = usual.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
 static int fd_of(const struct stream *s)
 {
     uv_os_fd_t fd;
@@ -160,7 +176,7 @@ struct shortage {
     struct listener *listener;
     struct end server;
     unsigned notices;
-    int error;
+    int error, farewell_error;
 };
 
 static void accept_in_shortage(void *owner)
@@ -168,6 +184,8 @@ static void accept_in_shortage(void *owner)
     struct shortage *s = owner;
     s->notices++;
     s->error = listener_accept(s->listener, &end_events, &s->server, &s->server.s);
+    if (s->error < 0)
+        s->farewell_error = listener_turn_away(s->listener, slice_of("bye", 3));
 }
 
 static int raw_client(const struct address *a)
@@ -187,20 +205,20 @@ static void survives_shortage(void **state)
     struct address a;
     s.listener = open_listener(&s.w, AF_INET, accept_in_shortage, &s, &a);
     int client = raw_client(&a);
-    struct rlimit limit, none;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    int next = dup(client); /* the lowest that is free */
-    close(next);
-    none = (struct rlimit){ .rlim_cur = (rlim_t)next, .rlim_max = limit.rlim_max };
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int spare = s.w.r->spare; /* a job's thread has been quicker */
+    s.w.r->spare = -1;
+    twin_set_shortage(s.w.r, true);
     RUN_UNTIL(&s.w, s.notices == 1);
     world_settle(&s.w);
     unsigned notices = s.notices;
     int error = s.error;
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0); /* before an assertion could leave us without */
+    twin_set_shortage(s.w.r, false); /* before an assertion could leave us without */
     assert_int_equal(error, -EMFILE);
+    assert_int_equal(s.farewell_error, -EMFILE);
     assert_int_equal(notices, 1);        /* no spinning */
     RUN_UNTIL(&s.w, s.server.s != NULL); /* nobody was turned away */
+    assert_true(s.w.r->spare >= 0);
+    close(spare);
     stream_set_reading(s.server.s, true);
     assert_int_equal(write(client, "hi", 2), 2);
     RUN_UNTIL(&s.w, end_got(&s.server, "hi"));
@@ -410,7 +428,7 @@ void twin_add_cases(struct suite *suite)
         { "TCP sends without delay", sends_without_delay },
         { "streams are small", streams_are_small },
         { "0.0.0.0 and [::] share a port", both_families_on_one_port },
-        { "a listener survives a shortage of descriptors", survives_shortage },
+        { "a listener survives a shortage of descriptors, even of the spare one", survives_shortage },
         { "jobs run side by side, off the loop's thread", jobs_side_by_side },
         { "a child has the descriptors that it was given", child_has_descriptors },
         { "a child's descriptors may change places", child_descriptors_swap },
