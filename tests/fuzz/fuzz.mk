@@ -1,0 +1,31 @@
+# Fuzzing. As built by default, a target replays its corpus; after configure CC=clang --enable-fuzzing, `make fuzz` builds them with
+# libFuzzer (tests/README.md tells how to run them).
+FUZZ_TARGETS = \
+	tests/fuzz/fuzz_address \
+	tests/fuzz/fuzz_command \
+	tests/fuzz/fuzz_line \
+	tests/fuzz/fuzz_parameters
+
+check_LIBRARIES += tests/fuzz/libfuzz.a
+tests_fuzz_libfuzz_a_SOURCES = \
+	tests/fuzz/fuzz.c tests/fuzz/fuzz.h \
+	tests/fuzz/slow_data.c tests/fuzz/slow_data.h
+if FUZZING
+FUZZ_LINK = $(FUZZ_ENGINE) tests/fuzz/libfuzz.a
+else
+FUZZ_LINK = tests/fuzz/libfuzz.a
+tests_fuzz_libfuzz_a_SOURCES += tests/fuzz/replay.c
+TESTS += $(FUZZ_TARGETS)
+endif
+
+check_PROGRAMS += $(FUZZ_TARGETS)
+tests_fuzz_fuzz_address_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+tests_fuzz_fuzz_command_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+tests_fuzz_fuzz_line_LDADD = $(FUZZ_LINK) $(LINK_message)
+tests_fuzz_fuzz_parameters_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+
+fuzz: $(FUZZ_TARGETS)
+.PHONY: fuzz
+
+# Patterns, so that no input can be forgotten.
+EXTRA_DIST += $(srcdir)/tests/fuzz/*.dict $(srcdir)/tests/fuzz/corpus/*/*

@@ -1,0 +1,87 @@
+/* The message's lines: the decoder of DATA (smtp/data.h) and the line ends of the file (message/lines.h), in
+ * pieces, against slow ones. */
+#include <glib.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "fuzz.h"
+#include "message/lines.h"
+#include "slow_data.h"
+#include "smtp/data.h"
+
+/* Feeds piece after piece as a connection does: what was not taken comes again in front of what follows. */
+static bool decode(struct smtp_data *d, struct slice in, struct fuzz_cuts *cuts, GString *body,
+                   size_t *ret_used)
+{
+    size_t taken = 0, come = 0;
+    bool ended = false;
+    while (!ended && come < in.len) {
+        come += fuzz_cut(cuts, in.len - come);
+        uint8_t *copy = fuzz_copy(slice_of(in.data + taken, come - taken));
+        struct slice rest = slice_of(copy, come - taken), run;
+        size_t count;
+        enum smtp_data_found found;
+        while ((found = smtp_data_take(d, rest, &run, &count)) == SMTP_DATA_RUN) {
+            pst_assert(run.len > 0 && count >= run.len && count <= rest.len);
+            g_string_append_len(body, (const char *)run.data, (gssize)run.len);
+            rest = slice_skip(rest, count);
+        }
+        pst_assert(found == SMTP_DATA_END || (count == 0 && rest.len <= 2));
+        taken = come - rest.len + count;
+        ended = found == SMTP_DATA_END;
+        free(copy);
+    }
+    *ret_used = taken;
+    return ended;
+}
+
+static void compare_data(struct slice in, struct fuzz_cuts *cuts)
+{
+    g_autoptr(GString) want = g_string_new(NULL);
+    struct slow_data slow = { .body = want };
+    size_t want_used = 0;
+    while (want_used < in.len && !slow_data_put(&slow, (char)in.data[want_used]))
+        want_used++;
+    bool ends = want_used < in.len;
+
+    g_autoptr(GString) got = g_string_new(NULL);
+    struct smtp_data d = { 0 };
+    size_t used;
+    pst_assert(decode(&d, in, cuts, got, &used) == ends);
+    pst_assert(g_string_equal(got, want));
+    if (ends) {
+        pst_assert(used == want_used + 1);
+        pst_assert(d.bare_cr_lf == slow.bare_cr_lf);
+    }
+}
+
+static void compare_lines(struct slice in, struct fuzz_cuts *cuts)
+{
+    g_autoptr(GString) want = g_string_new(NULL);
+    for (size_t i = 0; i < in.len; i++)
+        if (in.data[i] != '\r' || i + 1 == in.len || in.data[i + 1] != '\n')
+            g_string_append_c(want, (char)in.data[i]);
+
+    g_autoptr(GString) got = g_string_new(NULL);
+    struct line_ends state = { 0 };
+    for (size_t at = 0, len; (len = fuzz_cut(cuts, in.len - at)) > 0; at += len) {
+        uint8_t *piece = fuzz_copy(slice_of(in.data + at, len));
+        uint8_t *to = malloc(len + 1);
+        g_string_append_len(got, (const char *)to,
+                            (gssize)line_ends_convert(&state, slice_of(piece, len), to));
+        free(to);
+        free(piece);
+    }
+    uint8_t last;
+    g_string_append_len(got, (const char *)&last, (gssize)line_ends_finish(&state, &last));
+    pst_assert(g_string_equal(got, want));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct slice in = slice_of(data, size);
+    struct fuzz_cuts cuts = fuzz_choose_cuts(&in);
+    compare_data(in, &cuts);
+    compare_lines(in, &cuts);
+    return 0;
+}
