@@ -38,6 +38,8 @@ static char *range_text(const struct option_row *row, const char *what, char *(*
     if (row->max == 0)
         return row->min == 0 ? g_strdup(what) : g_strdup_printf("%s, at least %s", what, min);
     g_autofree char *max = text(row->max);
+    if (row->min == 0)
+        return g_strdup_printf("%s, at most %s", what, max);
     return g_strdup_printf("%s, from %s to %s", what, min, max);
 }
 
