@@ -83,7 +83,14 @@ struct listen_section {
     GArray *addresses; /* struct net_address; NULL while there is no good value */
     int protocol;
     mode_t socket_mode;
+    struct net_networks *proxy, *xclient, *xforward; /* NULL: without */
+    msec_t greeting_delay;
 };
+
+#define NETWORKS_ROW(key, field, text)                                                                       \
+    .name = (key), .kind = OPTION_CUSTOM, .offset = OPTION_OFFSET(listen_section, field),                    \
+    .parse = value_networks, .clear = value_networks_clear,                                                  \
+    .expected = "networks such as 127.0.0.0/8, ::1 or unix, separated by commas", .sentence = (text)
 
 static const struct option_row listen_rows[] = {
     { .name = "address",
@@ -109,6 +116,24 @@ static const struct option_row listen_rows[] = {
       .expected = "an octal mode such as 0660",
       .sentence = "Who may connect to a unix socket: the mode of its file, which belongs to the server's "
                   "user and group." },
+    { NETWORKS_ROW("proxy", proxy,
+                   "The proxies that pass their clients' connections on to here. "
+                   "Every connection must then come from one of these networks and begin with a header of "
+                   "the PROXY protocol, version 1 or 2, which says who the client is; any other connection "
+                   "is closed. "
+                   "Without this key, there are no such headers.") },
+    { NETWORKS_ROW("xclient", xclient,
+                   "Which clients may say XCLIENT, and so become whoever they name. "
+                   "Without this key, none.") },
+    { NETWORKS_ROW("xforward", xforward,
+                   "Which clients may say XFORWARD, and so tell whom they have a message from. "
+                   "Without this key, none.") },
+    { .name = "greeting-delay",
+      .kind = OPTION_DURATION,
+      .offset = OPTION_OFFSET(listen_section, greeting_delay),
+      .fallback = "0",
+      .max = 60 * 1000,
+      .sentence = "How long the greeting is held back; a client that speaks before it is refused." },
 };
 static const size_t listen_row_count = G_N_ELEMENTS(listen_rows);
 static const struct config_table listen_tables[] = { { listen_rows, &listen_row_count, 0 } };
@@ -244,6 +269,17 @@ static void check_unique(const struct settings *s, const struct settings_listene
     }
 }
 
+/* A list that leaves out all who can connect is a mistake. */
+static void check_proxy(const struct worker_listener *l, struct origin at, struct diag *d)
+{
+    bool is_unix = net_address_is_unix(&l->address);
+    if (l->proxy == NULL || !is_unix || net_networks_have(l->proxy, &l->address))
+        return;
+    char text[NET_ADDRESS_TEXT];
+    diag_add(d, at, "proxy: none of these networks is that of %s; expected unix among them",
+             net_address_format(&l->address, text));
+}
+
 static size_t count_addresses(const struct config *c)
 {
     size_t count = 0;
@@ -268,10 +304,15 @@ static void take_listeners(struct settings *s, struct diag *d)
                 .listener = { .name = config_section_name(at),
                               .protocol = (enum smtp_protocol)values->protocol,
                               .address = g_array_index(values->addresses, struct net_address, i),
-                              .fd = -1 },
+                              .fd = -1,
+                              .proxy = values->proxy,
+                              .xclient = values->xclient,
+                              .xforward = values->xforward,
+                              .greeting_delay = values->greeting_delay },
                 .socket_mode = values->socket_mode,
             };
             check_unique(s, l, config_key_origin(at, "address"), d);
+            check_proxy(&l->listener, config_key_origin(at, "proxy"), d);
             s->listener_count++;
         }
     }

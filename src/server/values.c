@@ -6,6 +6,7 @@
 
 #include "base/number.h"
 #include "net/address.h"
+#include "net/network.h"
 #include "server/log_sink.h"
 
 int value_addresses(const char *text, void *field, char **ret_problem)
@@ -30,6 +31,24 @@ int value_addresses(const char *text, void *field, char **ret_problem)
 void value_addresses_clear(void *field)
 {
     g_clear_pointer((GArray **)field, g_array_unref);
+}
+
+int value_networks(const char *text, void *field, char **ret_problem)
+{
+    if (*text == '\0')
+        return -EINVAL; /* what is expected says it all */
+    struct net_networks *list;
+    int r = net_networks_parse(text, &list, ret_problem);
+    if (r < 0)
+        return r;
+    value_networks_clear(field);
+    *(struct net_networks **)field = list;
+    return 0;
+}
+
+void value_networks_clear(void *field)
+{
+    g_clear_pointer((struct net_networks **)field, net_networks_free);
 }
 
 int value_log_target(const char *text, void *field, char **ret_problem)

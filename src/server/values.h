@@ -9,6 +9,10 @@
 int value_addresses(const char *text, void *field, char **ret_problem);
 void value_addresses_clear(void *field);
 
+/* "127.0.0.0/8, ::1, unix": the field is a struct net_networks *, NULL until set. */
+int value_networks(const char *text, void *field, char **ret_problem);
+void value_networks_clear(void *field);
+
 /* "stderr", "syslog", "file:PATH": the field is a struct log_target. */
 int value_log_target(const char *text, void *field, char **ret_problem);
 void value_log_target_clear(void *field);

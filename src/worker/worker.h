@@ -8,14 +8,19 @@
 #include "base/log.h"
 #include "delivery/delivery.h"
 #include "net/address.h"
+#include "net/network.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
 
 struct worker_listener {
     const char *name; /* of the [listen NAME] section */
     enum smtp_protocol protocol;
-    struct net_address address; /* where it listens; used when fd is -1 */
-    int fd;                     /* bound by the master, or -1 */
+    struct net_address address;          /* where it listens; used when fd is -1 */
+    int fd;                              /* bound by the master, or -1 */
+    const struct net_networks *proxy;    /* who may connect, with a PROXY header; NULL: anybody, without */
+    const struct net_networks *xclient;  /* which clients may say XCLIENT; NULL: none */
+    const struct net_networks *xforward; /* and XFORWARD */
+    msec_t greeting_delay;
 };
 
 struct worker_limits {

@@ -53,6 +53,7 @@ struct problem_row {
 #define LISTEN      "[listen in]\naddress = 127.0.0.1:25\n"
 #define DOMAIN_HERE "[domain example.org]\nmaildirs = @\n"
 #define ADDRESSES   "addresses such as 0.0.0.0:25, [::]:25 or unix:/run/postern/lmtp.sock, separated by commas"
+#define NETWORKS    "networks such as 127.0.0.0/8, ::1 or unix, separated by commas"
 
 static const struct problem_row problem_rows[] = {
     { "all that is needed", SERVER LISTEN DOMAIN_HERE, "" },
@@ -83,6 +84,21 @@ static const struct problem_row problem_rows[] = {
       "f:7: socket-mode = 0960: expected an octal mode such as 0660\n" },
     { "a set-user-id mode", SERVER DOMAIN_HERE "[listen in]\naddress = unix:/s\nsocket-mode = 4660\n",
       "f:7: socket-mode = 4660: expected an octal mode such as 0660\n" },
+    { "networks that are none",
+      SERVER DOMAIN_HERE LISTEN "proxy = 10.1.2.3/8\nxclient = ::1, mx.example.org\n"
+                                "xforward = 10.0.0.0/33\n",
+      "f:7: proxy = 10.1.2.3/8: \"10.1.2.3/8\" has bits set behind its prefix, perhaps 10.0.0.0/8 is meant; "
+      "expected " NETWORKS "\n"
+      "f:8: xclient = ::1, mx.example.org: \"mx.example.org\" is no network; expected " NETWORKS "\n"
+      "f:9: xforward = 10.0.0.0/33: the prefix of \"10.0.0.0/33\" is no number from 0 to 32; "
+      "expected " NETWORKS "\n" },
+    { "no networks", SERVER DOMAIN_HERE LISTEN "proxy =\n",
+      "f:7: proxy has no value; expected " NETWORKS "\n" },
+    { "proxies that cannot connect to a unix socket",
+      SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25, unix:/s\nproxy = 127.0.0.1\n",
+      "f:7: proxy: none of these networks is that of unix:/s; expected unix among them\n" },
+    { "a greeting held back for too long", SERVER DOMAIN_HERE LISTEN "greeting-delay = 61s\n",
+      "f:7: greeting-delay = 61s: expected a duration such as 90s or 5m, at most 1m\n" },
     { "a hostname that is none", "[server]\nhostname = a b\n" LISTEN DOMAIN_HERE,
       "f:2: hostname = a b: expected a domain name such as mx.example.org\n" },
     { "a domain that is none", SERVER LISTEN "[domain ex..ample]\nmaildirs = @\n",
@@ -114,7 +130,7 @@ static const struct problem_row problem_rows[] = {
     { "all of it in one run",
       "[server]\nhostname = -\nuser = no-such-user-here\n[listen in]\nadress = 1\n[domain x]\n",
       "f:5: unknown key adress in [listen in]; did you mean address? (known: address, protocol, "
-      "socket-mode)\n"
+      "socket-mode, proxy, xclient, xforward, greeting-delay)\n"
       "f:4: [listen in] has no address; expected " ADDRESSES "\n"
       "f:6: [domain x] has no maildirs; expected a directory whose directories are maildirs\n"
       "f:2: hostname = -: expected a domain name such as mx.example.org\n"
@@ -161,6 +177,10 @@ static void check_defaults(void **state)
     assert_int_equal(s->listeners[0].listener.protocol, SMTP_PROTOCOL_SMTP);
     assert_int_equal(s->listeners[0].socket_mode, 0660);
     assert_int_equal(s->listeners[0].listener.fd, -1);
+    assert_null(s->listeners[0].listener.proxy);
+    assert_null(s->listeners[0].listener.xclient);
+    assert_null(s->listeners[0].listener.xforward);
+    assert_int_equal(s->listeners[0].listener.greeting_delay, 0);
 }
 
 static void check_values(void **state)
@@ -214,6 +234,58 @@ static void check_values(void **state)
     assert_string_equal(domain_maildirs(domain), f.path);
     assert_int_equal(smtp_address_parse(slice_str("a@example.com"), &address), 0);
     assert_null(router_domain(s->worker.router, &address));
+}
+
+/* Whom the networks of a listener have, of four clients. */
+static void assert_networks(const struct net_networks *n, const char *wanted)
+{
+    static const char *const clients[] = { "10.1.2.3:1", "[::1]:1", "192.0.2.1:1", "unix:/client" };
+    for (size_t i = 0; i < G_N_ELEMENTS(clients); i++) {
+        struct net_address a;
+        assert_int_equal(net_address_parse(clients[i], &a), 0);
+        assert_int_equal(net_networks_have(n, &a), wanted[i] == '1');
+    }
+}
+
+static void check_networks(void **state)
+{
+    (void)state;
+    static const char text[] = SERVER DOMAIN_HERE
+        "[listen in]\naddress = 127.0.0.1:25, [::1]:26\nproxy = 10.0.0.0/8, ::1\nxclient = 192.0.2.1\n"
+        "xforward = ::/0\ngreeting-delay = 60s\n"
+        "[listen lmtp]\naddress = unix:/run/x.sock\nproxy = unix\nxforward = unix, 192.0.2.0/24\n";
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(text, &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    assert_int_equal(s->listener_count, 3);
+    for (size_t i = 0; i < 2; i++) {
+        assert_networks(s->listeners[i].listener.proxy, "1100");
+        assert_networks(s->listeners[i].listener.xclient, "0010");
+        assert_networks(s->listeners[i].listener.xforward, "0100");
+        assert_int_equal(s->listeners[i].listener.greeting_delay, 60000);
+    }
+    assert_networks(s->listeners[2].listener.proxy, "0001");
+    assert_null(s->listeners[2].listener.xclient);
+    assert_networks(s->listeners[2].listener.xforward, "0011");
+    assert_int_equal(s->listeners[2].listener.greeting_delay, 0);
+}
+
+/* As the command line does it, behind what the file says. */
+static void check_networks_given_twice(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    struct config *c = settings_config_new(&d);
+    g_autofree char *text = with_folder(SERVER DOMAIN_HERE LISTEN "proxy = 10.0.0.0/8\n", &f);
+    config_read_text(c, "f", slice_str(text));
+    config_set(c, "listen", "in", "proxy", "::1", (struct origin){ "--set" });
+    auto_ptr(settings) s = settings_new(c, &d);
+    assert_int_equal(diag_count(&d), 0);
+    assert_networks(s->listeners[0].listener.proxy, "0100");
 }
 
 /* Names of sections are longer than what inih passes on, and domains that differ behind that are different.
@@ -305,8 +377,12 @@ static void check_sample(void **state)
     assert_int_equal(a->log.format, b->log.format);
     assert_int_equal(a->log.level, b->log.level);
     assert_int_equal(a->listener_count, 2);
-    assert_int_equal(b->listener_count, 3);
-    assert_int_equal(b->listeners[2].socket_mode, a->listeners[0].socket_mode);
+    assert_int_equal(b->listener_count, 4);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(b->listeners[i].listener.greeting_delay, a->listeners[i].listener.greeting_delay);
+    assert_true(net_networks_have(b->listeners[2].listener.proxy, &b->listeners[2].listener.address));
+    assert_true(net_networks_have(b->listeners[3].listener.xforward, &b->listeners[3].listener.address));
+    assert_int_equal(b->listeners[3].socket_mode, a->listeners[0].socket_mode);
 }
 
 int main(int argc, char **argv)
@@ -315,6 +391,8 @@ int main(int argc, char **argv)
     suite_add_rows(s, problem_rows, check_problems);
     suite_add(s, "defaults", check_defaults, NULL);
     suite_add(s, "every key arrives", check_values, NULL);
+    suite_add(s, "networks of listeners", check_networks, NULL);
+    suite_add(s, "networks given twice", check_networks_given_twice, NULL);
     suite_add(s, "long names of domains", check_long_domains, NULL);
     suite_add(s, "a folder that may not be entered", check_access, NULL);
     suite_add(s, "the sample configuration", check_sample, NULL);
