@@ -5,6 +5,7 @@ src_smtp_libsmtp_a_SOURCES = \
 	src/smtp/command.c src/smtp/command.h \
 	src/smtp/data.c src/smtp/data.h \
 	src/smtp/facts.c src/smtp/facts.h \
+	src/smtp/header.c src/smtp/header.h \
 	src/smtp/limits.c \
 	src/smtp/outcome.c src/smtp/outcome.h \
 	src/smtp/parameter.c src/smtp/parameter.h \

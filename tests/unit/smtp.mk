@@ -3,6 +3,7 @@ SMTP_TESTS = \
 	tests/unit/test_smtp_command \
 	tests/unit/test_smtp_data \
 	tests/unit/test_smtp_facts \
+	tests/unit/test_smtp_header \
 	tests/unit/test_smtp_outcome \
 	tests/unit/test_smtp_parameter \
 	tests/unit/test_smtp_session \
@@ -26,3 +27,5 @@ tests_unit_test_smtp_xtext_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_xtext_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_facts_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_facts_LDADD = $(TEST_LINK) $(LINK_smtp)
+tests_unit_test_smtp_header_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_header_LDADD = $(TEST_LINK) $(LINK_smtp)
