@@ -8,7 +8,7 @@
 #include "disk/disk.h"
 
 struct domain {
-    char *name; /* lower case */
+    char *name; /* canonical, see smtp_domain_canonical() */
     char *maildirs;
 };
 
@@ -42,11 +42,14 @@ void router_free(struct router *r)
 
 int router_add_domain(struct router *r, const char *name, const char *maildirs)
 {
-    g_autofree char *lower = g_ascii_strdown(name, -1);
-    if (g_hash_table_contains(r->domains, lower))
+    char canonical[SMTP_DOMAIN_MAX + 1];
+    int e = smtp_domain_canonical(slice_str(name), canonical);
+    if (e < 0)
+        return e;
+    if (g_hash_table_contains(r->domains, canonical))
         return -EEXIST;
     struct domain *d = g_new0(struct domain, 1);
-    d->name = g_steal_pointer(&lower);
+    d->name = g_strdup(canonical);
     d->maildirs = g_strdup(maildirs);
     g_hash_table_insert(r->domains, d->name, d);
     if (r->first == NULL)
@@ -61,9 +64,8 @@ const struct domain *router_domain(const struct router *r, const struct smtp_add
     if (address->domain_len == 0)
         return r->first;
     char name[SMTP_DOMAIN_MAX + 1];
-    for (size_t i = 0; i < address->domain_len; i++)
-        name[i] = g_ascii_tolower(address->domain[i]);
-    name[address->domain_len] = '\0';
+    if (smtp_domain_canonical(slice_of(address->domain, address->domain_len), name) < 0)
+        return NULL;
     return g_hash_table_lookup(r->domains, name);
 }
 
@@ -77,24 +79,88 @@ const char *domain_maildirs(const struct domain *d)
     return d->maildirs;
 }
 
-/* atext of RFC 5322 3.2.3 and the dot, but no slash: closed, so that what it does not name cannot reach a
- * path. */
-static bool is_name_character(uint8_t c)
+/*
+ * atext of RFC 5322 3.2.3 and the dot, but no slash; and what words of all scripts are written with. Closed,
+ * so that what it does not name cannot reach a path: no blanks, symbols, controls, marks of direction, nor
+ * what Unicode does not know.
+ */
+static bool is_name_character(gunichar c)
 {
-    return g_ascii_isalnum((char)c) || (c != '\0' && strchr("!#$%&'*+-=?^_`{|}~.", c) != NULL);
+    if (c < 0x80)
+        return g_ascii_isalnum((char)c) || (c != '\0' && strchr("!#$%&'*+-=?^_`{|}~.", (int)c) != NULL);
+    switch (g_unichar_type(c)) {
+    case G_UNICODE_LOWERCASE_LETTER:
+    case G_UNICODE_MODIFIER_LETTER:
+    case G_UNICODE_OTHER_LETTER:
+    case G_UNICODE_TITLECASE_LETTER:
+    case G_UNICODE_UPPERCASE_LETTER:
+    case G_UNICODE_ENCLOSING_MARK:
+    case G_UNICODE_NON_SPACING_MARK:
+    case G_UNICODE_SPACING_MARK:
+    case G_UNICODE_DECIMAL_NUMBER:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int ascii_name(struct slice text, char ret_name[MAILBOX_NAME_MAX + 1])
+{
+    if (text.len == 0 || text.len > MAILBOX_NAME_MAX || text.data[0] == '.')
+        return -ENOENT;
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_name_character(text.data[i]))
+            return -ENOENT;
+    for (size_t i = 0; i < text.len; i++)
+        ret_name[i] = g_ascii_tolower((char)text.data[i]);
+    ret_name[text.len] = '\0';
+    return 0;
+}
+
+/*
+ * Composed, lower case, and composed anew, since the lower case of a letter may compose with what follows.
+ * Case is not folded: that would take the mail of one user (the sharp s) to another's (ss). Letter by letter:
+ * g_utf8_strdown() asks the locale. NULL if it is no UTF-8.
+ */
+static char *normal_form(struct slice text)
+{
+    if (!g_utf8_validate_len((const char *)text.data, text.len, NULL))
+        return NULL;
+    g_autofree char *composed =
+        g_utf8_normalize((const char *)text.data, (gssize)text.len, G_NORMALIZE_DEFAULT_COMPOSE);
+    g_autoptr(GString) lower = g_string_sized_new(text.len);
+    for (const char *at = composed; *at != '\0'; at = g_utf8_next_char(at))
+        g_string_append_unichar(lower, g_unichar_tolower(g_utf8_get_char(at)));
+    return g_utf8_normalize(lower->str, (gssize)lower->len, G_NORMALIZE_DEFAULT_COMPOSE);
+}
+
+/* A mark in front would stand on the slash of the path. */
+static int utf8_name(struct slice text, char ret_name[MAILBOX_NAME_MAX + 1])
+{
+    g_autofree char *name = normal_form(text);
+    if (name == NULL || g_unichar_ismark(g_utf8_get_char(name)))
+        return -ENOENT;
+    for (const char *at = name; *at != '\0'; at = g_utf8_next_char(at))
+        if (!is_name_character(g_utf8_get_char(at)))
+            return -ENOENT;
+    size_t len = strlen(name);
+    if (len > MAILBOX_NAME_MAX || *name == '.')
+        return -ENOENT;
+    memcpy(ret_name, name, len + 1);
+    return 0;
+}
+
+static bool is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] >= 0x80)
+            return false;
+    return true;
 }
 
 int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1])
 {
-    if (local_part.len == 0 || local_part.len > MAILBOX_NAME_MAX || local_part.data[0] == '.')
-        return -ENOENT;
-    for (size_t i = 0; i < local_part.len; i++)
-        if (!is_name_character(local_part.data[i]))
-            return -ENOENT;
-    for (size_t i = 0; i < local_part.len; i++)
-        ret_name[i] = g_ascii_tolower((char)local_part.data[i]);
-    ret_name[local_part.len] = '\0';
-    return 0;
+    return is_ascii(local_part) ? ascii_name(local_part, ret_name) : utf8_name(local_part, ret_name);
 }
 
 /*

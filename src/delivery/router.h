@@ -23,8 +23,10 @@ struct mailbox {
 struct router *router_new(void);
 void router_free(struct router *r);
 
-/* -EEXIST when it is there already. Names are compared without case. The first domain is also that of a bare
- * <postmaster>. */
+/*
+ * -EEXIST when it is there already, -EBADMSG or -E2BIG when it is none. All spellings of a name are one:
+ * case, A-labels and U-labels (smtp_domain_canonical). The first domain is also that of a bare <postmaster>.
+ */
 int router_add_domain(struct router *r, const char *name, const char *maildirs);
 
 /* NULL when the address lies in no domain of ours. Never touches the disk: for the loop. */
@@ -41,8 +43,9 @@ int domain_find_mailbox(const struct domain *d, const struct smtp_address *addre
 
 /*
  * The closed grammar through which every byte must pass on its way into a path: the characters of a
- * dot-string (RFC 5321 4.1.2) but "/", lower case, no dot in front, at most 200 octets. 0, or -ENOENT and
- * nothing written.
+ * dot-string (RFC 5321 4.1.2) but "/", and letters, marks and decimal digits of all scripts in UTF-8; lower
+ * case, composed (NFC), neither a dot nor a mark in front, at most 200 octets after all that. A name is its
+ * own name. 0, or -ENOENT and nothing written.
  */
 enum { MAILBOX_NAME_MAX = 200 };
 int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1]);

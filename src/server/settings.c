@@ -367,12 +367,16 @@ static void take_domains(struct settings *s, struct diag *d)
     for (const struct config_section *at = NULL; (at = config_next(s->config, "domain", at)) != NULL;) {
         const struct domain_section *values = config_section_values(at);
         const char *name = config_section_name(at);
-        if (!smtp_domain_valid(slice_str(name)))
+        char canonical[SMTP_DOMAIN_MAX + 1];
+        if (smtp_domain_canonical(slice_str(name), canonical) < 0)
             diag_add(d, config_section_origin(at), "[domain %s]: expected a domain name such as example.org",
                      name);
         else if (values->maildirs != NULL && router_add_domain(s->router, name, values->maildirs) == -EEXIST)
-            diag_add(d, config_section_origin(at),
-                     "[domain %s] is there already; expected it once (case does not count)", name);
+            diag_add(
+                d, config_section_origin(at),
+                "[domain %s] is there already; expected it once (case does not count, nor whether labels are "
+                "in UTF-8)",
+                name);
     }
 }
 

@@ -62,6 +62,10 @@ static void a_mailbox_is_known_for_a_moment(void **state)
     assert_true(finds(&w, w.domain, "alice", 100));
     assert_true(finds(&w, w.domain, "ALICE", 100 + KNOWN_MS - 1));
     assert_false(finds(&w, w.domain, "alice", 100 + KNOWN_MS));
+    add(&w, (char[]){ "pel\u00e9" }, 200);
+    assert_true(finds(&w, w.domain, "PEL\u00c9", 200));
+    assert_true(finds(&w, w.domain, "Pele\u0301", 200));
+    assert_false(finds(&w, w.domain, "pele", 200));
     add(&w, (char[]){ "alice" }, 5000);
     assert_true(finds(&w, w.domain, "alice", 5000));
     teardown(&w);

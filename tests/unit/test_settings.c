@@ -104,7 +104,19 @@ static const struct problem_row problem_rows[] = {
     { "a domain that is none", SERVER LISTEN "[domain ex..ample]\nmaildirs = @\n",
       "f:5: [domain ex..ample]: expected a domain name such as example.org\n" },
     { "a domain twice", SERVER LISTEN DOMAIN_HERE "[domain EXAMPLE.ORG]\nmaildirs = @\n",
-      "f:7: [domain EXAMPLE.ORG] is there already; expected it once (case does not count)\n" },
+      "f:7: [domain EXAMPLE.ORG] is there already; expected it once (case does not count, nor whether labels "
+      "are in UTF-8)\n" },
+    { "a domain twice, by A-label and U-label",
+      SERVER LISTEN DOMAIN_HERE
+      "[domain xn--mnchen-3ya.example]\nmaildirs = @\n[domain M\u00fcnchen.example]\nmaildirs = @\n",
+      "f:9: [domain M\u00fcnchen.example] is there already; expected it once (case does not count, nor "
+      "whether "
+      "labels are in UTF-8)\n" },
+    { "a domain with an ideographic full stop",
+      SERVER LISTEN "[domain m\u00fcnchen\u3002example]\nmaildirs = @\n",
+      "f:5: [domain m\u00fcnchen\u3002example]: expected a domain name such as example.org\n" },
+    { "a hostname of UTF-8", "[server]\nhostname = mx.m\u00fcnchen.example\n" LISTEN DOMAIN_HERE,
+      "f:2: hostname = mx.m\u00fcnchen.example: expected a domain name such as mx.example.org\n" },
     { "a folder that is missing", SERVER LISTEN "[domain example.org]\nmaildirs = @/missing\n",
       "f:6: maildirs = @/missing: No such file or directory; expected a directory whose directories are "
       "maildirs\n" },
@@ -309,6 +321,22 @@ static void check_long_domains(void **state)
     assert_non_null(router_domain(s->worker.router, &address));
 }
 
+static void check_utf8_domain(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(SERVER LISTEN "[domain M\u00fcnchen.example]\nmaildirs = @\n", &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    static const char *const recipients[] = { "a@m\u00fcnchen.example", "a@xn--mnchen-3ya.EXAMPLE" };
+    for (size_t i = 0; i < G_N_ELEMENTS(recipients); i++) {
+        struct smtp_address address;
+        assert_int_equal(smtp_address_parse(slice_str(recipients[i]), &address), 0);
+        assert_non_null(router_domain(s->worker.router, &address));
+    }
+}
+
 /* Root may enter everywhere, so that it becomes somebody else for the time of the question. */
 static void check_access(void **state)
 {
@@ -394,6 +422,7 @@ int main(int argc, char **argv)
     suite_add(s, "networks of listeners", check_networks, NULL);
     suite_add(s, "networks given twice", check_networks_given_twice, NULL);
     suite_add(s, "long names of domains", check_long_domains, NULL);
+    suite_add(s, "a domain in UTF-8", check_utf8_domain, NULL);
     suite_add(s, "a folder that may not be entered", check_access, NULL);
     suite_add(s, "the sample configuration", check_sample, NULL);
     return suite_run(s, argc, argv);
