@@ -73,7 +73,19 @@ static const struct value_row value_rows[] = {
     { "a surrogate", BYTES("\xed\xa0\x80"), BOTH("\"\\u00ed\\u00a0\\u0080\"") },
     { "a C1 control", BYTES("\xc2\x9b"), BOTH("\"\\u00c2\\u009b\"") },
     { "text cannot be turned around", BYTES("\xe2\x80\xae"), BOTH("\"\\u00e2\\u0080\\u00ae\"") },
+    { "an isolate of direction", BYTES("\u2067"), BOTH("\"\\u00e2\\u0081\\u00a7\"") },
+    { "a mark of direction", BYTES("\u061c"), BOTH("\"\\u00d8\\u009c\"") },
+    { "a zero width joiner", BYTES("\u200d"), BOTH("\"\\u00e2\\u0080\\u008d\"") },
+    { "a byte order mark", BYTES("\ufeff"), BOTH("\"\\u00ef\\u00bb\\u00bf\"") },
+    { "a tag", BYTES("\U000e0041"), BOTH("\"\\u00f3\\u00a0\\u0081\\u0081\"") },
+    { "a noncharacter", BYTES("\uffff"), BOTH("\"\\u00ef\\u00bf\\u00bf\"") },
+    { "beyond Unicode", BYTES("\xf4\x90\x80\x80"), BOTH("\"\\u00f4\\u0090\\u0080\\u0080\"") },
+    { "a new line of C1", BYTES("\xc2\x85"), BOTH("\"\\u00c2\\u0085\"") },
+    { "a bare octet of C1", BYTES("\x9b"), BOTH("\"\\u009b\"") },
+    { "an address in UTF-8", BYTES("pel\u00e9@m\u00fcnchen.example"),
+      BOTH("\"pel\u00e9@m\u00fcnchen.example\"") },
     { "a line separator", BYTES("\xe2\x80\xa8"), BOTH("\"\\u00e2\\u0080\\u00a8\"") },
+    { "a paragraph separator", BYTES("\u2029"), BOTH("\"\\u00e2\\u0080\\u00a9\"") },
 };
 
 static void check_value(void **state)
