@@ -18,12 +18,19 @@ struct field {
 
 /*
  * What peers wrote was checked where it came in. Should that ever fail, a line end in it must still not
- * become a header field of theirs.
+ * become a header field of theirs. UTF-8 stays as it is (RFC 6532 3.2).
  */
 static void append_clean(GString *to, const char *text)
 {
-    for (; *text != '\0'; text++)
-        g_string_append_c(to, *text >= ' ' && *text <= '~' ? *text : '?');
+    for (struct slice rest = slice_str(text); rest.len > 0;) {
+        size_t utf8_len = smtp_utf8_len(rest);
+        size_t len = utf8_len > 0 ? utf8_len : 1;
+        if (utf8_len > 0 || (*rest.data >= ' ' && *rest.data <= '~'))
+            g_string_append_len(to, (const char *)rest.data, (gssize)len);
+        else
+            g_string_append_c(to, '?');
+        rest = slice_skip(rest, len);
+    }
 }
 
 static void append_address(GString *to, const struct smtp_address *address)
@@ -79,9 +86,9 @@ static void append_word(struct field *f, const char *before, const char *text, c
 }
 
 /*
- * From-domain (RFC 5321 4.4): a literal must be followed by TCP-info, a Domain may be. Who never said HELO is
- * named by the address; on a unix socket, where there is none to tell, whoever gives no Domain is a client on
- * this host.
+ * From-domain (RFC 5321 4.4): a literal must be followed by TCP-info, a Domain may be; TCP-info is the
+ * client's address, with its name in front where that is known. Who never said HELO is named by the address;
+ * on a unix socket, where there is none to tell, whoever gives no Domain is a client on this host.
  */
 static void append_from(struct field *f, const struct trace *t)
 {
@@ -94,7 +101,12 @@ static void append_from(struct field *f, const struct trace *t)
         put_word(f, "from ", t->helo, "");
     else
         put_word(f, "from [", t->client, "]");
-    append_word(f, "([", t->client, "])");
+    if (t->client_name != NULL) {
+        append_word(f, "(", t->client_name, "");
+        append_word(f, "[", t->client, "])");
+    } else {
+        append_word(f, "([", t->client, "])");
+    }
 }
 
 /* date-time of RFC 5322 3.3, whose names are English in every locale. */

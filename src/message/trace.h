@@ -1,6 +1,7 @@
 /*
  * message/trace.h - the header fields that a final delivery puts in front of a message: Return-Path,
- * Delivered-To and one Received (RFC 5321 4.4, `with` per RFC 3848). Pure text; lines end in LF.
+ * Delivered-To and one Received (RFC 5321 4.4, `with` per RFC 3848). Pure text; lines end in LF. Addresses in
+ * UTF-8 stand there as they came (RFC 6532).
  */
 #pragma once
 
@@ -11,11 +12,12 @@
 
 /* What is the same for all recipients of one message. All strings are borrowed. */
 struct trace {
-    const char *id;       /* of the message: stands in Received, the log and the reply */
-    const char *hostname; /* ours */
-    const char *protocol; /* "SMTP", "ESMTP", "LMTP" */
-    const char *helo;     /* what the client said, valid as Domain or address-literal */
-    const char *client;   /* its address: "192.0.2.1", "IPv6:2001:db8::1", or "unix" */
+    const char *id;          /* of the message: stands in Received, the log and the reply */
+    const char *hostname;    /* ours */
+    const char *protocol;    /* "SMTP", "ESMTP", "LMTP"; "UTF8SMTP", "UTF8LMTP" (RFC 6531 4.3) */
+    const char *helo;        /* what the client said, valid as Domain or address-literal */
+    const char *client;      /* its address: "192.0.2.1", "IPv6:2001:db8::1", or "unix" */
+    const char *client_name; /* a Domain that a trusted relay knows it by; or NULL */
     const struct smtp_address *reverse_path;
     int64_t arrived_us; /* microseconds since 1970 UTC */
 };

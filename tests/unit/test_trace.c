@@ -88,6 +88,19 @@ static const struct row {
       "Received: from a-rather-long-label-of-a.name-that-goes-on.and-on.example.net\n"
       "\t([IPv6:2001:db8:1111:2222:3333:4444:5555:6666])\n"
       "\tby mx.example.org with ESMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "UTF-8 stays as it came", "client.example.net", "192.0.2.1", "UTF8SMTPS",
+      "<\u00fc@m\u00fcnchen.example>", "<\"pel\u00e9 \u7528\u6237\"@\u4f8b\u5b50.example>", true,
+      "Return-Path: <\u00fc@m\u00fcnchen.example>\n"
+      "Delivered-To: \"pel\u00e9 \u7528\u6237\"@\u4f8b\u5b50.example\n"
+      "Received: from client.example.net ([192.0.2.1])\n"
+      "\tby mx.example.org with UTF8SMTPS id 4XyZ\n"
+      "\tfor <\"pel\u00e9 \u7528\u6237\"@\u4f8b\u5b50.example>; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "C1 controls, line separators and half characters in what a peer said", "a\xc2\x85z\u2028", "\xe2\x80",
+      "\xed\xa0\x80", "<>", "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from a??z??? ([??])\n"
+      "\tby mx.example.org with ??? id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
     { "line ends in what a peer said stay in their line", "evil\r\nBcc: x", "192.0.2.1\n", "ESMTP\n\n", "<>",
       "<alice@example.org>", false,
       "Return-Path: <>\n"
@@ -124,6 +137,45 @@ static void check_row(void **state)
     assert_string_equal(got->str, want);
 }
 
+static const struct name_row {
+    const char *name;
+    const char *helo, *client, *client_name;
+    const char *want;
+} name_rows[] = {
+    { "a client's name stands in front of its address", "client.example.net", "192.0.2.1", "real.example.net",
+      "Received: from client.example.net (real.example.net [192.0.2.1])\n\tby " },
+    { "a client's name and an IPv6 address", "[IPv6:2001:db8::1]", "IPv6:2001:db8::1", "real.example.net",
+      "Received: from [IPv6:2001:db8::1] (real.example.net [IPv6:2001:db8::1])\n\tby " },
+    { "what does not fit goes to the next line", "a-rather-long-label-of-a.name.example.net",
+      "IPv6:2001:db8::1", "real.example.net",
+      "Received: from a-rather-long-label-of-a.name.example.net (real.example.net\n"
+      "\t[IPv6:2001:db8::1])\n\tby " },
+    { "a name of who never said HELO", "", "192.0.2.1", "real.example.net",
+      "Received: from [192.0.2.1] (real.example.net [192.0.2.1])\n\tby " },
+    { "a client's name that is none ends no line", "c", "192.0.2.1", "evil\r\nBcc: x",
+      "Received: from c (evil??Bcc: x [192.0.2.1])\n\tby " },
+    { "without an address there is no place for a name", "client.example.net", "unix", "real.example.net",
+      "Received: from client.example.net\n\tby " },
+};
+
+static void check_client_name(void **state)
+{
+    const struct name_row *row = *state;
+    struct smtp_address from = path("<>"), to = path("<alice@example.org>");
+    struct trace trace = {
+        .id = "1",
+        .hostname = "mx",
+        .protocol = "SMTP",
+        .helo = row->helo,
+        .client = row->client,
+        .client_name = row->client_name,
+        .reverse_path = &from,
+    };
+    g_autoptr(GString) got = g_string_new(NULL);
+    trace_append(got, &trace, &to, false);
+    assert_true(g_str_has_prefix(strstr(got->str, "Received:"), row->want));
+}
+
 static const struct date_row {
     const char *name; /* what is wanted, too */
     int64_t second;
@@ -139,7 +191,7 @@ static void check_date(void **state)
 {
     const struct date_row *row = *state;
     struct smtp_address from = path("<>"), to = path("<alice@example.org>");
-    struct trace trace = { "1", "mx", "SMTP", "c", "192.0.2.1", &from, row->second * 1000000 };
+    struct trace trace = { "1", "mx", "SMTP", "c", "192.0.2.1", NULL, &from, row->second * 1000000 };
     g_autoptr(GString) got = g_string_new(NULL);
     trace_append(got, &trace, &to, false);
     g_autofree char *want = g_strconcat(" ", row->name, "\n", NULL);
@@ -151,7 +203,7 @@ static void a_forged_address_ends_no_line(void **state)
 {
     (void)state;
     struct smtp_address from = { .local_len = 7, .domain_len = 3, .local = "a\r\nX: b", .domain = "b\nc" };
-    struct trace trace = { "1", "m\nx", "SMTP", "c", "192.0.2.1", &from, 0 };
+    struct trace trace = { "1", "m\nx", "SMTP", "c", "192.0.2.1", NULL, &from, 0 };
     g_autoptr(GString) got = g_string_new(NULL);
     trace_append(got, &trace, &from, true);
     g_auto(GStrv) lines = g_strsplit(got->str, "\n", -1);
@@ -182,7 +234,7 @@ static void lines_are_short_where_they_can_be(void **state)
         g_autofree char *helo = g_strnfill(helo_len, 'h');
         g_autofree char *to_text = g_strdup_printf("<a@%s>", helo);
         struct smtp_address to = path(to_text);
-        struct trace trace = { "1", "mx.example.org", "ESMTP", helo, "192.0.2.1", &from, 0 };
+        struct trace trace = { "1", "mx.example.org", "ESMTP", helo, "192.0.2.1", NULL, &from, 0 };
         g_autoptr(GString) got = g_string_new(NULL);
         trace_append(got, &trace, &to, true);
         g_auto(GStrv) lines = g_strsplit(strstr(got->str, "Received:"), "\n", -1);
@@ -196,6 +248,7 @@ int main(int argc, char **argv)
     (void)setlocale(LC_ALL, "");
     struct suite *s = suite_new("trace");
     suite_add_rows(s, rows, check_row);
+    suite_add_rows(s, name_rows, check_client_name);
     suite_add_rows(s, date_rows, check_date);
     suite_add(s, "a forged address ends no line", a_forged_address_ends_no_line, NULL);
     suite_add(s, "lines are short where they can be", lines_are_short_where_they_can_be, NULL);
