@@ -37,6 +37,7 @@ struct master {
     const struct pst_log *log;
     struct sockets *sockets;
     struct slot *slots;
+    uint64_t connections_each;   /* what a worker's descriptors allow */
     struct worker_share *shares; /* NULL, or a mapping that the workers inherit: one for each slot */
     unsigned alive;
     sigset_t signals; /* what it waits for; blocked */
@@ -68,9 +69,11 @@ static msec_t now_ms(void)
 
 /* ---- becoming a server ---- */
 
-static void raise_descriptor_limit(const struct master *m)
+/* Jobs must not lack descriptors because all are taken by connections: rather is somebody told 421. */
+static void raise_descriptor_limit(struct master *m)
 {
     struct rlimit limit;
+    m->connections_each = m->settings->worker.limits.connections;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     limit.rlim_cur = limit.rlim_max;
@@ -79,8 +82,9 @@ static void raise_descriptor_limit(const struct master *m)
     uint64_t wanted = m->settings->worker.limits.connections + SPARE_DESCRIPTORS;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return;
+    m->connections_each = MAX(limit.rlim_cur - MIN(SPARE_DESCRIPTORS, limit.rlim_cur / 2), 1);
     pst_log(m->log, PST_LOG_WARNING, "few-descriptors", PST_UINT("limit", limit.rlim_cur),
-            PST_UINT("wanted", wanted),
+            PST_UINT("wanted", wanted), PST_UINT("connections_each_worker", m->connections_each),
             PST_STR("advice", "raise the limit of open files, or lower connections"));
 }
 
@@ -179,6 +183,7 @@ static int worker_main(struct master *m, unsigned slot, pid_t master)
     settings.shares = m->shares;
     settings.share_count = m->settings->workers;
     settings.share = slot;
+    settings.connections_here = m->connections_each;
     settings.listeners = sockets_take(m->sockets, slot, &settings.listener_count);
     return worker_process_run(&settings, m->sink, master);
 }
@@ -248,6 +253,7 @@ static void on_worker_gone(struct master *m, unsigned slot, int status)
         pst_log(m->log, PST_LOG_WARNING, "worker-stopped", PST_UINT("worker", slot), PST_INT("pid", s->pid),
                 PST_INT("restart_ms", s->delay));
     m->shares[slot].connections = 0; /* the kernel has closed what it had */
+    m->shares[slot].has_silent = false;
     s->pid = 0;
     m->alive--;
 }

@@ -23,7 +23,7 @@ struct conn {
     bool closing;    /* the stream was told to close */
     bool pumping;    /* feed() is on the stack: what is answered or resumed now, it will see */
     unsigned messages;
-    GList link;
+    struct crowd_member place;
     const struct conn_host *host;
     struct stream *stream;
     struct timer *timer;
@@ -32,6 +32,7 @@ struct conn {
     uint8_t *kept; /* read, but not taken yet */
     size_t kept_len;
     msec_t armed;    /* when the timer fires; MSEC_NEVER: not */
+    msec_t due;      /* the session's deadline, as it was at the last sign of life */
     msec_t linger;   /* closing: when it is over */
     char client[46]; /* INET6_ADDRSTRLEN */
     char id[CONN_ID_SIZE];
@@ -57,11 +58,17 @@ void conn_release(struct conn *c)
     pst_assert(c->holds > 0);
     if (--c->holds > 0)
         return;
-    c->host->on_gone(c->host->owner, &c->link);
+    crowd_leave(c->host->crowd, &c->place);
+    c->host->on_gone(c->host->owner);
     smtp_session_free(c->session);
     g_free(c->kept);
     c->magic = 0;
     g_free(c);
+}
+
+static void hear(struct conn *c, enum crowd_rank rank)
+{
+    crowd_hear(c->host->crowd, &c->place, rank, reactor_now(c->host->reactor));
 }
 
 static void conn_close(struct conn *c, const char *reason)
@@ -69,6 +76,7 @@ static void conn_close(struct conn *c, const char *reason)
     if (c->closing)
         return;
     c->closing = true;
+    hear(c, CROWD_LEAVING);
     pst_log(c->host->log, PST_LOG_INFO, "session-closed", PST_STR("session", c->id),
             PST_STR("reason", reason), PST_STR("phase", smtp_session_phase(c->session)),
             PST_UINT("messages", c->messages));
@@ -89,6 +97,7 @@ static void on_closed(void *owner)
 {
     struct conn *c = conn_of(owner);
     c->stream = NULL;
+    hear(c, CROWD_OWED); /* it may be held: there is only memory left of it */
     timer_close(g_steal_pointer(&c->timer));
     conn_release(c);
 }
@@ -224,6 +233,27 @@ static void arm(struct conn *c)
     }
 }
 
+static enum crowd_rank rank_of(const struct conn *c)
+{
+    if (c->paused || smtp_session_is_waiting(c->session))
+        return CROWD_OWED;
+    return c->transaction != NULL && transaction_is_open(c->transaction) ? CROWD_SENDING : CROWD_IDLE;
+}
+
+/*
+ * The session's deadline moves when the peer has completed a line or a piece of a message, or got an answer.
+ * Octets that complete nothing are no sign of life, or whoever drips them could keep a place for ever.
+ */
+static void look_for_life(struct conn *c)
+{
+    msec_t due = smtp_session_deadline(c->session);
+    enum crowd_rank rank = rank_of(c);
+    if (due == c->due && rank == c->place.rank)
+        return;
+    c->due = due;
+    hear(c, rank);
+}
+
 /*
  * Reading goes on while the session waits, so that a client that sends one command at a time costs no change
  * of the event mask; it stops as soon as something was read that cannot be taken.
@@ -241,6 +271,7 @@ static void settle(struct conn *c)
     if (reading != c->reading)
         stream_set_reading(c->stream, reading);
     c->reading = reading;
+    look_for_life(c);
     arm(c);
 }
 
@@ -294,6 +325,21 @@ void conn_shut(struct conn *c, enum smtp_outcome outcome)
     resume(c);
 }
 
+void conn_shed(struct conn *c, bool may_linger)
+{
+    bool says_why = may_linger && !c->closing && stream_unsent(c->stream) == 0;
+    if (says_why) {
+        char text[SMTP_REPLY_MAX];
+        size_t len = smtp_outcome_format(SMTP_TOO_MANY_CONNECTIONS, NULL, text, sizeof text);
+        stream_write(c->stream, slice_of(text, len));
+    }
+    conn_close(c, "shed");
+    if (says_why)
+        return;
+    stream_abort(c->stream);
+    hear(c, CROWD_OWED); /* there is nothing more to be had of it */
+}
+
 /* ---- events ---- */
 
 static void on_read(void *owner, struct slice bytes)
@@ -341,7 +387,7 @@ static void name_client(struct conn *c)
     (void)g_strlcpy(c->client, text, sizeof c->client);
 }
 
-int conn_accept(const struct conn_host *host, struct listener *listener, GList **ret_link)
+int conn_accept(const struct conn_host *host, struct listener *listener)
 {
     static const struct stream_events events = {
         .on_read = on_read,
@@ -358,7 +404,7 @@ int conn_accept(const struct conn_host *host, struct listener *listener, GList *
     c->magic = CONN_MAGIC;
     c->holds = 1;
     c->host = host;
-    c->link.data = c;
+    crowd_join(host->crowd, &c->place, c, reactor_now(host->reactor));
     c->armed = MSEC_NEVER;
     uint8_t id[(CONN_ID_SIZE - 1) / 2];
     reactor_random(host->reactor, id, sizeof id);
@@ -369,7 +415,6 @@ int conn_accept(const struct conn_host *host, struct listener *listener, GList *
     c->session = smtp_session_new(&host->service, reactor_now(host->reactor));
     pst_log(host->log, PST_LOG_INFO, "session-opened", PST_STR("session", c->id),
             PST_STR("client", c->client), PST_STR("listener", host->listener));
-    *ret_link = &c->link;
     resume(c);
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "delivery/known.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
+#include "worker/crowd.h"
 
 /* What all connections of a listener share; outlives them. */
 struct conn_host {
@@ -26,18 +27,24 @@ struct conn_host {
     const char *listener; /* its name, for the log */
     GByteArray
         *replies; /* what is about to be written; used by one connection at a time, empty between two */
-    void (*on_gone)(void *owner, GList *link); /* the connection is freed right after */
+    struct crowd *crowd;          /* where its connections are, from accept until they are gone */
+    void (*on_gone)(void *owner); /* the connection is out of the crowd, and freed right after */
     void *owner;
 };
 
 struct conn;
 
-/* Accepts from the listener. 0, or -errno and nothing is kept. *ret_link is for the host's list; its data is
- * the connection. */
-int conn_accept(const struct conn_host *host, struct listener *listener, GList **ret_link);
+/* Accepts from the listener into the crowd. 0, or -errno and nothing is kept. */
+int conn_accept(const struct conn_host *host, struct listener *listener);
 
 void conn_shut(struct conn *c, enum smtp_outcome outcome); /* ends it as soon as its transaction allows */
 void conn_abort(struct conn *c);                           /* at once */
+
+/*
+ * It gives way to another, who has more to say: 421 and goodbye, or just the end, when the peer does not take
+ * even that, or must not linger.
+ */
+void conn_shed(struct conn *c, bool may_linger);
 
 /* For its transaction. */
 bool conn_is_open(const struct conn *c); /* false: the peer is gone, or was told goodbye */

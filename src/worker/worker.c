@@ -16,12 +16,18 @@
 const struct option_row worker_limit_rows[] = {
     ROW(connections, .name = "connections", .kind = OPTION_COUNT, .fallback = "10000", .min = 1,
         .max = 1000000,
-        .sentence = "The most connections at once, over all workers together; a further client is told 421."),
+        .sentence =
+            "The most connections at once, over all workers together. For a further client the one gives "
+            "way that has been silent longest, if it has been for a moment and awaits nothing; "
+            "whoever cannot be let in is told 421."),
 };
 const size_t worker_limit_row_count = G_N_ELEMENTS(worker_limit_rows);
 
 enum {
     WORKER_BACKLOG = 4096,
+    LEAVING_MAX = 64,    /* who was told goodbye may linger; not a crowd of them, each with a descriptor */
+    RELIEF_MS = 100,     /* how often a worker with more than its part looks whether others lack room */
+    TELL_EACH_MS = 1000, /* `overload` in the log */
 };
 
 /* One address that is listened on. */
@@ -37,12 +43,14 @@ struct worker {
     const struct pst_log *log;
     struct port *ports;
     size_t port_count;
-    GQueue conns;       /* struct conn, by their links */
-    size_t turned_away; /* streams that were refused and are not closed yet */
+    struct crowd crowd;     /* of struct conn */
+    uint64_t shed, refused; /* since the log was told last */
+    msec_t tell_again;      /* from then on */
     GByteArray *replies;
     struct known *known;
     struct commit *commit;
     struct timer *patience; /* while draining */
+    struct timer *relief;   /* while there are more connections than this worker's part */
     bool draining;
     void (*on_drained)(void *owner);
     void *owner;
@@ -51,6 +59,7 @@ struct worker {
 static void worker_free(struct worker *w)
 {
     timer_close(w->patience);
+    timer_close(w->relief);
     g_byte_array_unref(w->replies);
     known_free(w->known);
     commit_free(w->commit);
@@ -60,7 +69,7 @@ static void worker_free(struct worker *w)
 
 static void finish_if_drained(struct worker *w)
 {
-    if (!w->draining || w->conns.length > 0 || w->turned_away > 0)
+    if (!w->draining || crowd_size(&w->crowd) > 0)
         return;
     void (*on_drained)(void *owner) = w->on_drained;
     void *owner = w->owner;
@@ -68,12 +77,16 @@ static void finish_if_drained(struct worker *w)
     on_drained(owner);
 }
 
-/* ---- connections ---- */
+/* ---- how many there are ---- */
+
+static struct worker_share *share_of(const struct worker *w)
+{
+    return &w->settings->shares[w->settings->share];
+}
 
 static void count_connections(struct worker *w, int64_t change)
 {
-    atomic_fetch_add_explicit(&w->settings->shares[w->settings->share].connections, (uint64_t)change,
-                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&share_of(w)->connections, (uint64_t)change, memory_order_relaxed);
 }
 
 static uint64_t connections_of_all(const struct worker *w)
@@ -84,38 +97,109 @@ static uint64_t connections_of_all(const struct worker *w)
     return sum;
 }
 
-static void on_conn_gone(void *owner, GList *link)
+/* What each worker would have if they all had the same. */
+static uint64_t part(const struct worker *w)
+{
+    return w->settings->limits.connections / w->settings->share_count;
+}
+
+static bool another_has_silent(const struct worker *w)
+{
+    for (size_t i = 0; i < w->settings->share_count; i++)
+        if (i != w->settings->share &&
+            atomic_load_explicit(&w->settings->shares[i].has_silent, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/*
+ * The kernel chooses the worker, who may have few connections while another has all that are permitted, in
+ * silence: so up to its part it lets newcomers in, and the other one pays, a moment later (see on_relief).
+ */
+static bool has_room(const struct worker *w)
+{
+    size_t here = crowd_size(&w->crowd);
+    if (here >= w->settings->connections_here)
+        return false;
+    return connections_of_all(w) < w->settings->limits.connections ||
+           (here < part(w) && another_has_silent(w));
+}
+
+/* ---- too many ---- */
+
+static void tell_overload(struct worker *w)
+{
+    if (w->shed == 0 && w->refused == 0)
+        return;
+    pst_log(w->log, PST_LOG_WARNING, "overload", PST_UINT("connections", connections_of_all(w)),
+            PST_UINT("here", crowd_size(&w->crowd)), PST_UINT("shed", w->shed),
+            PST_UINT("refused", w->refused));
+    w->shed = w->refused = 0;
+    w->tell_again = reactor_now(w->reactor) + TELL_EACH_MS;
+}
+
+static void note_overload(struct worker *w, uint64_t *counter)
+{
+    (*counter)++;
+    if (reactor_now(w->reactor) >= w->tell_again)
+        tell_overload(w);
+}
+
+static bool shed_one(struct worker *w)
+{
+    struct conn *victim = crowd_victim(&w->crowd, reactor_now(w->reactor));
+    if (victim == NULL)
+        return false;
+    conn_shed(victim, crowd_count(&w->crowd, CROWD_LEAVING) < LEAVING_MAX);
+    note_overload(w, &w->shed);
+    return true;
+}
+
+/* Looks after those workers who have let somebody in beyond what is permitted to all. */
+static void on_relief(void *owner)
 {
     struct worker *w = owner;
-    g_queue_unlink(&w->conns, link);
+    size_t leaving = crowd_count(&w->crowd, CROWD_LEAVING), here = crowd_size(&w->crowd) - leaving;
+    uint64_t all = connections_of_all(w) - leaving, limit = w->settings->limits.connections;
+    while (all > limit && here > part(w) && shed_one(w)) {
+        all--;
+        here--;
+    }
+    bool has_more = crowd_size(&w->crowd) > part(w);
+    bool has_silent = here > part(w) && crowd_victim(&w->crowd, reactor_now(w->reactor)) != NULL;
+    atomic_store_explicit(&share_of(w)->has_silent, has_silent, memory_order_relaxed);
+    if (has_more)
+        timer_start(w->relief, reactor_now(w->reactor) + RELIEF_MS);
+}
+
+/* ---- connections ---- */
+
+static void on_conn_gone(void *owner)
+{
+    struct worker *w = owner;
     count_connections(w, -1);
     finish_if_drained(w);
 }
 
-static void on_turned_away_closed(void *owner)
-{
-    struct worker *w = owner;
-    w->turned_away--;
-    finish_if_drained(w);
-}
-
-/* One connection too many: it is told so, and costs nothing more. */
 static int turn_away(struct port *p)
 {
-    static const struct stream_events events = { .on_closed = on_turned_away_closed };
-    struct worker *w = p->worker;
-    struct stream *stream;
-    int r = listener_accept(p->listener, &events, w, &stream);
-    if (r < 0)
-        return r;
     char text[SMTP_REPLY_MAX];
     size_t len = smtp_outcome_format(SMTP_TOO_MANY_CONNECTIONS, NULL, text, sizeof text);
-    pst_log(w->log, PST_LOG_WARNING, "connection-refused", PST_STR("listener", p->host.listener),
-            PST_STR("reason", smtp_outcome_name(SMTP_TOO_MANY_CONNECTIONS)),
-            PST_UINT("connections", connections_of_all(w)));
-    w->turned_away++;
-    stream_write(stream, slice_of(text, len));
-    stream_close(stream); /* a fresh socket takes one line at once: there is nothing to wait for */
+    int r = listener_turn_away(p->listener, slice_of(text, len));
+    if (r == 0)
+        note_overload(p->worker, &p->worker->refused);
+    return r;
+}
+
+static int let_in(struct port *p)
+{
+    struct worker *w = p->worker;
+    int r = conn_accept(&p->host, p->listener);
+    if (r < 0)
+        return r;
+    count_connections(w, 1);
+    if (crowd_size(&w->crowd) == part(w) + 1 && w->settings->share_count > 1)
+        timer_start(w->relief, reactor_now(w->reactor) + RELIEF_MS);
     return 0;
 }
 
@@ -123,14 +207,9 @@ static void on_connection(void *owner)
 {
     struct port *p = owner;
     struct worker *w = p->worker;
-    GList *link;
-    int r;
-    if (connections_of_all(w) >= w->settings->limits.connections) {
+    int r = has_room(w) || shed_one(w) ? let_in(p) : turn_away(p);
+    if (r == -EMFILE || r == -ENFILE) /* a line now is better than to wait for nobody knows how long */
         r = turn_away(p);
-    } else if ((r = conn_accept(&p->host, p->listener, &link)) == 0) {
-        g_queue_push_tail_link(&w->conns, link);
-        count_connections(w, 1);
-    }
     if (r < 0 && r != -EAGAIN)
         pst_log(w->log, PST_LOG_ERROR, "accept-failed", PST_STR("listener", p->host.listener),
                 PST_STR("error", g_strerror(-r)));
@@ -155,6 +234,7 @@ static int port_open(struct port *p, struct worker *w, const struct worker_liste
                       .commit = w->commit },
         .listener = l->name,
         .replies = w->replies,
+        .crowd = &w->crowd,
         .on_gone = on_conn_gone,
         .owner = w,
     };
@@ -183,7 +263,8 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     w->known = known_new();
     w->commit = commit_new(r, settings->sync == DELIVERY_SYNC_GROUP);
     w->ports = g_new0(struct port, settings->listener_count);
-    g_queue_init(&w->conns);
+    w->relief = timer_new(r, on_relief, w);
+    crowd_init(&w->crowd);
     for (; w->port_count < settings->listener_count; w->port_count++) {
         int error = port_open(&w->ports[w->port_count], w, &settings->listeners[w->port_count]);
         if (error < 0) {
@@ -202,36 +283,33 @@ int worker_address(const struct worker *w, size_t listener, struct net_address *
     return listener_address(w->ports[listener].listener, &ret_address->storage, &ret_address->len);
 }
 
-/* A connection may leave the list while it is told: the next one is taken before. */
-static void for_each_conn(struct worker *w, void (*tell)(struct conn *c))
+static void shut(void *who)
 {
-    for (GList *at = w->conns.head, *next; at != NULL; at = next) {
-        next = at->next;
-        tell(at->data);
-    }
+    conn_shut(who, SMTP_SHUTTING_DOWN);
 }
 
-static void shut(struct conn *c)
+static void cut_off(void *who)
 {
-    conn_shut(c, SMTP_SHUTTING_DOWN);
+    conn_abort(who);
 }
 
 static void on_patience_over(void *owner)
 {
     struct worker *w = owner;
-    pst_log(w->log, PST_LOG_WARNING, "drain-cut-short", PST_UINT("connections", w->conns.length));
-    for_each_conn(w, conn_abort);
+    pst_log(w->log, PST_LOG_WARNING, "drain-cut-short", PST_UINT("connections", crowd_size(&w->crowd)));
+    crowd_for_each(&w->crowd, cut_off);
 }
 
 void worker_drain(struct worker *w, msec_t patience_ms)
 {
     if (w->draining)
         return;
-    pst_log(w->log, PST_LOG_INFO, "draining", PST_UINT("connections", w->conns.length));
+    pst_log(w->log, PST_LOG_INFO, "draining", PST_UINT("connections", crowd_size(&w->crowd)));
+    tell_overload(w);
     close_listeners(w);
     w->patience = timer_new(w->reactor, on_patience_over, w);
     timer_start(w->patience, reactor_now(w->reactor) + patience_ms);
-    for_each_conn(w, shut);
+    crowd_for_each(&w->crowd, shut);
     w->draining = true; /* not before: the last one to go frees the worker */
     finish_if_drained(w);
 }

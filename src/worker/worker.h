@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/log.h"
 #include "delivery/delivery.h"
 #include "net/address.h"
@@ -35,6 +37,8 @@ extern const size_t worker_limit_row_count;
  */
 struct worker_share {
     _Alignas(64) _Atomic uint64_t connections; /* a cache line of its own */
+    _Atomic bool
+        has_silent; /* it has more than its part of all connections, and one of them could give way */
 };
 
 struct worker_settings {
@@ -48,6 +52,7 @@ struct worker_settings {
     struct worker_share *shares; /* of all workers; this one's is shares[share] */
     size_t share_count;
     size_t share;
+    uint64_t connections_here; /* the most of this one worker: what its descriptors allow */
 };
 
 struct worker;

@@ -14,6 +14,7 @@ struct client {
     bool lmtp, pipelines, closed;
     unsigned messages;    /* still to be sent, with the one under way */
     uint64_t vanishes_at; /* octets sent or read in all; UINT64_MAX: it stays */
+    uint64_t silent_at;   /* octets likewise, from which on it only reads */
     uint64_t octets;
     GString *line;  /* of replies, not complete yet */
     GQueue awaited; /* enum await, in the order of replies */
@@ -48,6 +49,10 @@ static void send_text(struct client *c, const char *text)
     if (c->stream == NULL)
         return;
     size_t len = strlen(text);
+    if (c->octets >= c->silent_at)
+        return;
+    if (c->silent_at - c->octets < len)
+        len = (size_t)(c->silent_at - c->octets);
     if (c->vanishes_at - c->octets < len)
         len = (size_t)(c->vanishes_at - c->octets); /* it vanishes in the middle */
     stream_write(c->stream, slice_of(text, len));
@@ -225,7 +230,7 @@ static void on_read(void *owner, struct slice bytes)
         unsigned code = (unsigned)g_ascii_strtoull(c->line->str, NULL, 10);
         /* A client that is never idle for long sees no timeout: one would be the server's, which forgot to go
          * on. */
-        assert_true(code != 421 || g_str_has_prefix(c->line->str, "421 4.3.2 "));
+        assert_true(code != 421 || g_str_has_prefix(c->line->str, "421 4.3.2 ") || c->octets >= c->silent_at);
         g_string_truncate(c->line, 0);
         if (last)
             on_reply(c, code);
@@ -270,6 +275,7 @@ struct client *client_new(struct reactor *r, const struct net_address *server, b
     c->pipelines = chance(c, 2);
     c->messages = 1 + (unsigned)pst_random_below(random, 4);
     c->vanishes_at = chance(c, 3) ? pst_random_below(random, 5000) : UINT64_MAX;
+    c->silent_at = chance(c, 4) ? pst_random_below(random, 5000) : UINT64_MAX;
     c->line = g_string_new(NULL);
     c->rcpts = g_ptr_array_new();
     c->accepted = g_ptr_array_new();

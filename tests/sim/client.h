@@ -1,7 +1,7 @@
 /*
  * tests/sim/client.h - a simulated client: connects, sends messages, remembers what it was told of each. It
- * may pipeline, and it may vanish at any octet. Everything that it decides comes from the generator that it
- * is given.
+ * may pipeline, and it may vanish or fall silent at any octet. Everything that it decides comes from the
+ * generator that it is given.
  */
 #pragma once
 

@@ -202,12 +202,13 @@ void world_run(uint64_t seed)
     };
     struct worker_settings settings = {
         .hostname = "mx.example.org",
-        .limits = { .connections = 100 },
+        .limits = { .connections = pick(&w, 3) == 0 ? 1 + pick(&w, 3) : 100 },
         .router = w.router,
         .listeners = listeners,
         .listener_count = G_N_ELEMENTS(listeners),
         .shares = &share,
         .share_count = 1,
+        .connections_here = 100,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &settings.smtp);
     assert_int_equal(worker_new(w.reactor, &settings, &log, on_drained, &w, &w.worker), 0);
