@@ -256,7 +256,12 @@ bool delivery_append(struct delivery *d, struct slice bytes)
     if (d->is_lost)
         return true;
     uint8_t *to = block_reserve(&d->gathering, bytes.len + 1); /* a CR may have been held */
-    d->gathering.len += line_ends_convert(&d->line_ends, bytes, to);
+    if (d->copies.settings.verbatim) {
+        memcpy(to, bytes.data, bytes.len);
+        d->gathering.len += bytes.len;
+    } else {
+        d->gathering.len += line_ends_convert(&d->line_ends, bytes, to);
+    }
     if (!block_is_due(&d->gathering))
         return true;
     if (d->is_busy) {

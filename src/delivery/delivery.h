@@ -30,7 +30,8 @@ struct commit;
 
 struct delivery_settings {
     enum delivery_sync sync;
-    bool each;             /* recipients succeed or fail by themselves (LMTP); else all or none (SMTP) */
+    bool each;     /* recipients succeed or fail by themselves (LMTP); else all or none (SMTP) */
+    bool verbatim; /* octets are stored as they come; else CR LF ends a line, which LF ends in the file */
     const char *hostname;  /* for unique names */
     struct commit *commit; /* of this loop: see commit.h */
 };
@@ -55,7 +56,7 @@ struct delivery *delivery_new(struct reactor *r, const struct delivery_settings 
                               const struct delivery_target *take_targets, size_t count,
                               const struct delivery_events *events, void *owner);
 
-/* Takes all bytes (lines end in CR LF). False: enough is in flight; wait for on_ready before appending more.
+/* Takes all bytes. False: enough is in flight; wait for on_ready before appending more.
  * An error is told at the end. */
 bool delivery_append(struct delivery *d, struct slice bytes);
 
