@@ -150,6 +150,9 @@ static void perform(struct session *s, const struct smtp_effect *e)
     case SMTP_EFFECT_WRITE:
         write_reply(s, e->bytes);
         break;
+    case SMTP_EFFECT_XCLIENT:
+    case SMTP_EFFECT_XFORWARD:
+        break;
     case SMTP_EFFECT_MAIL:
         trial_mail_begin(&s->mail, &e->address);
         break;
@@ -212,6 +215,10 @@ static void session_begin(struct session *s, const struct trial *trial, const st
     s->service = (struct smtp_service){ .protocol = listener->protocol,
                                         .hostname = trial->settings->worker.hostname,
                                         .limits = trial->settings->worker.smtp };
+    const struct smtp_client rights = {
+        .may_xclient = net_networks_have(listener->xclient, &trial->client),
+        .may_xforward = net_networks_have(listener->xforward, &trial->client),
+    };
     s->replies = g_byte_array_new();
     s->lines.kind = isatty(trial->in) ? TYPED_LINES_TEXT : TYPED_LINES_UNKNOWN;
     net_address_host(&trial->client, s->client);
@@ -219,7 +226,7 @@ static void session_begin(struct session *s, const struct trial *trial, const st
     trial_mail_init(&s->mail, log, trial->settings->router, s->id, listener->protocol);
     pst_log(log, PST_LOG_INFO, "session-opened", PST_STR("session", s->id), PST_STR("client", s->client),
             PST_STR("listener", listener->name));
-    s->smtp = smtp_session_new(&s->service, now_ms());
+    s->smtp = smtp_session_new(&s->service, &rights, now_ms());
 }
 
 static void session_run(struct session *s)

@@ -25,9 +25,19 @@ struct smtp_command smtp_command_split(struct slice line)
     return (struct smtp_command){ .verb = slice_first(line, end), .argument = trim(slice_skip(line, end)) };
 }
 
-size_t smtp_line_max(struct slice line)
+bool smtp_line_is_foreign(struct slice line)
 {
-    return slice_has_prefix_nocase(line, "MAIL") ? SMTP_MAIL_LINE_MAX : SMTP_LINE_MAX;
+    static const char *const beginnings[] = {
+        "GET ",     "POST ",  "PUT ",   "HEAD ",       "DELETE ", "CONNECT ",
+        "OPTIONS ", "TRACE ", "PATCH ", "PRI * HTTP/", "Host:",   "SSH-",
+    };
+    enum { TLS_HANDSHAKE = 0x16, TLS_MAJOR = 0x03 };
+    if (line.len >= 2 && line.data[0] == TLS_HANDSHAKE && line.data[1] == TLS_MAJOR)
+        return true;
+    for (size_t i = 0; i < G_N_ELEMENTS(beginnings); i++)
+        if (slice_has_prefix_nocase(line, beginnings[i]))
+            return true;
+    return false;
 }
 
 bool smtp_line_is_clean(struct slice line)
@@ -53,10 +63,15 @@ static bool is_keyword(uint8_t byte)
     return byte < 0x80 && (g_ascii_isalnum((char)byte) || byte == '-');
 }
 
-/* esmtp-value, with the octets of UTF-8 that RFC 6531 3.3 adds */
-static bool is_value(uint8_t byte)
+/* The octets of the esmtp-value that `s` begins with: printable, but no "=", and the UTF-8 that RFC 6531 3.3
+ * adds. 0 when there is none, or the UTF-8 is malformed. */
+static size_t value_len(struct slice s)
 {
-    return byte > ' ' && byte != 0x7f && byte != '=';
+    size_t len = 0;
+    uint8_t all = 0;
+    for (; len < s.len && s.data[len] > ' ' && s.data[len] != 0x7f && s.data[len] != '='; len++)
+        all |= s.data[len];
+    return all < 0x80 || g_utf8_validate((const char *)s.data, (gssize)len, NULL) ? len : 0;
 }
 
 int smtp_parameter_next(struct slice *rest, struct smtp_parameter *ret_parameter)
@@ -72,13 +87,11 @@ int smtp_parameter_next(struct slice *rest, struct smtp_parameter *ret_parameter
     struct smtp_parameter parameter = { .keyword = slice_first(s, end) };
     s = slice_skip(s, end);
     if (s.len > 0 && s.data[0] == '=') {
-        size_t len = 1;
-        while (len < s.len && is_value(s.data[len]))
-            len++;
-        if (len == 1 || !g_utf8_validate((const char *)s.data + 1, (gssize)(len - 1), NULL))
+        s = slice_skip(s, 1);
+        parameter.value = slice_first(s, value_len(s));
+        if (parameter.value.len == 0)
             return -EBADMSG;
-        parameter.value = slice_of(s.data + 1, len - 1);
-        s = slice_skip(s, len);
+        s = slice_skip(s, parameter.value.len);
     }
     if (parameter.keyword.len == 0 || (s.len > 0 && !is_blank(s.data[0])))
         return -EBADMSG;

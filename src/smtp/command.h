@@ -9,10 +9,11 @@
 #include "base/slice.h"
 
 /*
- * RFC 5321 4.5.3.1.4: 512 octets with CR LF; SIZE adds 26 to MAIL (RFC 1870 3), BODY=8BITMIME adds 17 (RFC
- * 6152 2).
+ * RFC 5321 4.5.3.1.4 grants a command line 512 octets with CR LF. Extensions add to it: to MAIL, SIZE 26 (RFC
+ * 1870 3), BODY 17 (RFC 6152 2), SMTPUTF8 10 (RFC 6531 3.1), RET and ENVID about 120; to RCPT, NOTIFY and
+ * ORCPT about 540 (RFC 3461 4). One limit for all lines has room for each.
  */
-enum { SMTP_LINE_MAX = 512, SMTP_MAIL_LINE_MAX = 512 + 26 + 17 };
+enum { SMTP_COMMAND_LENGTH_MIN = 1536 };
 
 struct smtp_command {
     struct slice verb;     /* everything up to the first blank */
@@ -22,8 +23,12 @@ struct smtp_command {
 /* `line` is without its CR LF. */
 struct smtp_command smtp_command_split(struct slice line);
 
-/* The most octets, with CR LF, that a line which begins like this may have. */
-size_t smtp_line_max(struct slice line);
+/*
+ * True when this is the first line of a client of HTTP or SSH, or the first octets of one of TLS (RFC
+ * 8446 5.1: a record of type handshake), and none of SMTP: whoever it is was made to speak to us by somebody
+ * else.
+ */
+bool smtp_line_is_foreign(struct slice line);
 
 /* True when no octet of the line is a control character. */
 bool smtp_line_is_clean(struct slice line);

@@ -10,11 +10,13 @@ src_smtp_libsmtp_a_SOURCES = \
 	src/smtp/outcome.c src/smtp/outcome.h \
 	src/smtp/parameter.c src/smtp/parameter.h \
 	src/smtp/session.c src/smtp/session.h src/smtp/session_internal.h \
+	src/smtp/verb_bdat.c \
 	src/smtp/verb_data.c \
 	src/smtp/verb_hello.c \
 	src/smtp/verb_mail.c \
 	src/smtp/verb_misc.c \
 	src/smtp/verb_rcpt.c \
+	src/smtp/verb_xclient.c \
 	src/smtp/xtext.c src/smtp/xtext.h
 
 LINK_smtp = src/smtp/libsmtp.a $(LINK_base)

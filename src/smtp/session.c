@@ -1,11 +1,19 @@
 /*
  *                        MAIL            DATA           end
  *   START ──HELO──▶ READY ───▶ MAIL ─────────▶ DATA ───────▶ FINISHING ──answers──▶ READY
- *                     ▲        │  ▲  RCPT       │ refused                             ▲
- *                     └──RSET──┘  └──▶ ROUTING  ▼        end                          │
- *                                  answer     DRAINING ──────▶ REFUSING ──replies─────┘
+ *                     ▲        │  ▲  RCPT       │ refused       ▲                     ▲
+ *                     └──RSET──┘  └──▶ ROUTING  ▼        end    │                     │
+ *                              │   answer     DRAINING ───────────▶ REFUSING ─replies─┘
+ *                              │ BDAT                           │
+ *                              └──────▶ CHUNK ───last chunk─────┘
+ *                                 BDAT ▲  │ end of a chunk
+ *                                      │  ▼
+ *                                    CHUNKING ──RSET──▶ READY
  *
- * From everywhere: ENDED, by QUIT, a timeout, too many errors, or because the server shuts down.
+ * A chunk that is refused, in whichever phase: SKIPPING, until its end; REFUSING, until its replies are out;
+ * and then, if it was of a message and not the last, FAILED, until RSET. SILENT is before START, while the
+ * greeting is held back. From everywhere: ENDED, by QUIT, a timeout, too many errors, or because the server
+ * shuts down.
  */
 #include "smtp/session.h"
 
@@ -20,24 +28,36 @@ const char *const smtp_protocol_names[] = { "smtp", "lmtp", NULL };
 
 #define IN(phase) (1U << SMTP_PHASE_##phase)
 
+/* Where a command may come. */
+#define ANYWHERE (IN(START) | IN(READY) | IN(MAIL) | IN(CHUNKING) | IN(FAILED))
+#define MESSAGE  (IN(DATA) | IN(DRAINING))
+#define CHUNK    (IN(CHUNK) | IN(SKIPPING))
+
 static const unsigned legal_next[] = {
-    [SMTP_PHASE_START] = IN(READY) | IN(ENDED),
-    [SMTP_PHASE_READY] = IN(READY) | IN(MAIL) | IN(ENDED),
-    [SMTP_PHASE_MAIL] = IN(READY) | IN(ROUTING) | IN(DATA) | IN(ENDED),
+    [SMTP_PHASE_SILENT] = IN(START) | IN(ENDED),
+    [SMTP_PHASE_START] = IN(START) | IN(READY) | IN(SKIPPING) | IN(ENDED),
+    [SMTP_PHASE_READY] = IN(START) | IN(READY) | IN(MAIL) | IN(SKIPPING) | IN(ENDED),
+    [SMTP_PHASE_MAIL] = IN(READY) | IN(ROUTING) | IN(DATA) | IN(CHUNK) | IN(SKIPPING) | IN(ENDED),
     [SMTP_PHASE_ROUTING] = IN(MAIL) | IN(ENDED),
     [SMTP_PHASE_DATA] = IN(DRAINING) | IN(FINISHING) | IN(ENDED),
     [SMTP_PHASE_DRAINING] = IN(REFUSING) | IN(ENDED),
+    [SMTP_PHASE_CHUNKING] = IN(READY) | IN(CHUNK) | IN(SKIPPING) | IN(ENDED),
+    [SMTP_PHASE_CHUNK] = IN(CHUNKING) | IN(SKIPPING) | IN(FINISHING) | IN(ENDED),
+    [SMTP_PHASE_SKIPPING] = IN(REFUSING) | IN(ENDED),
+    [SMTP_PHASE_FAILED] = IN(READY) | IN(SKIPPING) | IN(ENDED),
     [SMTP_PHASE_FINISHING] = IN(READY) | IN(ENDED),
-    [SMTP_PHASE_REFUSING] = IN(READY) | IN(ENDED),
+    [SMTP_PHASE_REFUSING] = ANYWHERE | IN(ENDED),
     [SMTP_PHASE_ENDED] = 0,
 };
 
 static const char *const phase_names[] = {
-    [SMTP_PHASE_START] = "start",         [SMTP_PHASE_READY] = "ready",
-    [SMTP_PHASE_MAIL] = "mail",           [SMTP_PHASE_ROUTING] = "routing",
-    [SMTP_PHASE_DATA] = "data",           [SMTP_PHASE_DRAINING] = "draining",
-    [SMTP_PHASE_FINISHING] = "finishing", [SMTP_PHASE_REFUSING] = "refusing",
-    [SMTP_PHASE_ENDED] = "ended",
+    [SMTP_PHASE_SILENT] = "silent",     [SMTP_PHASE_START] = "start",
+    [SMTP_PHASE_READY] = "ready",       [SMTP_PHASE_MAIL] = "mail",
+    [SMTP_PHASE_ROUTING] = "routing",   [SMTP_PHASE_DATA] = "data",
+    [SMTP_PHASE_DRAINING] = "draining", [SMTP_PHASE_CHUNKING] = "chunking",
+    [SMTP_PHASE_CHUNK] = "chunk",       [SMTP_PHASE_SKIPPING] = "skipping",
+    [SMTP_PHASE_FAILED] = "failed",     [SMTP_PHASE_FINISHING] = "finishing",
+    [SMTP_PHASE_REFUSING] = "refusing", [SMTP_PHASE_ENDED] = "ended",
 };
 
 enum argument { ARGUMENT_NONE, ARGUMENT_OPTIONAL, ARGUMENT_REQUIRED };
@@ -48,18 +68,21 @@ static const struct verb {
     enum argument argument;
     void (*start)(struct smtp_session *s, const struct smtp_command *command);
 } verbs[] = {
-    { "EHLO", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_hello },
-    { "HELO", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_hello },
-    { "LHLO", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_hello },
+    { "EHLO", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
+    { "HELO", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
+    { "LHLO", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
     { "MAIL", IN(READY), ARGUMENT_OPTIONAL, smtp_start_mail },
     { "RCPT", IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_rcpt },
     { "DATA", IN(MAIL), ARGUMENT_NONE, smtp_start_data },
-    { "RSET", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_NONE, smtp_start_rset },
-    { "NOOP", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_noop },
-    { "VRFY", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_REQUIRED, smtp_start_vrfy },
-    { "EXPN", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_REQUIRED, smtp_start_expn },
-    { "HELP", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_help },
-    { "QUIT", IN(START) | IN(READY) | IN(MAIL), ARGUMENT_NONE, smtp_start_quit },
+    { "BDAT", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_bdat },
+    { "RSET", ANYWHERE, ARGUMENT_NONE, smtp_start_rset },
+    { "NOOP", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_noop },
+    { "VRFY", ANYWHERE, ARGUMENT_REQUIRED, smtp_start_vrfy },
+    { "EXPN", ANYWHERE, ARGUMENT_REQUIRED, smtp_start_expn },
+    { "HELP", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_help },
+    { "QUIT", ANYWHERE, ARGUMENT_NONE, smtp_start_quit },
+    { "XCLIENT", IN(START) | IN(READY), ARGUMENT_REQUIRED, smtp_start_xclient },
+    { "XFORWARD", IN(START) | IN(READY), ARGUMENT_REQUIRED, smtp_start_xforward },
 };
 
 /* ---- phases ---- */
@@ -75,18 +98,44 @@ static bool is_in(const struct smtp_session *s, unsigned phases)
     return (phases & (1U << s->phase)) != 0;
 }
 
-static void restart_clock(struct smtp_session *s)
+/* Between commands, a client may take its time anew. */
+static msec_t patience(const struct smtp_session *s)
 {
     enum { SHUT_GRACE_MS = 5000 }; /* for a transaction whose message has not come yet */
     const struct smtp_limits *limits = &s->service->limits;
     if (is_in(s, IN(ROUTING) | IN(FINISHING) | IN(ENDED))) /* ours to act, or nobody's */
-        s->deadline = MSEC_NEVER;
-    else if (s->shutting && is_in(s, IN(MAIL)))
-        s->deadline = s->now + SHUT_GRACE_MS;
-    else if (is_in(s, IN(DATA) | IN(DRAINING)))
-        s->deadline = s->now + limits->data_timeout;
-    else
-        s->deadline = s->now + limits->command_timeout;
+        return MSEC_NEVER;
+    if (is_in(s, IN(SILENT)))
+        return s->service->greeting_delay;
+    if (s->shutting && is_in(s, IN(MAIL) | IN(CHUNKING)))
+        return SHUT_GRACE_MS;
+    return is_in(s, MESSAGE | CHUNK) ? limits->data_timeout : limits->command_timeout;
+}
+
+static void restart_clock(struct smtp_session *s)
+{
+    msec_t left = patience(s);
+    s->rate_octets = 0;
+    s->deadline = left == MSEC_NEVER ? MSEC_NEVER : s->now + left;
+}
+
+/*
+ * Within a message, what comes buys time, as much as it may take at the least rate, up to a whole timeout. So
+ * one rule ends who is silent and who is too slow.
+ */
+static void extend_clock(struct smtp_session *s, size_t octets)
+{
+    const struct smtp_limits *limits = &s->service->limits;
+    uint64_t rate = limits->data_rate;
+    if (rate == 0) {
+        restart_clock(s);
+        return;
+    }
+    s->rate_octets += octets;
+    uint64_t bought = s->rate_octets * 1000 / rate;
+    s->rate_octets -= bought * rate / 1000;
+    msec_t most = s->now + limits->data_timeout;
+    s->deadline = bought < (uint64_t)(most - s->deadline) ? s->deadline + (msec_t)bought : most;
 }
 
 /* ---- effects ---- */
@@ -118,44 +167,69 @@ void smtp_end(struct smtp_session *s)
 
 void smtp_reset(struct smtp_session *s)
 {
-    if (!is_in(s, IN(MAIL)))
+    if (!is_in(s, IN(MAIL) | IN(CHUNKING) | IN(FAILED)))
         return;
+    if (!is_in(s, IN(FAILED))) /* where it is gone already */
+        smtp_push(s, SMTP_EFFECT_RESET);
     s->accepted = 0;
-    smtp_push(s, SMTP_EFFECT_RESET);
     smtp_enter(s, SMTP_PHASE_READY);
 }
 
-/* The last reply of all; a message on its way is lost. */
-static void say_goodbye(struct smtp_session *s, enum smtp_outcome outcome)
+void smtp_greet(struct smtp_session *s)
 {
-    if (is_in(s, IN(MAIL) | IN(DATA)))
+    g_clear_pointer(&s->helo, g_free);
+    s->extended = false;
+    smtp_enter(s, SMTP_PHASE_START);
+    smtp_reply(s, SMTP_GREETING);
+}
+
+/* A message on its way is lost. */
+void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome)
+{
+    if (is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK)))
         smtp_push(s, SMTP_EFFECT_RESET);
     smtp_reply(s, outcome);
     smtp_end(s);
 }
 
-void smtp_refuse(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
+bool smtp_blame(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
 {
     struct smtp_slot *slot = smtp_push(s, SMTP_EFFECT_REFUSED);
     slot->outcome = outcome;
     slot->bytes = line;
-    if (smtp_outcome_is_mistake(outcome) && ++s->errors >= s->service->limits.errors)
-        say_goodbye(s, SMTP_TOO_MANY_ERRORS);
-    else
+    if (!smtp_outcome_is_mistake(outcome) || ++s->errors < s->service->limits.errors)
+        return true;
+    smtp_say_goodbye(s, SMTP_TOO_MANY_ERRORS);
+    return false;
+}
+
+void smtp_refuse(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
+{
+    if (smtp_blame(s, outcome, line))
         smtp_reply(s, outcome);
+}
+
+/* Nobody to talk with: one reply, and the end. */
+static void turn_away(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
+{
+    struct smtp_slot *slot = smtp_push(s, SMTP_EFFECT_REFUSED);
+    slot->outcome = outcome;
+    slot->bytes = line;
+    smtp_say_goodbye(s, outcome);
 }
 
 /* The server wants to stop, and now it can. */
 static void shut_if_idle(struct smtp_session *s)
 {
-    if (s->shutting && is_in(s, IN(START) | IN(READY)))
-        say_goodbye(s, s->shut);
+    if (s->shutting && is_in(s, IN(SILENT) | IN(START) | IN(READY) | IN(FAILED)))
+        smtp_say_goodbye(s, s->shut);
 }
 
-static void finish_transaction(struct smtp_session *s)
+static void finish_transaction(struct smtp_session *s, enum smtp_phase next)
 {
-    s->accepted = 0;
-    smtp_enter(s, SMTP_PHASE_READY);
+    if (next == SMTP_PHASE_READY)
+        s->accepted = 0;
+    smtp_enter(s, next);
     shut_if_idle(s);
 }
 
@@ -169,9 +243,18 @@ static const struct verb *find_verb(struct slice name)
     return NULL;
 }
 
-static enum smtp_outcome out_of_sequence(const struct smtp_session *s)
+enum smtp_outcome smtp_out_of_sequence(const struct smtp_session *s)
 {
-    return is_in(s, IN(START)) ? SMTP_NEEDS_HELO : is_in(s, IN(READY)) ? SMTP_NEEDS_MAIL : SMTP_NESTED_MAIL;
+    return is_in(s, IN(START))      ? SMTP_NEEDS_HELO
+           : is_in(s, IN(READY))    ? SMTP_NEEDS_MAIL
+           : is_in(s, IN(CHUNKING)) ? SMTP_NEEDS_BDAT
+           : is_in(s, IN(FAILED))   ? SMTP_NEEDS_RSET
+                                    : SMTP_NESTED_MAIL;
+}
+
+static bool refuses_foreign(const struct smtp_session *s)
+{
+    return s->service->limits.foreign == SMTP_FOREIGN_REFUSE;
 }
 
 static void run_line(struct smtp_session *s, struct slice line)
@@ -182,14 +265,18 @@ static void run_line(struct smtp_session *s, struct slice line)
     }
     struct smtp_command command = smtp_command_split(line);
     const struct verb *verb = find_verb(command.verb);
-    if (verb == NULL)
+    if (verb == NULL && refuses_foreign(s) && smtp_line_is_foreign(line))
+        turn_away(s, SMTP_FOREIGN_PROTOCOL, line);
+    else if (verb == NULL)
         smtp_refuse(s, SMTP_UNKNOWN_COMMAND, line);
+    else if (++s->commands > s->service->limits.commands)
+        smtp_say_goodbye(s, SMTP_TOO_MANY_COMMANDS);
     else if (verb->argument == ARGUMENT_NONE && command.argument.len > 0)
         smtp_refuse(s, SMTP_NO_ARGUMENT_WANTED, line);
     else if (verb->argument == ARGUMENT_REQUIRED && command.argument.len == 0)
         smtp_refuse(s, SMTP_ARGUMENT_WANTED, line);
     else if (!is_in(s, verb->phases))
-        smtp_refuse(s, out_of_sequence(s), line);
+        smtp_refuse(s, smtp_out_of_sequence(s), line);
     else
         verb->start(s, &command);
 }
@@ -207,20 +294,30 @@ static size_t find_line_feed(struct slice in)
 static size_t skip_part_of_line(struct smtp_session *s, struct slice in)
 {
     size_t len = in.data[in.len - 1] == '\r' ? in.len - 1 : in.len;
-    if (!s->skipping && len + 2 <= smtp_line_max(in))
+    if (!s->skipping && len + 2 <= s->service->limits.command_length)
         return 0; /* it may still become a line */
     s->skipping = true;
     return len;
 }
 
+/* A client of TLS says no lines, and waits for an answer. */
+static bool is_tls(const struct smtp_session *s, struct slice in)
+{
+    return in.data[0] < ' ' && !s->skipping && refuses_foreign(s) && smtp_line_is_foreign(in);
+}
+
 /* Takes one line and carries it out. Returns the octets taken: 0 when its end has not come. */
 static size_t take_line(struct smtp_session *s, struct slice in)
 {
+    if (is_tls(s, in)) {
+        turn_away(s, SMTP_FOREIGN_PROTOCOL, slice_first(in, 16));
+        return in.len;
+    }
     size_t lf = find_line_feed(in);
     if (lf == in.len)
         return skip_part_of_line(s, in);
     struct slice line = slice_first(in, lf - 1);
-    if (s->skipping || lf + 1 > smtp_line_max(line))
+    if (s->skipping || lf + 1 > s->service->limits.command_length)
         smtp_refuse(s, SMTP_LINE_TOO_LONG, slice_first(line, 64));
     else
         run_line(s, line);
@@ -231,12 +328,16 @@ static size_t take_line(struct smtp_session *s, struct slice in)
 
 /* ---- what the owner calls ---- */
 
-struct smtp_session *smtp_session_new(const struct smtp_service *service, msec_t now)
+struct smtp_session *smtp_session_new(const struct smtp_service *service, const struct smtp_client *client,
+                                      msec_t now)
 {
     struct smtp_session *s = g_new0(struct smtp_session, 1);
     s->service = service;
+    s->client = *client;
     s->now = now;
-    smtp_reply(s, SMTP_GREETING);
+    s->phase = SMTP_PHASE_SILENT;
+    if (service->greeting_delay == 0)
+        smtp_greet(s);
     restart_clock(s);
     return s;
 }
@@ -254,20 +355,33 @@ bool smtp_session_is_waiting(const struct smtp_session *s)
     return is_in(s, IN(ROUTING) | IN(FINISHING));
 }
 
+/* What can be taken in this phase. */
+static size_t take(struct smtp_session *s, struct slice in)
+{
+    if (is_in(s, IN(SILENT))) {
+        turn_away(s, SMTP_TOO_EARLY, slice_first(in, 64));
+        return in.len;
+    }
+    if (!is_in(s, MESSAGE | CHUNK))
+        return take_line(s, in);
+    size_t count = is_in(s, MESSAGE) ? smtp_data_feed(s, in) : smtp_chunk_feed(s, in);
+    if (is_in(s, MESSAGE | CHUNK))
+        extend_clock(s, count);
+    else
+        restart_clock(s);
+    return count;
+}
+
 size_t smtp_session_feed(struct smtp_session *s, struct slice in, msec_t now)
 {
     s->now = now;
     size_t taken = 0;
     while (taken < in.len && smtp_has_room(s) &&
            !is_in(s, IN(ROUTING) | IN(FINISHING) | IN(REFUSING) | IN(ENDED))) {
-        struct slice rest = slice_skip(in, taken);
-        bool in_message = is_in(s, IN(DATA) | IN(DRAINING));
-        size_t count = in_message ? smtp_data_feed(s, rest) : take_line(s, rest);
+        size_t count = take(s, slice_skip(in, taken));
         if (count == 0)
             break;
         taken += count;
-        if (in_message)
-            restart_clock(s);
         shut_if_idle(s);
     }
     return is_in(s, IN(ENDED)) ? in.len : taken;
@@ -285,21 +399,42 @@ void smtp_session_answer(struct smtp_session *s, uint64_t ticket, struct smtp_ve
         s->accepted += smtp_outcome_code(verdict.outcome) < 400;
         smtp_enter(s, SMTP_PHASE_MAIL);
     } else if (--s->answers_due == 0) {
-        finish_transaction(s);
+        finish_transaction(s, SMTP_PHASE_READY);
     }
     restart_clock(s);
 }
 
 void smtp_session_tick(struct smtp_session *s, msec_t now)
 {
+    if (now < smtp_session_deadline(s))
+        return;
+    bool silent = now - s->now >= s->service->limits.data_timeout;
     s->now = now;
-    if (now >= s->deadline)
-        say_goodbye(s, s->shutting && is_in(s, IN(MAIL)) ? s->shut : SMTP_TIMEOUT);
+    if (is_in(s, IN(SILENT))) {
+        smtp_greet(s);
+        restart_clock(s);
+    } else if (s->shutting && is_in(s, IN(MAIL) | IN(CHUNKING))) {
+        smtp_say_goodbye(s, s->shut);
+    } else {
+        smtp_say_goodbye(s, is_in(s, MESSAGE | CHUNK) && !silent ? SMTP_TOO_SLOW : SMTP_TIMEOUT);
+    }
 }
 
 msec_t smtp_session_deadline(const struct smtp_session *s)
 {
-    return s->deadline;
+    return s->paused ? MSEC_NEVER : s->deadline;
+}
+
+void smtp_session_set_paused(struct smtp_session *s, bool paused, msec_t now)
+{
+    if (s->paused == paused)
+        return;
+    s->paused = paused;
+    if (paused)
+        s->paused_at = now;
+    else if (s->deadline != MSEC_NEVER)
+        s->deadline += now - s->paused_at;
+    s->now = now;
 }
 
 void smtp_session_shut(struct smtp_session *s, enum smtp_outcome outcome, msec_t now)
@@ -308,7 +443,7 @@ void smtp_session_shut(struct smtp_session *s, enum smtp_outcome outcome, msec_t
     s->shut = outcome;
     s->now = now;
     shut_if_idle(s);
-    if (is_in(s, IN(MAIL)))
+    if (is_in(s, IN(MAIL) | IN(CHUNKING)))
         restart_clock(s);
 }
 
@@ -329,13 +464,31 @@ const char *smtp_session_phase(const struct smtp_session *s)
 
 /* ---- pulling ---- */
 
+enum { FACTS_LINE = SMTP_FACTS_NAMES + 16 };
+
+/* A line of EHLO, or none. */
+static const char *render_facts(bool may, const char *verb, unsigned facts, char text[FACTS_LINE])
+{
+    char names[SMTP_FACTS_NAMES];
+    text[0] = '\0';
+    if (may)
+        (void)snprintf(text, FACTS_LINE, "250-%s %s\r\n", verb, smtp_facts_names(facts, names));
+    return text;
+}
+
 /* RFC 5321 4.1.1.1: the name, then one extension a line. */
 static size_t render_extensions(const struct smtp_session *s, char *text, size_t size)
 {
-    int len = snprintf(text, size,
-                       "250-%.255s\r\n250-PIPELINING\r\n250-SIZE %" PRIu64
-                       "\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n",
-                       s->service->hostname, s->service->limits.message_size);
+    const struct smtp_limits *limits = &s->service->limits;
+    char xclient[FACTS_LINE], xforward[FACTS_LINE];
+    int len =
+        snprintf(text, size,
+                 "250-%.255s\r\n250-PIPELINING\r\n250-SIZE %" PRIu64 "\r\n250-8BITMIME\r\n"
+                 "250-CHUNKING\r\n250-BINARYMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n"
+                 "250-LIMITS RCPTMAX=%" PRIu64 " MAILMAX=%" PRIu64 "\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
+                 s->service->hostname, limits->message_size, limits->recipients, limits->messages,
+                 render_facts(s->client.may_xclient, "XCLIENT", SMTP_XCLIENT_FACTS, xclient),
+                 render_facts(s->client.may_xforward, "XFORWARD", SMTP_XFORWARD_FACTS, xforward));
     pst_assert(len > 0 && (size_t)len < size);
     return (size_t)len;
 }
@@ -369,9 +522,21 @@ static size_t render(const struct smtp_session *s, const struct smtp_slot *slot,
     return smtp_outcome_format(slot->outcome, detail, text, size);
 }
 
-static void fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e)
+/* The command was checked when it was read: what is parsed here is right. */
+static void fill_envelope(const struct smtp_session *s, struct smtp_effect *e)
 {
     size_t len;
+    pst_assert(smtp_path_parse(e->bytes, &e->address, &len) == 0);
+    struct slice rest = slice_skip(e->bytes, len);
+    e->ticket = s->ticket;
+    if (e->kind == SMTP_EFFECT_MAIL)
+        (void)smtp_mail_parameters_parse(rest, s->service->limits.message_size, &e->mail);
+    else
+        (void)smtp_rcpt_parameters_parse(rest, s->utf8, &e->rcpt);
+}
+
+static void fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e)
+{
     e->kind = slot->kind;
     e->outcome = slot->outcome;
     e->bytes = slot->bytes;
@@ -380,13 +545,14 @@ static void fill(const struct smtp_session *s, const struct smtp_slot *slot, str
         e->bytes = slice_of(e->text, render(s, slot, e->text, sizeof e->text));
         break;
     case SMTP_EFFECT_MAIL:
-        e->declared_size = slot->declared_size;
-        e->eightbit = slot->eightbit;
-        pst_assert(smtp_path_parse(slot->bytes, &e->address, &len) == 0); /* as when the command was read */
-        break;
     case SMTP_EFFECT_RCPT:
-        e->ticket = s->ticket;
-        pst_assert(smtp_path_parse(slot->bytes, &e->address, &len) == 0);
+        fill_envelope(s, e);
+        break;
+    case SMTP_EFFECT_XCLIENT:
+        pst_assert(smtp_facts_parse(e->bytes, SMTP_XCLIENT_FACTS, e->text, sizeof e->text, &e->facts) == 0);
+        break;
+    case SMTP_EFFECT_XFORWARD:
+        pst_assert(smtp_facts_parse(e->bytes, SMTP_XFORWARD_FACTS, e->text, sizeof e->text, &e->facts) == 0);
         break;
     case SMTP_EFFECT_FINISH:
         e->ticket = s->ticket;
@@ -401,7 +567,7 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_effect *ret_effect)
     if (s->slot_count == 0 && is_in(s, IN(REFUSING))) {
         smtp_reply(s, s->refusal);
         if (--s->answers_due == 0)
-            finish_transaction(s);
+            finish_transaction(s, s->after);
         restart_clock(s);
     }
     if (s->slot_count == 0)

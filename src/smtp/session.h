@@ -16,19 +16,29 @@
 #include "base/option.h"
 #include "base/slice.h"
 #include "smtp/address.h"
+#include "smtp/facts.h"
 #include "smtp/outcome.h"
+#include "smtp/parameter.h"
 
 enum smtp_protocol { SMTP_PROTOCOL_SMTP, SMTP_PROTOCOL_LMTP };
 extern const char *const smtp_protocol_names[]; /* "smtp", "lmtp", NULL: as the configuration has them */
 
 /* What the operator sets; the rows are its names, ranges and defaults. */
 struct smtp_limits {
-    uint64_t message_size; /* octets, as they are counted on the wire after dot-unstuffing */
-    uint64_t recipients;   /* of one transaction */
-    uint64_t errors;       /* commands refused as bad before 421 */
+    uint64_t message_size;   /* octets, as they are counted on the wire after dot-unstuffing */
+    uint64_t header_size;    /* octets of the message's header section */
+    uint64_t header_fields;  /* in it */
+    uint64_t recipients;     /* of one transaction */
+    uint64_t errors;         /* commands refused as bad before 421 */
+    uint64_t command_length; /* octets of a command line with its CR LF, at most SMTP_KEEP_MAX */
+    uint64_t commands;       /* of one session */
+    uint64_t messages;       /* of one session */
+    uint64_t data_rate;      /* octets a second, at least, averaged over data_timeout; 0: any */
     msec_t command_timeout;
     msec_t data_timeout;
+    int foreign; /* enum smtp_foreign */
 };
+enum smtp_foreign { SMTP_FOREIGN_REFUSE, SMTP_FOREIGN_ANSWER };
 extern const struct option_row smtp_limit_rows[];
 extern const size_t smtp_limit_row_count;
 
@@ -36,21 +46,29 @@ extern const size_t smtp_limit_row_count;
 struct smtp_service {
     enum smtp_protocol protocol;
     const char *hostname;
+    msec_t greeting_delay; /* who speaks in that time is refused; 0: greeted at once */
     struct smtp_limits limits;
 };
 
+/* Of the one client that the session is with: what it may say. */
+struct smtp_client {
+    bool may_xclient, may_xforward;
+};
+
 enum smtp_effect_kind {
-    SMTP_EFFECT_WRITE,   /* bytes: send them */
-    SMTP_EFFECT_MAIL,    /* address, declared_size, eightbit: a transaction begins */
-    SMTP_EFFECT_RCPT,    /* address, ticket: whether it can be delivered; wants one answer */
-    SMTP_EFFECT_OPEN,    /* the message's bytes follow, for the recipients that were accepted */
-    SMTP_EFFECT_APPEND,  /* bytes: of the message, dot-stuffing removed, lines ending in CR LF, whole lines
-                            where it can */
-    SMTP_EFFECT_FINISH,  /* ticket: the message is complete; wants one answer (LMTP: one for each accepted
-                            recipient) */
-    SMTP_EFFECT_RESET,   /* the transaction is gone, and with it the message that was opened */
-    SMTP_EFFECT_REFUSED, /* outcome, bytes: what the peer was refused, for the log */
-    SMTP_EFFECT_END,     /* close the connection once all is written; the session does nothing more */
+    SMTP_EFFECT_WRITE,    /* bytes: send them */
+    SMTP_EFFECT_XCLIENT,  /* facts: who the client is, as the one that is connected says */
+    SMTP_EFFECT_XFORWARD, /* facts: where the mail comes from, for the log */
+    SMTP_EFFECT_MAIL,     /* address, mail: a transaction begins */
+    SMTP_EFFECT_RCPT,     /* address, rcpt, ticket: whether it can be delivered; wants one answer */
+    SMTP_EFFECT_OPEN,     /* the message's bytes follow, for the recipients that were accepted */
+    SMTP_EFFECT_APPEND,   /* bytes: of the message. From DATA: dot-stuffing removed, lines ending in CR LF,
+                             whole lines where it can. From BDAT: as they came, cut anywhere */
+    SMTP_EFFECT_FINISH,   /* ticket: the message is complete; wants one answer (LMTP: one for each accepted
+                             recipient) */
+    SMTP_EFFECT_RESET,    /* the transaction is gone, and with it the message that was opened */
+    SMTP_EFFECT_REFUSED,  /* outcome, bytes: what the peer was refused, for the log */
+    SMTP_EFFECT_END,      /* close the connection once all is written; the session does nothing more */
 };
 
 enum { SMTP_EFFECT_TEXT = 1024 };
@@ -59,17 +77,19 @@ struct smtp_effect {
     enum smtp_effect_kind kind;
     enum smtp_outcome outcome;
     uint64_t ticket;
-    struct slice bytes;     /* in `text`, or in what the last call was handed */
-    uint64_t declared_size; /* MAIL: SIZE=, or 0 */
-    bool eightbit;          /* MAIL: BODY=8BITMIME */
+    struct slice bytes; /* in `text`, or in what the last call was handed; so are the slices below */
+    struct smtp_mail_parameters mail;
+    struct smtp_rcpt_parameters rcpt;
+    struct smtp_facts facts;
     struct smtp_address address;
     char text[SMTP_EFFECT_TEXT];
 };
 
 struct smtp_session;
 
-/* The greeting is its first effect. */
-struct smtp_session *smtp_session_new(const struct smtp_service *service, msec_t now);
+/* The greeting is its first effect, unless it is held back; then `tick` brings it. */
+struct smtp_session *smtp_session_new(const struct smtp_service *service, const struct smtp_client *client,
+                                      msec_t now);
 void smtp_session_free(struct smtp_session *s); /* NULL is welcome */
 
 /*
@@ -90,6 +110,9 @@ void smtp_session_answer(struct smtp_session *s, uint64_t ticket, struct smtp_ve
  */
 void smtp_session_tick(struct smtp_session *s, msec_t now);
 msec_t smtp_session_deadline(const struct smtp_session *s);
+
+/* While the owner takes no more of a message, the peer's time stands still. */
+void smtp_session_set_paused(struct smtp_session *s, bool paused, msec_t now);
 
 /*
  * The server wants to stop. Without a transaction: 421 at once. A message that is on its way may finish

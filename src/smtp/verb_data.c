@@ -1,18 +1,67 @@
 /* DATA (RFC 5321 4.1.1.4) and the message behind it. */
 #include "smtp/session_internal.h"
 
+/* ---- what a message is, however it comes ---- */
+
+void smtp_message_open(struct smtp_session *s)
+{
+    s->data = (struct smtp_data){ 0 };
+    s->header = (struct smtp_header){ 0 };
+    s->octets = 0;
+    smtp_push(s, SMTP_EFFECT_OPEN);
+}
+
+bool smtp_message_take(struct smtp_session *s, struct slice run, enum smtp_outcome *ret_why)
+{
+    const struct smtp_limits *limits = &s->service->limits;
+    if (run.len > limits->message_size - s->octets) {
+        *ret_why = SMTP_TOO_BIG;
+        return false;
+    }
+    switch (smtp_header_take(&s->header, run, limits->header_size, limits->header_fields)) {
+    case SMTP_HEADER_TOO_BIG:
+        *ret_why = SMTP_HEADER_TOO_LARGE;
+        return false;
+    case SMTP_HEADER_TOO_MANY:
+        *ret_why = SMTP_TOO_MANY_FIELDS;
+        return false;
+    case SMTP_HEADER_WITHIN:
+        break;
+    }
+    s->octets += run.len;
+    smtp_push(s, SMTP_EFFECT_APPEND)->bytes = run;
+    return true;
+}
+
+/* RFC 2033 4.2: one for each recipient that was accepted, also if it is the same one again. */
+uint64_t smtp_answers_of_message(const struct smtp_session *s)
+{
+    bool lmtp = s->service->protocol == SMTP_PROTOCOL_LMTP;
+    return lmtp && s->accepted > 0 ? s->accepted : 1;
+}
+
+void smtp_message_finish(struct smtp_session *s)
+{
+    s->answers_due = smtp_answers_of_message(s);
+    s->ticket++;
+    smtp_push(s, SMTP_EFFECT_FINISH);
+    smtp_enter(s, SMTP_PHASE_FINISHING);
+}
+
+/* ---- DATA ---- */
+
 void smtp_start_data(struct smtp_session *s, const struct smtp_command *command)
 {
     if (s->accepted == 0) {
         smtp_refuse(s, SMTP_NEEDS_RCPT,
                     command->verb); /* RFC 2033 4.2 wants this 503; RFC 5321 3.3 allows it */
-        return;
+    } else if (s->body == SMTP_BODY_BINARYMIME) {
+        smtp_refuse(s, SMTP_BINARY_NEEDS_BDAT, command->verb); /* RFC 3030 3 */
+    } else {
+        smtp_message_open(s);
+        smtp_enter(s, SMTP_PHASE_DATA);
+        smtp_reply(s, SMTP_GO_AHEAD);
     }
-    s->data = (struct smtp_data){ 0 };
-    s->octets = 0;
-    smtp_enter(s, SMTP_PHASE_DATA);
-    smtp_push(s, SMTP_EFFECT_OPEN);
-    smtp_reply(s, SMTP_GO_AHEAD);
 }
 
 /* From here on the message is read and thrown away: the client learns why when it has sent the end. */
@@ -26,31 +75,24 @@ static void drain(struct smtp_session *s, enum smtp_outcome why)
 
 static void on_run(struct smtp_session *s, struct slice run)
 {
+    enum smtp_outcome why;
     if (s->phase == SMTP_PHASE_DRAINING)
         return;
-    uint64_t limit = s->service->limits.message_size;
-    if (s->data.bare_cr_lf) {
+    if (s->data.bare_cr_lf)
         drain(s, SMTP_BARE_CR_OR_LF);
-    } else if (run.len > limit - s->octets) {
-        drain(s, SMTP_TOO_BIG);
-    } else {
-        s->octets += run.len;
-        smtp_push(s, SMTP_EFFECT_APPEND)->bytes = run;
-    }
+    else if (!smtp_message_take(s, run, &why))
+        drain(s, why);
 }
 
 static void on_end(struct smtp_session *s)
 {
-    bool lmtp = s->service->protocol == SMTP_PROTOCOL_LMTP;
-    s->answers_due =
-        lmtp ? s->accepted : 1; /* RFC 2033 4.2: one reply for each recipient that was accepted */
     if (s->phase == SMTP_PHASE_DRAINING) {
+        s->answers_due = smtp_answers_of_message(s);
+        s->after = SMTP_PHASE_READY;
         smtp_enter(s, SMTP_PHASE_REFUSING);
-        return;
+    } else {
+        smtp_message_finish(s);
     }
-    s->ticket++;
-    smtp_push(s, SMTP_EFFECT_FINISH);
-    smtp_enter(s, SMTP_PHASE_FINISHING);
 }
 
 size_t smtp_data_feed(struct smtp_session *s, struct slice in)

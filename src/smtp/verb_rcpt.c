@@ -3,12 +3,21 @@
 
 #include "smtp/session_internal.h"
 
-/* RCPT has no parameter that we know: any well-formed one is 555. */
-static enum smtp_outcome check_parameters(struct slice rest)
+/* SMTP_RECIPIENT_OK, or why not. */
+static enum smtp_outcome check(const struct smtp_session *s, struct slice path)
 {
-    struct smtp_parameter one;
-    int r = smtp_parameter_next(&rest, &one);
-    return r < 0 ? SMTP_PARAMETER_SYNTAX : r > 0 ? SMTP_PARAMETER_UNKNOWN : SMTP_RECIPIENT_OK;
+    struct smtp_address address;
+    struct smtp_rcpt_parameters parameters;
+    size_t len;
+    int r = smtp_path_parse(path, &address, &len);
+    if (r < 0 || smtp_address_is_null(&address))
+        return r == -E2BIG ? SMTP_PATH_TOO_LONG : SMTP_BAD_RECIPIENT;
+    enum smtp_outcome outcome = smtp_rcpt_parameters_parse(slice_skip(path, len), s->utf8, &parameters);
+    if (outcome != SMTP_RECIPIENT_OK)
+        return outcome;
+    if (!s->utf8 && !smtp_address_is_ascii(&address))
+        return SMTP_NEEDS_UTF8; /* RFC 6531 3.5 */
+    return s->accepted < s->service->limits.recipients ? SMTP_RECIPIENT_OK : SMTP_TOO_MANY_RECIPIENTS;
 }
 
 void smtp_start_rcpt(struct smtp_session *s, const struct smtp_command *command)
@@ -18,16 +27,7 @@ void smtp_start_rcpt(struct smtp_session *s, const struct smtp_command *command)
         smtp_refuse(s, SMTP_RCPT_SYNTAX, command->argument);
         return;
     }
-    struct smtp_address address;
-    size_t len;
-    int r = smtp_path_parse(path, &address, &len);
-    if (r < 0 || smtp_address_is_null(&address) || !smtp_address_is_ascii(&address)) {
-        smtp_refuse(s, r == -E2BIG ? SMTP_PATH_TOO_LONG : SMTP_BAD_RECIPIENT, command->argument);
-        return;
-    }
-    enum smtp_outcome outcome = check_parameters(slice_skip(path, len));
-    if (outcome == SMTP_RECIPIENT_OK && s->accepted >= s->service->limits.recipients)
-        outcome = SMTP_TOO_MANY_RECIPIENTS;
+    enum smtp_outcome outcome = check(s, path);
     if (outcome != SMTP_RECIPIENT_OK) {
         smtp_refuse(s, outcome, command->argument);
         return;

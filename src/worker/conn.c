@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "net/address.h"
+#include "net/proxy.h"
 #include "worker/transaction.h"
 
 enum {
@@ -12,6 +12,7 @@ enum {
     CONN_REPLIES_FLUSH = 8 * 1024, /* replies that gather before they are written */
     CONN_UNSENT_MAX = 16 * 1024,   /* beyond it, a peer that does not read is not listened to */
     CONN_LINGER_MS = 30 * 1000,    /* how long the last reply may take to leave */
+    CONN_PROXY_MS = 5 * 1000,      /* how long a proxy may take to send its header */
 };
 
 struct conn {
@@ -27,14 +28,15 @@ struct conn {
     const struct conn_host *host;
     struct stream *stream;
     struct timer *timer;
-    struct smtp_session *session;
+    struct smtp_session *session; /* NULL until the PROXY header has come */
     struct transaction *transaction;
     uint8_t *kept; /* read, but not taken yet */
     size_t kept_len;
-    msec_t armed;    /* when the timer fires; MSEC_NEVER: not */
-    msec_t due;      /* the session's deadline, as it was at the last sign of life */
-    msec_t linger;   /* closing: when it is over */
-    char client[46]; /* INET6_ADDRSTRLEN */
+    msec_t armed;      /* when the timer fires; MSEC_NEVER: not */
+    msec_t due;        /* the session's deadline, as it was at the last sign of life */
+    msec_t limit;      /* closing, or waiting for the PROXY header: when it is over */
+    char *client_name; /* as XCLIENT told; NULL: nobody has */
+    char client[46];   /* INET6_ADDRSTRLEN */
     char id[CONN_ID_SIZE];
 };
 
@@ -62,6 +64,7 @@ void conn_release(struct conn *c)
     c->host->on_gone(c->host->owner);
     smtp_session_free(c->session);
     g_free(c->kept);
+    g_free(c->client_name);
     c->magic = 0;
     g_free(c);
 }
@@ -78,12 +81,13 @@ static void conn_close(struct conn *c, const char *reason)
     c->closing = true;
     hear(c, CROWD_LEAVING);
     pst_log(c->host->log, PST_LOG_INFO, "session-closed", PST_STR("session", c->id),
-            PST_STR("reason", reason), PST_STR("phase", smtp_session_phase(c->session)),
+            PST_STR("reason", reason),
+            PST_STR("phase", c->session != NULL ? smtp_session_phase(c->session) : "proxy"),
             PST_UINT("messages", c->messages));
     transaction_abandon(g_steal_pointer(&c->transaction));
-    c->linger = reactor_now(c->host->reactor) + CONN_LINGER_MS;
+    c->limit = reactor_now(c->host->reactor) + CONN_LINGER_MS;
     if (stream_unsent(c->stream) > 0)
-        timer_start(c->timer, c->linger);
+        timer_start(c->timer, c->limit);
     stream_close(c->stream);
 }
 
@@ -121,6 +125,38 @@ static void write_reply(struct conn *c, struct slice text)
         flush(c);
 }
 
+/* Until we take more, it is not the client that is slow. */
+static void set_paused(struct conn *c, bool paused)
+{
+    c->paused = paused;
+    smtp_session_set_paused(c->session, paused, reactor_now(c->host->reactor));
+}
+
+/* The client is the one that this one speaks for. */
+static void take_client(struct conn *c, const struct smtp_facts *facts)
+{
+    struct slice address = facts->value[SMTP_FACT_ADDR], name = facts->value[SMTP_FACT_NAME];
+    if (address.len > 0)
+        (void)g_strlcpy(c->client, (const char *)address.data, MIN(address.len + 1, sizeof c->client));
+    else if (facts->unavailable & (1U << SMTP_FACT_ADDR))
+        (void)g_strlcpy(c->client, "unknown", sizeof c->client);
+    if (facts->given & (1U << SMTP_FACT_NAME)) {
+        g_free(c->client_name);
+        c->client_name = name.len > 0 ? slice_dup(name) : NULL;
+    }
+}
+
+static void log_facts(struct conn *c, const char *event, const struct smtp_facts *facts)
+{
+    pst_log(
+        c->host->log, PST_LOG_INFO, event, PST_STR("session", c->id),
+        PST_BYTES("name", facts->value[SMTP_FACT_NAME]), PST_BYTES("client", facts->value[SMTP_FACT_ADDR]),
+        PST_BYTES("port", facts->value[SMTP_FACT_PORT]), PST_BYTES("proto", facts->value[SMTP_FACT_PROTO]),
+        PST_BYTES("helo", facts->value[SMTP_FACT_HELO]), PST_BYTES("login", facts->value[SMTP_FACT_LOGIN]),
+        PST_BYTES("ident", facts->value[SMTP_FACT_IDENT]),
+        PST_BYTES("source", facts->value[SMTP_FACT_SOURCE]));
+}
+
 static void log_refusal(struct conn *c, const struct smtp_effect *e)
 {
     if (c->transaction != NULL && transaction_is_open(c->transaction)) {
@@ -138,6 +174,13 @@ static void perform(struct conn *c, const struct smtp_effect *e)
     case SMTP_EFFECT_WRITE:
         write_reply(c, e->bytes);
         break;
+    case SMTP_EFFECT_XCLIENT:
+        take_client(c, &e->facts);
+        log_facts(c, "xclient", &e->facts);
+        break;
+    case SMTP_EFFECT_XFORWARD:
+        log_facts(c, "xforward", &e->facts);
+        break;
     case SMTP_EFFECT_MAIL:
         c->transaction = transaction_new(c, e);
         break;
@@ -151,12 +194,12 @@ static void perform(struct conn *c, const struct smtp_effect *e)
         transaction_append(c->transaction, e->bytes);
         break;
     case SMTP_EFFECT_FINISH:
-        c->paused = false; /* nothing more is appended, and so no end of the pause will be told */
+        set_paused(c, false); /* nothing more is appended, and so no end of the pause will be told */
         transaction_finish(g_steal_pointer(&c->transaction), e->ticket);
         break;
     case SMTP_EFFECT_RESET:
         transaction_abandon(g_steal_pointer(&c->transaction));
-        c->paused = false;
+        set_paused(c, false);
         break;
     case SMTP_EFFECT_REFUSED:
         log_refusal(c, e);
@@ -179,14 +222,20 @@ static void perform_all(struct conn *c)
 
 static bool can_feed(const struct conn *c)
 {
-    return !c->closing && !c->paused && !smtp_session_is_waiting(c->session) &&
+    return !c->closing && c->session != NULL && !c->paused && !smtp_session_is_waiting(c->session) &&
            stream_unsent(c->stream) < CONN_UNSENT_MAX;
 }
 
-/* Feeds what the session takes now; the octets taken. */
+static size_t feed_proxy(struct conn *c, struct slice in);
+
+/* Feeds what can be taken now; the octets taken. */
 static size_t feed(struct conn *c, struct slice in)
 {
     size_t taken = 0;
+    if (c->session == NULL && in.len > 0)
+        taken = feed_proxy(c, in);
+    if (c->session == NULL)
+        return 0;
     c->pumping = true;
     perform_all(c);
     while (taken < in.len && can_feed(c)) {
@@ -222,11 +271,16 @@ static void drop_kept(struct conn *c, size_t count)
     }
 }
 
+static msec_t deadline_of(const struct conn *c)
+{
+    return c->session != NULL ? smtp_session_deadline(c->session) : c->limit;
+}
+
 /* The timer is only ever moved to an earlier time; when it fires too early, it is set anew. So a busy session
  * never touches it. */
 static void arm(struct conn *c)
 {
-    msec_t deadline = smtp_session_deadline(c->session);
+    msec_t deadline = deadline_of(c);
     if (!c->closing && deadline < c->armed) {
         timer_start(c->timer, deadline);
         c->armed = deadline;
@@ -235,6 +289,8 @@ static void arm(struct conn *c)
 
 static enum crowd_rank rank_of(const struct conn *c)
 {
+    if (c->session == NULL)
+        return CROWD_IDLE;
     if (c->paused || smtp_session_is_waiting(c->session))
         return CROWD_OWED;
     return c->transaction != NULL && transaction_is_open(c->transaction) ? CROWD_SENDING : CROWD_IDLE;
@@ -246,7 +302,7 @@ static enum crowd_rank rank_of(const struct conn *c)
  */
 static void look_for_life(struct conn *c)
 {
-    msec_t due = smtp_session_deadline(c->session);
+    msec_t due = deadline_of(c);
     enum crowd_rank rank = rank_of(c);
     if (due == c->due && rank == c->place.rank)
         return;
@@ -262,17 +318,71 @@ static void settle(struct conn *c)
 {
     if (c->closing)
         return;
-    if (c->peer_ended && !smtp_session_is_waiting(c->session) && !c->paused &&
-        stream_unsent(c->stream) == 0) {
+    bool is_waiting = c->session != NULL && smtp_session_is_waiting(c->session);
+    if (c->peer_ended && !is_waiting && !c->paused && stream_unsent(c->stream) == 0) {
         conn_close(c, "peer-ended");
         return;
     }
-    bool reading = !c->peer_ended && (c->kept_len == 0 || can_feed(c));
+    bool reading = !c->peer_ended && (c->kept_len == 0 || c->session == NULL || can_feed(c));
     if (reading != c->reading)
         stream_set_reading(c->stream, reading);
     c->reading = reading;
     look_for_life(c);
     arm(c);
+}
+
+/* ---- the client, and the proxy in front of it ---- */
+
+/* Who has connected: the client, or the proxy of one. */
+static struct net_address peer_of(const struct conn *c)
+{
+    struct net_address peer = { 0 };
+    if (stream_peer(c->stream, &peer.storage, &peer.len) < 0)
+        peer = (struct net_address){ 0 }; /* it has gone already */
+    return peer;
+}
+
+static void name_client(struct conn *c, const struct net_address *client)
+{
+    char text[NET_ADDRESS_TEXT] = "unknown";
+    if (client->len > 0)
+        net_address_host(client, text);
+    (void)g_strlcpy(c->client, text, sizeof c->client);
+}
+
+static void begin(struct conn *c, const struct net_address *client)
+{
+    const struct conn_host *host = c->host;
+    const struct smtp_client rights = { .may_xclient = net_networks_have(host->xclient, client),
+                                        .may_xforward = net_networks_have(host->xforward, client) };
+    name_client(c, client);
+    c->session = smtp_session_new(&host->service, &rights, reactor_now(host->reactor));
+    pst_log(host->log, PST_LOG_INFO, "session-opened", PST_STR("session", c->id),
+            PST_STR("client", c->client), PST_STR("listener", host->listener));
+}
+
+static void refuse_proxy(struct conn *c, const char *reason)
+{
+    pst_log(c->host->log, PST_LOG_WARNING, "proxy-refused", PST_STR("session", c->id),
+            PST_STR("peer", c->client), PST_STR("listener", c->host->listener), PST_STR("reason", reason));
+    conn_close(c, "proxy-refused");
+}
+
+/* Feeds what is there of the PROXY header; the octets taken. */
+static size_t feed_proxy(struct conn *c, struct slice in)
+{
+    struct net_proxy proxy;
+    size_t len;
+    int r = net_proxy_parse(in, &proxy, &len);
+    if (r < 0)
+        refuse_proxy(c, r == -E2BIG ? "header-too-long" : "malformed-header");
+    if (r <= 0)
+        return 0;
+    pst_log(c->host->log, PST_LOG_INFO, "proxied", PST_STR("session", c->id), PST_STR("proxy", c->client));
+    if (proxy.is_local)
+        proxy.source = peer_of(c);
+    begin(c, &proxy.source);
+    return len;
 }
 
 /* Something has changed: bytes came, a question was answered, a pause ended, a time is over. */
@@ -312,7 +422,7 @@ void conn_answer(struct conn *c, uint64_t ticket, struct smtp_verdict verdict)
 
 void conn_set_paused(struct conn *c, bool paused)
 {
-    c->paused = paused;
+    set_paused(c, paused);
     if (!paused)
         resume(c);
 }
@@ -321,6 +431,10 @@ void conn_shut(struct conn *c, enum smtp_outcome outcome)
 {
     if (c->closing)
         return;
+    if (c->session == NULL) {
+        conn_close(c, "shutting-down");
+        return;
+    }
     smtp_session_shut(c->session, outcome, reactor_now(c->host->reactor));
     resume(c);
 }
@@ -370,21 +484,28 @@ static void on_fire(void *owner)
     msec_t now = reactor_now(c->host->reactor);
     c->armed = MSEC_NEVER;
     if (c->closing) {
-        if (now >= c->linger)
+        if (now >= c->limit)
             stream_abort(c->stream);
         return;
     }
-    smtp_session_tick(c->session, now);
+    if (c->session != NULL)
+        smtp_session_tick(c->session, now);
+    else if (now >= c->limit)
+        refuse_proxy(c, "no-header");
     resume(c);
 }
 
-static void name_client(struct conn *c)
+static void meet(struct conn *c)
 {
-    struct net_address peer;
-    char text[NET_ADDRESS_TEXT] = "unknown"; /* it has gone already */
-    if (stream_peer(c->stream, &peer.storage, &peer.len) == 0)
-        net_address_host(&peer, text);
-    (void)g_strlcpy(c->client, text, sizeof c->client);
+    const struct conn_host *host = c->host;
+    const struct net_address peer = peer_of(c);
+    name_client(c, &peer);
+    if (host->proxy == NULL)
+        begin(c, &peer);
+    else if (net_networks_have(host->proxy, &peer))
+        c->limit = reactor_now(host->reactor) + CONN_PROXY_MS;
+    else
+        refuse_proxy(c, "not-a-proxy-of-ours");
 }
 
 int conn_accept(const struct conn_host *host, struct listener *listener)
@@ -410,11 +531,8 @@ int conn_accept(const struct conn_host *host, struct listener *listener)
     reactor_random(host->reactor, id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++)
         (void)snprintf(c->id + 2 * i, 3, "%02x", id[i]);
-    name_client(c);
     c->timer = timer_new(host->reactor, on_fire, c);
-    c->session = smtp_session_new(&host->service, reactor_now(host->reactor));
-    pst_log(host->log, PST_LOG_INFO, "session-opened", PST_STR("session", c->id),
-            PST_STR("client", c->client), PST_STR("listener", host->listener));
+    meet(c);
     resume(c);
     return 0;
 }
@@ -434,6 +552,11 @@ const struct smtp_session *conn_session(const struct conn *c)
 const char *conn_client(const struct conn *c)
 {
     return c->client;
+}
+
+const char *conn_client_name(const struct conn *c)
+{
+    return c->client_name;
 }
 
 const char *conn_id(const struct conn *c)

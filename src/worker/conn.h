@@ -1,9 +1,10 @@
 /*
  * worker/conn.h - one connection: pumps bytes from the stream into the session and the session's effects out
- * of it. It stops reading while the session waits for an answer, the delivery has enough in flight, or the
- * peer does not read its replies; what was read and cannot be taken yet stays here. So its memory is bounded
- * by one read. Ownership: a connection belongs to itself; it tells its host when it is gone. It outlives its
- * stream while a job of its transaction is under way.
+ * of it. Behind a proxy, the session begins once the proxy's header has come. It stops reading while the
+ * session waits for an answer, the delivery has enough in flight, or the peer does not read its replies; what
+ * was read and cannot be taken yet stays here. So its memory is bounded by one read. Ownership: a connection
+ * belongs to itself; it tells its host when it is gone. It outlives its stream while a job of its transaction
+ * is under way.
  */
 #pragma once
 
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "delivery/delivery.h"
 #include "delivery/known.h"
+#include "net/network.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
 #include "worker/crowd.h"
@@ -24,7 +26,10 @@ struct conn_host {
     struct known *known;
     struct smtp_service service;
     struct delivery_settings delivery;
-    const char *listener; /* its name, for the log */
+    const char *listener;                /* its name, for the log */
+    const struct net_networks *proxy;    /* who must begin with a PROXY header; NULL: nobody does */
+    const struct net_networks *xclient;  /* who may say XCLIENT; NULL: nobody may */
+    const struct net_networks *xforward; /* the same of XFORWARD */
     GByteArray
         *replies; /* what is about to be written; used by one connection at a time, empty between two */
     struct crowd *crowd;          /* where its connections are, from accept until they are gone */
@@ -50,7 +55,8 @@ void conn_shed(struct conn *c, bool may_linger);
 bool conn_is_open(const struct conn *c); /* false: the peer is gone, or was told goodbye */
 const struct conn_host *conn_host(const struct conn *c);
 const struct smtp_session *conn_session(const struct conn *c);
-const char *conn_client(const struct conn *c); /* "192.0.2.1", "2001:db8::1", "unix" */
+const char *conn_client(const struct conn *c);      /* "192.0.2.1", "2001:db8::1", "unix" */
+const char *conn_client_name(const struct conn *c); /* or NULL */
 
 enum { CONN_ID_SIZE = 13 };
 const char *conn_id(const struct conn *c);  /* of the session: 12 hexadecimal digits */

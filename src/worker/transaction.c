@@ -8,6 +8,8 @@
 
 struct recipient {
     struct smtp_address address;
+    unsigned notify;         /* SMTP_NOTIFY_, or 0 */
+    char *orcpt;             /* as it was sent; NULL: none was */
     struct mailbox *mailbox; /* until the delivery takes it */
     const char *name;        /* then: the mailbox's, in the delivery */
 };
@@ -15,7 +17,9 @@ struct recipient {
 struct transaction {
     struct conn *conn;
     struct smtp_address reverse_path;
-    GPtrArray *recipients; /* struct recipient, accepted; in the order of RCPT */
+    struct smtp_mail_parameters parameters; /* its slices are in `envid` */
+    char *envid;                            /* NULL: none was given */
+    GPtrArray *recipients;                  /* struct recipient, accepted; in the order of RCPT */
     struct delivery *delivery;
     uint64_t ticket; /* finishing */
     uint64_t octets;
@@ -26,7 +30,13 @@ static void recipient_free(void *data)
 {
     struct recipient *r = data;
     mailbox_free(r->mailbox);
+    g_free(r->orcpt);
     g_free(r);
+}
+
+static char *copy_if_given(struct slice s)
+{
+    return s.len > 0 ? slice_dup(s) : NULL;
 }
 
 struct transaction *transaction_new(struct conn *c, const struct smtp_effect *mail)
@@ -34,6 +44,9 @@ struct transaction *transaction_new(struct conn *c, const struct smtp_effect *ma
     struct transaction *t = g_new0(struct transaction, 1);
     t->conn = c;
     t->reverse_path = mail->address;
+    t->parameters = mail->mail;
+    t->envid = copy_if_given(mail->mail.envid);
+    t->parameters.envid = slice_of(t->envid, mail->mail.envid.len);
     t->recipients = g_ptr_array_new_with_free_func(recipient_free);
     return t;
 }
@@ -41,6 +54,7 @@ struct transaction *transaction_new(struct conn *c, const struct smtp_effect *ma
 static void transaction_free(struct transaction *t)
 {
     g_ptr_array_unref(t->recipients);
+    g_free(t->envid);
     g_free(t);
 }
 
@@ -127,6 +141,8 @@ void transaction_route(struct transaction *t, const struct smtp_effect *rcpt)
     }
     struct recipient *recipient = g_new0(struct recipient, 1);
     recipient->address = rcpt->address;
+    recipient->notify = rcpt->rcpt.notify;
+    recipient->orcpt = copy_if_given(rcpt->rcpt.orcpt);
     recipient->mailbox = known_find(host->known, domain, &rcpt->address, reactor_now(host->reactor));
     if (recipient->mailbox != NULL) {
         accept_recipient(t, rcpt->ticket, recipient);
@@ -196,6 +212,15 @@ static void on_done(void *owner, const int *results, size_t count)
     conn_release(c);
 }
 
+/* RFC 3848, and for mail that asked for SMTPUTF8 RFC 6531 4.3. */
+static const char *protocol_name(const struct transaction *t, const struct smtp_session *session)
+{
+    bool lmtp = conn_host(t->conn)->service.protocol == SMTP_PROTOCOL_LMTP;
+    if (t->parameters.utf8)
+        return lmtp ? "UTF8LMTP" : "UTF8SMTP";
+    return lmtp ? "LMTP" : smtp_session_is_extended(session) ? "ESMTP" : "SMTP";
+}
+
 void transaction_open(struct transaction *t)
 {
     static const struct delivery_events events = { .on_ready = on_ready, .on_done = on_done };
@@ -203,17 +228,15 @@ void transaction_open(struct transaction *t)
     const struct smtp_session *session = conn_session(t->conn);
     (void)snprintf(t->id, sizeof t->id, "%s.%u", conn_id(t->conn), conn_next_message(t->conn));
 
-    bool lmtp = host->service.protocol == SMTP_PROTOCOL_LMTP;
     const char *address = conn_client(t->conn);
     g_autofree char *client = g_strconcat(strchr(address, ':') != NULL ? "IPv6:" : "", address, NULL);
     struct trace trace = {
         .id = t->id,
         .hostname = host->service.hostname,
-        .protocol = lmtp                                ? "LMTP"
-                    : smtp_session_is_extended(session) ? "ESMTP"
-                                                        : "SMTP",
+        .protocol = protocol_name(t, session),
         .helo = smtp_session_helo(session),
         .client = client,
+        .client_name = conn_client_name(t->conn),
         .reverse_path = &t->reverse_path,
         .arrived_us = reactor_wall_us(host->reactor),
     };
@@ -227,7 +250,9 @@ void transaction_open(struct transaction *t)
         targets[i] = (struct delivery_target){ .mailbox = g_steal_pointer(&r->mailbox),
                                                .head = g_string_free(head, FALSE) };
     }
-    t->delivery = delivery_new(host->reactor, &host->delivery, targets, count, &events, t);
+    struct delivery_settings settings = host->delivery;
+    settings.verbatim = t->parameters.body == SMTP_BODY_BINARYMIME; /* RFC 3030 3: no octet may change */
+    t->delivery = delivery_new(host->reactor, &settings, targets, count, &events, t);
 }
 
 bool transaction_is_open(const struct transaction *t)

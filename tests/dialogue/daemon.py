@@ -52,18 +52,23 @@ def limits_needed(paths):
     return groups
 
 
-def start_daemon(folder, limits):
+def start_daemon(folder, needs):
     folder.chmod(0o755)  # workers may have another identity
     maildirs = folder / "maildirs"
+    needs = dict(need.split("=") for need in needs.split())
+    listen = {key.removeprefix("listen."): value for key, value in needs.items() if key.startswith("listen.")}
     sections = {
         "listen smtp": {"address": "127.0.0.1:0", "protocol": "smtp"},
         "listen lmtp": {"address": "127.0.0.1:0", "protocol": "lmtp"},
         "listen unix-smtp": {"address": f"unix:{folder}/smtp.sock", "protocol": "smtp"},
         "listen unix-lmtp": {"address": f"unix:{folder}/lmtp.sock", "protocol": "lmtp"},
-        "limits": dict(limit.split("=") for limit in limits.split()),
+        "limits": {key: value for key, value in needs.items() if not key.startswith("listen.")},
         # What is tested here is the dialogue; that all is synced, other tests show.
         "delivery": {"sync": "none"},
     }
+    for name in sections:
+        if name.startswith("listen "):
+            sections[name].update(listen)
     server = harness.Postern(folder, mailboxes=(), sections=sections)
     (maildirs / SCRATCH_MARK).touch()
     try:

@@ -20,6 +20,7 @@ struct question {
 struct core {
     struct player base;
     struct smtp_service service;
+    struct smtp_client client;
     struct smtp_session *session;
     enum core_cut cut;
     struct pst_random random;
@@ -255,6 +256,11 @@ static void perform(struct core *c, const struct smtp_effect *e)
     switch (e->kind) {
     case SMTP_EFFECT_WRITE:
         do_write(c, e);
+        break;
+    case SMTP_EFFECT_XCLIENT:
+    case SMTP_EFFECT_XFORWARD:
+        if (c->in_mail)
+            broke(c, "XCLIENT or XFORWARD inside a transaction");
         break;
     case SMTP_EFFECT_MAIL:
         do_mail(c, e);
@@ -499,7 +505,9 @@ struct player *player_core_new(const struct script *script, enum core_cut cut, u
     c->base = (struct player){ .ops = &core_ops, .script = script, .received = g_byte_array_new() };
     c->service = (struct smtp_service){ .protocol = script->protocol,
                                         .hostname = "mx.example.org",
+                                        .greeting_delay = script->greeting_delay,
                                         .limits = script->limits };
+    c->client = script->client;
     c->cut = cut;
     pst_random_seed(&c->random, seed ^ g_str_hash(script->name));
     c->now = START_MS;
@@ -513,7 +521,7 @@ struct player *player_core_new(const struct script *script, enum core_cut cut, u
     for (guint i = 0; i < script->mailboxes->len; i++)
         g_hash_table_insert(c->stored, g_strdup(g_ptr_array_index(script->mailboxes, i)),
                             g_ptr_array_new_with_free_func(message_free));
-    c->session = smtp_session_new(&c->service, c->now);
+    c->session = smtp_session_new(&c->service, &c->client, c->now);
     (void)pull(c);
     return &c->base;
 }

@@ -139,6 +139,22 @@ static void parse_limit(struct parser *p, const char *rest)
         g_ptr_array_add(p->limits, g_strdup_printf("%s=%s", name, rest));
 }
 
+static void parse_may(struct parser *p, const char *rest)
+{
+    bool xclient = strcmp(rest, "xclient") == 0;
+    if (!xclient && strcmp(rest, "xforward") != 0)
+        problem(p, "expected 'may xclient' or 'may xforward'");
+    *(xclient ? &p->script->client.may_xclient : &p->script->client.may_xforward) = true;
+    g_ptr_array_add(p->limits, g_strdup_printf("listen.%s=127.0.0.0/8,unix", rest));
+}
+
+static void parse_greeting_delay(struct parser *p, const char *rest)
+{
+    if (pst_parse_duration(slice_str(rest), 60000, &p->script->greeting_delay) < 0)
+        problem(p, "'%s' is no duration", rest);
+    g_ptr_array_add(p->limits, g_strdup_printf("listen.greeting-delay=%s", rest));
+}
+
 /* ---- what the client does, and what it must see ---- */
 
 static void add_line(struct parser *p, const char *line)
@@ -300,6 +316,8 @@ static const struct directive {
     { "only", parse_only, ARGUMENT },
     { "mailbox", parse_mailbox, ARGUMENT },
     { "limit", parse_limit, ARGUMENT },
+    { "may", parse_may, ARGUMENT },
+    { "greeting-delay", parse_greeting_delay, ARGUMENT },
     { "hello", parse_hello, NO_ARGUMENT },
     { "send", add_line, LINE },
     { "raw", parse_raw, ARGUMENT },

@@ -8,6 +8,8 @@
  *     mailbox carol                exists, as alice, bob and postmaster of example.org always do
  *                                  (and nobody never does: what must be missing is to be called so)
  *     limit message-size 64K       as in [limits] of the configuration
+ *     may xclient|xforward         the client may say it
+ *     greeting-delay 1s            as in [listen]
  *
  *     hello                        reads the greeting, says EHLO or LHLO, reads the answer
  *     send LINE                    with CR LF; what is sent between two answers goes out in one piece
@@ -83,7 +85,9 @@ struct script {
     enum smtp_protocol protocol;
     bool only_core;
     struct smtp_limits limits;
-    char *limits_text;    /* "errors=5 recipients=100": those that the script sets, sorted; "" for none */
+    struct smtp_client client;
+    msec_t greeting_delay;
+    char *limits_text;    /* "errors=5 listen.xclient=unix": what the script sets, sorted; "" for none */
     GPtrArray *mailboxes; /* char * */
     GArray *steps;        /* struct step */
     GPtrArray *lines;     /* char *: the text, for reports */

@@ -9,7 +9,12 @@ static const struct smtp_service smtp = {
     .protocol = SMTP_PROTOCOL_SMTP,
     .hostname = "mx.example.org",
     .limits = { .message_size = 100000,
+                .header_size = 100000,
+                .header_fields = 1000,
                 .recipients = 100,
+                .command_length = 2048,
+                .commands = 1000000,
+                .messages = 1000,
                 .errors = 5,
                 .command_timeout = 300000,
                 .data_timeout = 600000 },
@@ -18,11 +23,18 @@ static const struct smtp_service lmtp = {
     .protocol = SMTP_PROTOCOL_LMTP,
     .hostname = "mx.example.org",
     .limits = { .message_size = 100000,
+                .header_size = 100000,
+                .header_fields = 1000,
                 .recipients = 100,
+                .command_length = 2048,
+                .commands = 1000000,
+                .messages = 1000,
                 .errors = 5,
                 .command_timeout = 300000,
                 .data_timeout = 600000 },
 };
+
+static const struct smtp_client client;
 
 /* A word for each effect: a reply's code, or the effect's name. */
 static void pull(struct smtp_session *s, GString *trace, uint64_t *ret_ticket)
@@ -68,7 +80,7 @@ static void pipelined_commands_wait_for_answers(void **state)
 {
     (void)state;
     g_autoptr(GString) trace = g_string_new(NULL);
-    struct smtp_session *s = smtp_session_new(&smtp, 0);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
     uint64_t ticket = 0;
     const char *rest =
         feed(s, "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n", 0, trace, &ticket);
@@ -92,7 +104,7 @@ static void an_old_ticket_is_ignored(void **state)
 {
     (void)state;
     g_autoptr(GString) trace = g_string_new(NULL);
-    struct smtp_session *s = smtp_session_new(&smtp, 0);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
     uint64_t first = 0, second = 0;
     feed(s, "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\n", 0, trace, &first);
     answer(s, first, SMTP_NO_SUCH_MAILBOX, trace);
@@ -111,7 +123,7 @@ static void lmtp_takes_one_answer_a_recipient(void **state)
 {
     (void)state;
     g_autoptr(GString) trace = g_string_new(NULL);
-    struct smtp_session *s = smtp_session_new(&lmtp, 0);
+    struct smtp_session *s = smtp_session_new(&lmtp, &client, 0);
     uint64_t ticket = 0;
     feed(s, "LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\n", 0, trace, &ticket);
     answer(s, ticket, SMTP_RECIPIENT_OK, trace);
@@ -131,7 +143,7 @@ static void deadlines(void **state)
 {
     (void)state;
     g_autoptr(GString) trace = g_string_new(NULL);
-    struct smtp_session *s = smtp_session_new(&smtp, 1000);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 1000);
     uint64_t ticket = 0;
     assert_int_equal(smtp_session_deadline(s), 301000);
     feed(s, "EHLO c\r\n", 2000, trace, NULL);
@@ -163,7 +175,7 @@ static void an_endless_line_is_not_kept(void **state)
     (void)state;
     g_autoptr(GString) trace = g_string_new(NULL);
     g_autofree char *part = g_strnfill(10000, 'x');
-    struct smtp_session *s = smtp_session_new(&smtp, 0);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
     for (int i = 0; i < 100; i++)
         assert_string_equal(feed(s, part, 0, trace, NULL), "");
     assert_trace(trace, "220 ");
@@ -179,7 +191,7 @@ static void what_must_be_kept_is_bounded(void **state)
     for (size_t len = 1; len < 2000; len++) {
         g_autoptr(GString) trace = g_string_new(NULL);
         g_autofree char *part = g_strnfill(len, 'M');
-        struct smtp_session *s = smtp_session_new(&smtp, 0);
+        struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
         const char *rest = feed(s, part, 0, trace, NULL);
         assert_true(strlen(rest) <= SMTP_KEEP_MAX);
         smtp_session_free(s);
@@ -191,7 +203,7 @@ static void shutting_lets_a_transaction_finish(void **state)
     (void)state;
     g_autoptr(GString) trace = g_string_new(NULL);
     uint64_t ticket = 0;
-    struct smtp_session *s = smtp_session_new(&smtp, 0);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
     feed(s, "EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\n", 0, trace, &ticket);
     smtp_session_shut(s, SMTP_SHUTTING_DOWN, 0);
     pull(s, trace, NULL);
@@ -207,7 +219,7 @@ static void shutting_ends_an_idle_session(void **state)
 {
     (void)state;
     g_autoptr(GString) trace = g_string_new(NULL);
-    struct smtp_session *s = smtp_session_new(&smtp, 0);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
     feed(s, "EHLO c\r\nMAIL FROM:<>\r\n", 0, trace, NULL);
     smtp_session_shut(s, SMTP_SHUTTING_DOWN, 0);
     pull(s, trace, NULL);
@@ -221,7 +233,7 @@ static void shutting_waits_a_moment_for_a_message(void **state)
 {
     (void)state;
     g_autoptr(GString) trace = g_string_new(NULL);
-    struct smtp_session *s = smtp_session_new(&smtp, 0);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
     feed(s, "EHLO c\r\nMAIL FROM:<>\r\n", 0, trace, NULL);
     smtp_session_shut(s, SMTP_SHUTTING_DOWN, 1000);
     pull(s, trace, NULL);
