@@ -4,7 +4,8 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
 	tests/fuzz/fuzz_command \
 	tests/fuzz/fuzz_line \
-	tests/fuzz/fuzz_parameters
+	tests/fuzz/fuzz_parameters \
+	tests/fuzz/fuzz_proxy
 
 check_LIBRARIES += tests/fuzz/libfuzz.a
 tests_fuzz_libfuzz_a_SOURCES = \
@@ -23,6 +24,7 @@ tests_fuzz_fuzz_address_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 tests_fuzz_fuzz_command_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 tests_fuzz_fuzz_line_LDADD = $(FUZZ_LINK) $(LINK_message)
 tests_fuzz_fuzz_parameters_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+tests_fuzz_fuzz_proxy_LDADD = $(FUZZ_LINK) $(LINK_net)
 
 fuzz: $(FUZZ_TARGETS)
 .PHONY: fuzz
