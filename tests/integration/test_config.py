@@ -1,8 +1,9 @@
 """What is wrong with a configuration is told, all of it, with file and line; and what the log looks like."""
 import json
 import re
+import shutil
 
-from harness import Case, DOMAIN, main, parse_logfmt, simple_message, wait_until
+from harness import Case, DOMAIN, ROOT, main, parse_logfmt, simple_message, wait_until
 
 ALICE = f"alice@{DOMAIN}"
 
@@ -89,6 +90,14 @@ class Problems(Case):
     def test_a_missing_directory_is_named(self):
         problem = self.only_problem(self.good().replace(str(self.maildirs), "/nonexistent/maildirs"))
         self.assertRegex(problem, r"^:9: .*/nonexistent/maildirs")
+
+    def test_root_without_a_user_has_no_more_rights_than_its_workers(self):
+        if not ROOT:
+            self.skipTest("only root has rights to lose")
+        shutil.chown(self.maildirs, "nobody")
+        self.maildirs.chmod(0o700)
+        problem = self.only_problem(self.good())
+        self.assertRegex(problem, r"^:9: .*Permission denied")
 
     def test_a_missing_file_is_named(self):
         done = self.run_postern("check", "-c", self.folder / "none.conf")
