@@ -86,23 +86,34 @@ static void fast_decode(const char *in, size_t len, size_t cut, struct result *r
     r->used = at;
 }
 
+static void compare_cut(const char *in, size_t len, size_t cut, const struct result *want)
+{
+    struct result got;
+    fast_decode(in, len, cut, &got);
+    assert_int_equal(got.ended, want->ended);
+    assert_int_equal(got.used, want->used);
+    /* Of a message without end, whether it is good is not known yet, and the last CR may still be held. */
+    if (want->ended)
+        assert_int_equal(got.bare, want->bare);
+    assert_int_equal(got.body->len, want->body->len);
+    assert_memory_equal(got.body->str, want->body->str, want->body->len);
+    result_clear(&got);
+}
+
 static void compare(const char *in, size_t len)
 {
-    struct result want, got;
+    struct result want;
     slow_decode(in, len, &want);
-    for (size_t cut = 0; cut <= len; cut++) {
-        fast_decode(in, len, cut, &got);
-        assert_int_equal(got.ended, want.ended);
-        assert_int_equal(got.used, want.used);
-        /* Of a message without end, whether it is good is not known yet, and the last CR may still be held.
-         */
-        if (want.ended)
-            assert_int_equal(got.bare, want.bare);
-        assert_int_equal(got.body->len, want.body->len);
-        assert_memory_equal(got.body->str, want.body->str, want.body->len);
-        result_clear(&got);
-    }
+    for (size_t cut = 0; cut <= len; cut++)
+        compare_cut(in, len, cut, &want);
     result_clear(&want);
+}
+
+/* Sequence number `n` of so many letters. */
+static void spell(size_t n, char *to, size_t len, const char *letters, size_t letter_count)
+{
+    for (size_t i = 0; i < len; i++, n /= letter_count)
+        to[i] = letters[n % letter_count];
 }
 
 static void every_sequence(void **state)
@@ -116,13 +127,46 @@ static void every_sequence(void **state)
             count *= sizeof letters;
         for (size_t n = 0; n < count; n++) {
             char text[LONGEST + 5];
-            size_t rest = n;
-            for (size_t i = 0; i < len; i++, rest /= sizeof letters)
-                text[i] = letters[rest % sizeof letters];
+            spell(n, text, len, letters, sizeof letters);
             memcpy(text + len, "\r\n.\r\n", 5);
             compare(text, len + 5);
         }
     }
+}
+
+/* The decoder looks at blocks of 64 octets: what matters may lie anywhere in one, or across two. */
+static void every_place(void **state)
+{
+    (void)state;
+    static const char letters[] = { '\r', '\n', '.', 'x' };
+    enum { LEN = 5, SEQUENCES = 4 * 4 * 4 * 4 * 4, LINE = 1 + 64 + 64 + LEN + 16 };
+    for (size_t n = 0; n < SEQUENCES; n++) {
+        for (size_t place = 0; place <= LINE - LEN; place++) {
+            char text[LINE + 5];
+            memset(text, 'x', LINE);
+            spell(n, text + place, LEN, letters, sizeof letters);
+            memcpy(text + LINE, "\r\n.\r\n", 5);
+            struct result want;
+            slow_decode(text, sizeof text, &want);
+            compare_cut(text, sizeof text, 0, &want);
+            result_clear(&want);
+        }
+    }
+}
+
+/* Lines of all lengths one behind the other, so that their ends and dots meet all edges of blocks and of
+ * segments. */
+static void lines_of_all_lengths(void **state)
+{
+    (void)state;
+    g_autoptr(GString) in = g_string_new(NULL);
+    for (size_t len = 0; len < 70; len += 3) {
+        for (size_t i = 0; i < len; i++)
+            g_string_append_c(in, "abcdefg"[i % 7]);
+        g_string_append(in, len % 4 == 0 ? "\r\n..\r\n" : len % 4 == 1 ? "\r\n.x.\r\n" : "\r\n");
+    }
+    g_string_append(in, ".\r\n");
+    compare(in->str, in->len);
 }
 
 static const struct row {
@@ -181,6 +225,8 @@ int main(int argc, char **argv)
     suite_add_rows(s, rows, check_row);
     suite_add(s, "every sequence of CR LF . x NUL up to seven, before the end, cut at every octet",
               every_sequence, NULL);
+    suite_add(s, "every sequence of CR LF . x at every place in long lines", every_place, NULL);
+    suite_add(s, "lines of all lengths, cut at every octet", lines_of_all_lengths, NULL);
     suite_add(s, "runs are long", runs_are_long, NULL);
     return suite_run(s, argc, argv);
 }
