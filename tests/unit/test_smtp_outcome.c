@@ -49,6 +49,12 @@ static void detail_has_its_place(void **state)
     assert_string_equal(text, "250 2.0.0 Delivered, id 7f3a.1\r\n");
     smtp_outcome_format(SMTP_NOOP, "7f3a.1", text, sizeof text);
     assert_string_equal(text, "250 2.0.0 OK\r\n");
+    smtp_outcome_format(SMTP_NEEDS_HELO, "EHLO", text, sizeof text);
+    assert_string_equal(text, "503 5.5.1 Say EHLO first\r\n");
+    smtp_outcome_format(SMTP_NEEDS_HELO, NULL, text, sizeof text);
+    assert_string_equal(text, "503 5.5.1 Say  first\r\n");
+    smtp_outcome_format(SMTP_GREETING, "mx.example.org ESMTP", text, sizeof text);
+    assert_string_equal(text, "220 mx.example.org ESMTP\r\n");
     g_autofree char *endless = g_strnfill(5000, 'x');
     assert_true(smtp_outcome_format(SMTP_DELIVERED, endless, text, sizeof text) < sizeof text);
 }
