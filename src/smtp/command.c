@@ -43,7 +43,7 @@ bool smtp_line_is_foreign(struct slice line)
 bool smtp_line_is_clean(struct slice line)
 {
     for (size_t i = 0; i < line.len; i++)
-        if ((line.data[i] < ' ' && line.data[i] != '\t') || line.data[i] == 0x7f)
+        if (g_ascii_iscntrl(line.data[i]) && line.data[i] != '\t')
             return false;
     return true;
 }
