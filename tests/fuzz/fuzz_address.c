@@ -1,5 +1,5 @@
 /* The grammar of addresses (smtp/address.h): what is read is in bounds, holds no control character, and comes
- * out the same when it is written and read again. */
+ * out the same when it is written and read again. A domain's canonical name is ASCII, and its own. */
 #include <glib.h>
 #include <stdlib.h>
 
@@ -15,8 +15,23 @@ static bool is_same(const struct smtp_address *a, const struct smtp_address *b)
 
 static void check_text(struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        pst_assert(text.data[i] >= ' ' && text.data[i] != 0x7f);
+    const char *at = (const char *)text.data, *end = at + text.len;
+    pst_assert(g_utf8_validate_len(at, text.len, NULL));
+    for (; at < end; at = g_utf8_next_char(at))
+        pst_assert(!g_unichar_iscntrl(g_utf8_get_char(at)));
+}
+
+static void check_domain(struct slice text)
+{
+    char name[SMTP_DOMAIN_MAX + 1], again[SMTP_DOMAIN_MAX + 1];
+    if (smtp_domain_valid(text)) {
+        check_text(text);
+        pst_assert(smtp_domain_canonical(text, name) == 0 && strlen(name) == text.len);
+    }
+    if (smtp_domain_canonical(text, name) < 0)
+        return;
+    pst_assert(smtp_domain_valid(slice_str(name)));
+    pst_assert(smtp_domain_canonical(slice_str(name), again) == 0 && strcmp(name, again) == 0);
 }
 
 static void check_again(const struct smtp_address *a)
@@ -28,7 +43,9 @@ static void check_again(const struct smtp_address *a)
         pst_assert(a->local_len == 0 ? written.len == 0 : g_ascii_strcasecmp(text, "postmaster") == 0);
         return;
     }
-    pst_assert(smtp_domain_valid(slice_of(a->domain, a->domain_len)));
+    struct slice domain = slice_of(a->domain, a->domain_len);
+    check_domain(domain);
+    pst_assert(smtp_domain_valid(domain) || !smtp_address_is_ascii(a));
     uint8_t *copy = fuzz_copy(written);
     struct smtp_address again;
     pst_assert(smtp_address_parse(slice_of(copy, written.len), &again) == 0);
@@ -66,7 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct slice text = slice_of(data, size);
     check_address(text);
     check_path(text);
-    if (smtp_domain_valid(text))
-        check_text(text);
+    check_domain(text);
     return 0;
 }
