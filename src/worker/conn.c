@@ -350,11 +350,13 @@ static void name_client(struct conn *c, const struct net_address *client)
     (void)g_strlcpy(c->client, text, sizeof c->client);
 }
 
-static void begin(struct conn *c, const struct net_address *client)
+/* A proxy that does not say whom it serves lends nobody its own rights. */
+static void begin(struct conn *c, const struct net_address *client, bool is_known)
 {
     const struct conn_host *host = c->host;
-    const struct smtp_client rights = { .may_xclient = net_networks_have(host->xclient, client),
-                                        .may_xforward = net_networks_have(host->xforward, client) };
+    const struct smtp_client rights = { .may_xclient = is_known && net_networks_have(host->xclient, client),
+                                        .may_xforward =
+                                            is_known && net_networks_have(host->xforward, client) };
     name_client(c, client);
     c->session = smtp_session_new(&host->service, &rights, reactor_now(host->reactor));
     pst_log(host->log, PST_LOG_INFO, "session-opened", PST_STR("session", c->id),
@@ -381,7 +383,7 @@ static size_t feed_proxy(struct conn *c, struct slice in)
     pst_log(c->host->log, PST_LOG_INFO, "proxied", PST_STR("session", c->id), PST_STR("proxy", c->client));
     if (proxy.is_local)
         proxy.source = peer_of(c);
-    begin(c, &proxy.source);
+    begin(c, &proxy.source, !proxy.is_local);
     return len;
 }
 
@@ -501,7 +503,7 @@ static void meet(struct conn *c)
     const struct net_address peer = peer_of(c);
     name_client(c, &peer);
     if (host->proxy == NULL)
-        begin(c, &peer);
+        begin(c, &peer, true);
     else if (net_networks_have(host->proxy, &peer))
         c->limit = reactor_now(host->reactor) + CONN_PROXY_MS;
     else
