@@ -505,7 +505,7 @@ static size_t render(const struct smtp_session *s, const struct smtp_slot *slot,
         detail = greeting;
         break;
     case SMTP_HELLO:
-        if (s->extended)
+        if (!slice_equal_nocase(slot->bytes, "HELO"))
             return render_extensions(s, text, size);
         detail = s->service->hostname;
         break;

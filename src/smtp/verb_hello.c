@@ -30,5 +30,7 @@ void smtp_start_hello(struct smtp_session *s, const struct smtp_command *command
     s->helo = slice_dup(name);
     s->extended = !slice_equal_nocase(command->verb, "HELO");
     smtp_enter(s, SMTP_PHASE_READY);
-    smtp_reply(s, SMTP_HELLO);
+    struct smtp_slot *slot = smtp_push(s, SMTP_EFFECT_WRITE);
+    slot->outcome = SMTP_HELLO;
+    slot->bytes = command->verb; /* once this is pulled, another HELO may have come behind it */
 }
