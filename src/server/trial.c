@@ -29,7 +29,6 @@ struct session {
     size_t answered, answers;
     bool ended; /* by the server */
     int error;  /* of `in` or `out` */
-    char client[NET_ADDRESS_TEXT];
     char id[ID_SIZE];
     size_t kept; /* octets in `input`, not taken yet */
     uint8_t input[SMTP_KEEP_MAX + 2 * READ_SIZE];
@@ -144,6 +143,18 @@ static void log_refusal(const struct session *s, const struct smtp_effect *e)
                 PST_BYTES("line", slice_first(e->bytes, 200)));
 }
 
+/* All that becomes of them here: only the trace header would have them as well. */
+static void log_facts(const struct session *s, const char *event, const struct smtp_facts *facts)
+{
+    pst_log(
+        s->log, PST_LOG_INFO, event, PST_STR("session", s->id),
+        PST_BYTES("name", facts->value[SMTP_FACT_NAME]), PST_BYTES("client", facts->value[SMTP_FACT_ADDR]),
+        PST_BYTES("port", facts->value[SMTP_FACT_PORT]), PST_BYTES("proto", facts->value[SMTP_FACT_PROTO]),
+        PST_BYTES("helo", facts->value[SMTP_FACT_HELO]), PST_BYTES("login", facts->value[SMTP_FACT_LOGIN]),
+        PST_BYTES("ident", facts->value[SMTP_FACT_IDENT]),
+        PST_BYTES("source", facts->value[SMTP_FACT_SOURCE]));
+}
+
 static void perform(struct session *s, const struct smtp_effect *e)
 {
     switch (e->kind) {
@@ -151,7 +162,10 @@ static void perform(struct session *s, const struct smtp_effect *e)
         write_reply(s, e->bytes);
         break;
     case SMTP_EFFECT_XCLIENT:
+        log_facts(s, "xclient", &e->facts);
+        break;
     case SMTP_EFFECT_XFORWARD:
+        log_facts(s, "xforward", &e->facts);
         break;
     case SMTP_EFFECT_MAIL:
         trial_mail_begin(&s->mail, &e->address);
@@ -212,6 +226,7 @@ static void session_begin(struct session *s, const struct trial *trial, const st
     const struct worker_listener *listener = trial->listener;
     s->trial = trial;
     s->log = log;
+    /* No greeting is held back: input that is all there at once would always have spoken too early. */
     s->service = (struct smtp_service){ .protocol = listener->protocol,
                                         .hostname = trial->settings->worker.hostname,
                                         .limits = trial->settings->worker.smtp };
@@ -221,11 +236,16 @@ static void session_begin(struct session *s, const struct trial *trial, const st
     };
     s->replies = g_byte_array_new();
     s->lines.kind = isatty(trial->in) ? TYPED_LINES_TEXT : TYPED_LINES_UNKNOWN;
-    net_address_host(&trial->client, s->client);
+    char client[NET_ADDRESS_TEXT];
+    net_address_host(&trial->client, client);
     (void)snprintf(s->id, sizeof s->id, "%08" PRIx32 "%04" PRIx32, g_random_int(), g_random_int() >> 16);
     trial_mail_init(&s->mail, log, trial->settings->router, s->id, listener->protocol);
-    pst_log(log, PST_LOG_INFO, "session-opened", PST_STR("session", s->id), PST_STR("client", s->client),
+    pst_log(log, PST_LOG_INFO, "session-opened", PST_STR("session", s->id), PST_STR("client", client),
             PST_STR("listener", listener->name));
+    if (listener->proxy != NULL)
+        pst_log(
+            log, PST_LOG_INFO, "proxy-left-out", PST_STR("session", s->id),
+            PST_STR("advice", "this is the session behind the PROXY header, and --client who that names"));
     s->smtp = smtp_session_new(&s->service, &rights, now_ms());
 }
 

@@ -1,8 +1,10 @@
 """`postern try`: a session on standard input and output, which answers as the daemon does and leaves no trace."""
+import contextlib
 import json
 import os
 import pwd
 import subprocess
+import threading
 
 from harness import Case, DOMAIN, HOSTNAME, PATIENCE, POSTERN, ROOT, WORKER_USER, main, parse_logfmt, proc_status, simple_message
 
@@ -46,6 +48,18 @@ class TryCase(Case):
         lines = said.split("\r\n")[:-1]
         self.assertNotIn("\n", "".join(lines))
         return lines, [json.loads(line) if line.startswith("{") else parse_logfmt(line) for line in log.splitlines()]
+
+    @contextlib.contextmanager
+    def dialogue(self, server, *arguments):
+        """A process with pipes; one that never answers is ended, so that reading from it fails."""
+        with subprocess.Popen(self.command(server, "--quiet", *arguments), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as process:
+            patience = threading.Timer(PATIENCE, process.kill)
+            patience.start()
+            try:
+                yield process
+            finally:
+                patience.cancel()
 
     def event(self, events, name):
         (event,) = [event for event in events if event["event"] == name]
@@ -111,7 +125,7 @@ class Sessions(TryCase):
 
     def test_each_reply_comes_before_the_next_command_is_waited_for(self):
         server = self.configured()
-        with subprocess.Popen(self.command(server, "--quiet"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with self.dialogue(server) as process:
             def expect(code):
                 line = process.stdout.readline()
                 while line[3:4] == b"-":
@@ -151,8 +165,7 @@ class Sessions(TryCase):
 
     def test_a_silent_client_is_told_when_its_time_is_over(self):
         server = self.configured()
-        command = self.command(server, "--set", "limits.command-timeout=1s")
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        with self.dialogue(server, "--set", "limits.command-timeout=1s") as process:
             said = process.stdout.read().decode()
             self.assertEqual(process.wait(PATIENCE), 0)
         self.assertIn("\r\n421 4.4.2 ", said)
@@ -161,7 +174,7 @@ class Sessions(TryCase):
         server = self.configured(sections={"limits": {"message-size": "1G"}})
         peaks = []
         for blocks in (1, 100):
-            with subprocess.Popen(self.command(server, "--quiet"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            with self.dialogue(server) as process:
                 process.stdin.write(script(*ENVELOPE, "DATA"))
                 block = b"x" * 78 + b"\r\n"
                 for _ in range(blocks):
@@ -175,6 +188,16 @@ class Sessions(TryCase):
             self.assertIn(KEPT_NOTHING, said)
             peaks.append(usage.ru_maxrss * 1024)
         self.assertLess(peaks[1] - peaks[0], 8 * 1024 * 1024)
+
+
+    def test_bdat_and_an_address_in_utf_8(self):
+        server = self.configured()
+        body = script("Subject: x", "", "a\nb")
+        said, events = self.run_try(server, script("EHLO client.example.net", "MAIL FROM:<b\u00f6b@example.net> SMTPUTF8",
+                                                   ENVELOPE[2], f"BDAT {len(body)}") + body + script("BDAT 0 LAST", "QUIT"))
+        self.assertEqual(said[-2:], [KEPT_NOTHING, "221 2.0.0 Bye"])
+        kept = self.event(events, "would-be-delivered")
+        self.assertEqual((kept["from"], int(kept["octets"])), ("b\u00f6b@example.net", len(body)))
 
 
 class LineEnds(TryCase):
@@ -208,6 +231,23 @@ class Options(TryCase):
             with self.subTest(client):
                 _, events = self.run_try(server, script("QUIT"), "--client", client)
                 self.assertEqual(self.event(events, "session-opened")["client"], told)
+
+    def test_the_client_decides_who_may_say_xclient(self):
+        server = self.configured(sections={"listen smtp": {"xclient": "192.0.2.0/24"}})
+        lines = script("EHLO client.example.net", "XCLIENT ADDR=198.51.100.7", "QUIT")
+        said, events = self.run_try(server, lines, "--client", "192.0.2.7")
+        self.assertIn("XCLIENT", "\n".join(said))
+        self.assertEqual([line[:3] for line in said[-2:]], ["220", "221"])
+        self.assertEqual(self.event(events, "xclient")["client"], "198.51.100.7")
+        said, _ = self.run_try(server, lines)
+        self.assertEqual([line[:9] for line in said[-2:]], ["550 5.7.0", "221 2.0.0"])
+        self.assertNotIn("XCLIENT", "\n".join(said))
+
+    def test_behind_a_proxy_and_without_delay_which_it_says(self):
+        server = self.configured(sections={"listen smtp": {"proxy": "127.0.0.1", "greeting-delay": "60s"}})
+        said, events = self.run_try(server, script("NOOP", "QUIT"))
+        self.assertEqual([line[:3] for line in said], ["220", "250", "221"])
+        self.event(events, "proxy-left-out")
 
     def test_a_bad_client_is_told_with_what_was_expected(self):
         server = self.configured()
@@ -256,7 +296,7 @@ class Access(TryCase):
             self.skipTest("only root can become another user")
         server = self.configured()
         uid = str(pwd.getpwnam(WORKER_USER).pw_uid)
-        with subprocess.Popen(self.command(server, "-q"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with self.dialogue(server) as process:
             self.assertTrue(process.stdout.readline().startswith(b"220 "))
             self.assertEqual(proc_status(process.pid, "Uid"), [uid] * 4)
             self.assertEqual(proc_status(process.pid, "CapPrm"), ["0" * 16])
