@@ -3,3 +3,7 @@ BENCH_TESTS = tests/bench/test_bench.py
 TESTS += $(BENCH_TESTS)
 dist_check_SCRIPTS += $(BENCH_TESTS) tests/bench/bench.py
 EXTRA_DIST += tests/bench/README.md
+
+# What bench.py has counted and timed without the daemon.
+check_PROGRAMS += tests/bench/core
+tests_bench_core_LDADD = $(LINK_message)

@@ -19,6 +19,7 @@ import harness  # noqa: E402
 from harness import DOMAIN, PACKAGES, POSTERN, ROOT, WORKER_USER, Wire, wait_until  # noqa: E402
 
 ALICE = f"alice@{DOMAIN}"
+CORE = Path(os.environ.get("TEST_TOOLS") or Path(POSTERN).parent.parent / "tests") / "bench/core"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
@@ -93,6 +94,11 @@ def raise_file_limit(wanted):
     return hard
 
 
+def number(value):
+    """Three digits that count, and of large numbers all before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 class Bench:
     def __init__(self, options):
         self.options = options
@@ -122,13 +128,15 @@ class Bench:
     def runs(self, measure):
         return [measure() for _ in range(self.options.runs)]
 
-    def row(self, what, measured, unit, bar=None, note=""):
-        """A line of the table; the bar is a limit that is not to be exceeded."""
+    def row(self, what, measured, unit, bar=None, note="", sign="<="):
+        """A line of the table; the bar is what is not to be exceeded or, with the sign ">=", to be reached."""
         value = statistics.median(measured)
-        verdict = "" if bar is None or self.options.smoke else "ok" if value <= bar else "OVER"
-        spread = f"{min(measured):.3g} to {max(measured):.3g}" if len(measured) > 1 else ""
-        self.rows.append((what, f"{value:.3g} {unit}", spread, "" if bar is None else f"<= {bar:g} {unit}", verdict, note))
-        print(f"  {what}: {value:.3g} {unit}", file=sys.stderr)
+        good = bar is None or (value <= bar if sign == "<=" else value >= bar)
+        verdict = "" if bar is None or self.options.smoke else "ok" if good else "OVER" if sign == "<=" else "UNDER"
+        spread = f"{number(min(measured))} to {number(max(measured))}" if len(measured) > 1 else ""
+        bar_text = "" if bar is None else f"{sign} {number(bar)} {unit}"
+        self.rows.append((what, f"{number(value)} {unit}", spread, bar_text, verdict, note))
+        print(f"  {what}: {number(value)} {unit}", file=sys.stderr)
 
     # ---- one large message
 
@@ -266,6 +274,36 @@ class Bench:
     def medium(self):
         self.messages("20 MiB messages, 4 connections", 40, 4, 20 * MIB, self.scaled(40))
 
+    # ---- the core alone
+
+    def core_output(self, *arguments, tool=()):
+        command = [*tool, CORE, *arguments]
+        if not os.access(CORE, os.X_OK):
+            raise LookupError(f"{CORE} is not there; run: make tests/bench/core")
+        if not shutil.which(str(command[0])):
+            raise LookupError(f"{command[0]} is not installed")
+        done = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    def counted(self, how, tool, pattern):
+        """What valgrind counts for one transaction: the difference between many and more of them has no start in it."""
+        counts = [self.scaled(1000), 2 * self.scaled(1000)]
+        texts = [self.core_output(how, count, tool=["valgrind", *tool]) for count in counts]
+        few, many = [int(re.search(pattern, text)[1].replace(",", "")) for text in texts]
+        return (many - few) / (counts[1] - counts[0])
+
+    def core(self):
+        for how, what in [("data", "DATA, a command at a time"), ("pipelined", "DATA, pipelined"), ("bdat", "BDAT, pipelined")]:
+            callgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"]
+            self.row(f"{what}: instructions", [self.counted(how, callgrind, r"Collected : ([0-9]+)")], "", 10_000)
+            self.row(f"{what}: allocations", [self.counted(how, ["--tool=memcheck"], r"total heap usage: ([0-9,]+) allocs")],
+                     "", 0)
+        size = self.scaled(64 * MIB)
+        for corpus, bar in [("base64", 2), ("text", 2), ("dots", None)]:
+            plain, converted = [self.runs(lambda: float(self.core_output(mode, corpus, size))) for mode in ("decode", "convert")]
+            self.row(f"dot-unstuffing of {corpus}", plain, "GB/s", bar, sign=">=",
+                     note=f"with line ends converted: {statistics.median(converted):.3g} GB/s")
+
     # ---- all
 
     def print_table(self):
@@ -283,7 +321,7 @@ def machine(folder):
 
 
 def main():
-    known = ("large", "idle", "small", "medium")
+    known = ("core", "large", "idle", "small", "medium")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=f"{', '.join(known)}; without any, all of them")
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median is told (3)")

@@ -1,6 +1,8 @@
 """Each measurement still runs to its end, with tiny counts. What it measures then means nothing, and is not looked at."""
+import shutil
 import subprocess
 import sys
+import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
@@ -14,6 +16,10 @@ class Smoke(Case):
                               capture_output=True, text=True, timeout=PATIENCE * 2)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(len(done.stdout.splitlines()), 3, done.stdout)
+
+    @unittest.skipUnless(shutil.which("valgrind"), "valgrind is not installed")
+    def test_the_core(self):
+        self.smoke("core")
 
     def test_a_large_message(self):
         self.smoke("large")
