@@ -62,27 +62,30 @@ static const char *const phase_names[] = {
 
 enum argument { ARGUMENT_NONE, ARGUMENT_OPTIONAL, ARGUMENT_REQUIRED };
 
+#define VERB(name) name, sizeof(name) - 1
+
 static const struct verb {
     const char *name;
+    size_t len;
     unsigned phases;
     enum argument argument;
     void (*start)(struct smtp_session *s, const struct smtp_command *command);
 } verbs[] = {
-    { "EHLO", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
-    { "HELO", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
-    { "LHLO", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
-    { "MAIL", IN(READY), ARGUMENT_OPTIONAL, smtp_start_mail },
-    { "RCPT", IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_rcpt },
-    { "DATA", IN(MAIL), ARGUMENT_NONE, smtp_start_data },
-    { "BDAT", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_bdat },
-    { "RSET", ANYWHERE, ARGUMENT_NONE, smtp_start_rset },
-    { "NOOP", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_noop },
-    { "VRFY", ANYWHERE, ARGUMENT_REQUIRED, smtp_start_vrfy },
-    { "EXPN", ANYWHERE, ARGUMENT_REQUIRED, smtp_start_expn },
-    { "HELP", ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_help },
-    { "QUIT", ANYWHERE, ARGUMENT_NONE, smtp_start_quit },
-    { "XCLIENT", IN(START) | IN(READY), ARGUMENT_REQUIRED, smtp_start_xclient },
-    { "XFORWARD", IN(START) | IN(READY), ARGUMENT_REQUIRED, smtp_start_xforward },
+    { VERB("EHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
+    { VERB("HELO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
+    { VERB("LHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
+    { VERB("MAIL"), IN(READY), ARGUMENT_OPTIONAL, smtp_start_mail },
+    { VERB("RCPT"), IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_rcpt },
+    { VERB("DATA"), IN(MAIL), ARGUMENT_NONE, smtp_start_data },
+    { VERB("BDAT"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_bdat },
+    { VERB("RSET"), ANYWHERE, ARGUMENT_NONE, smtp_start_rset },
+    { VERB("NOOP"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_noop },
+    { VERB("VRFY"), ANYWHERE, ARGUMENT_REQUIRED, smtp_start_vrfy },
+    { VERB("EXPN"), ANYWHERE, ARGUMENT_REQUIRED, smtp_start_expn },
+    { VERB("HELP"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_help },
+    { VERB("QUIT"), ANYWHERE, ARGUMENT_NONE, smtp_start_quit },
+    { VERB("XCLIENT"), IN(START) | IN(READY), ARGUMENT_REQUIRED, smtp_start_xclient },
+    { VERB("XFORWARD"), IN(START) | IN(READY), ARGUMENT_REQUIRED, smtp_start_xforward },
 };
 
 /* ---- phases ---- */
@@ -235,10 +238,14 @@ static void finish_transaction(struct smtp_session *s, enum smtp_phase next)
 
 /* ---- commands ---- */
 
+/* Most of the verbs are passed over by their length and first letter. */
 static const struct verb *find_verb(struct slice name)
 {
+    if (name.len == 0)
+        return NULL;
+    const char first = g_ascii_toupper((char)name.data[0]);
     for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-        if (slice_equal_nocase(name, verbs[i].name))
+        if (verbs[i].len == name.len && verbs[i].name[0] == first && slice_equal_nocase(name, verbs[i].name))
             return &verbs[i];
     return NULL;
 }
@@ -522,17 +529,19 @@ static size_t render(const struct smtp_session *s, const struct smtp_slot *slot,
     return smtp_outcome_format(slot->outcome, detail, text, size);
 }
 
-/* The command was checked when it was read: what is parsed here is right. */
+/*
+ * The path is parsed a second time, so that no session keeps room for an address. It was right when the
+ * command was read.
+ */
 static void fill_envelope(const struct smtp_session *s, struct smtp_effect *e)
 {
     size_t len;
     pst_assert(smtp_path_parse(e->bytes, &e->address, &len) == 0);
-    struct slice rest = slice_skip(e->bytes, len);
     e->ticket = s->ticket;
     if (e->kind == SMTP_EFFECT_MAIL)
-        (void)smtp_mail_parameters_parse(rest, s->service->limits.message_size, &e->mail);
+        e->mail = s->mail;
     else
-        (void)smtp_rcpt_parameters_parse(rest, s->utf8, &e->rcpt);
+        e->rcpt = s->rcpt;
 }
 
 static void fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e)

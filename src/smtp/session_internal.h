@@ -44,14 +44,14 @@ struct smtp_session {
     enum smtp_phase after;     /* SKIPPING, REFUSING: the phase that follows */
     enum smtp_outcome refusal; /* DRAINING, SKIPPING, REFUSING: why */
     enum smtp_outcome shut;    /* with `shutting`: what the last reply will be */
-    enum smtp_body body;       /* of this transaction */
-    bool utf8;                 /* of this transaction: SMTPUTF8 was asked for */
     bool shutting;
     bool paused;   /* the owner takes no more: the clock stands still */
     bool extended; /* EHLO or LHLO */
     bool skipping; /* the rest of a line that was too long */
     bool last;     /* CHUNK, SKIPPING: of the message */
     uint8_t slot_first, slot_count;
+    struct smtp_mail_parameters mail; /* of this transaction; slices are good while its effect waits */
+    struct smtp_rcpt_parameters rcpt; /* of the latest recipient; the same */
     struct smtp_data data;
     struct smtp_header header;
     char *helo;

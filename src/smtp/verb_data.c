@@ -55,7 +55,7 @@ void smtp_start_data(struct smtp_session *s, const struct smtp_command *command)
     if (s->accepted == 0) {
         smtp_refuse(s, SMTP_NEEDS_RCPT,
                     command->verb); /* RFC 2033 4.2 wants this 503; RFC 5321 3.3 allows it */
-    } else if (s->body == SMTP_BODY_BINARYMIME) {
+    } else if (s->mail.body == SMTP_BODY_BINARYMIME) {
         smtp_refuse(s, SMTP_BINARY_NEEDS_BDAT, command->verb); /* RFC 3030 3 */
     } else {
         smtp_message_open(s);

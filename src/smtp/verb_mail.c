@@ -43,8 +43,7 @@ void smtp_start_mail(struct smtp_session *s, const struct smtp_command *command)
         smtp_say_goodbye(s, SMTP_TOO_MANY_MESSAGES);
         return;
     }
-    s->body = parameters.body;
-    s->utf8 = parameters.utf8;
+    s->mail = parameters;
     smtp_enter(s, SMTP_PHASE_MAIL);
     smtp_push(s, SMTP_EFFECT_MAIL)->bytes = path;
     smtp_reply(s, SMTP_SENDER_OK);

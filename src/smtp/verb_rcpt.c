@@ -4,18 +4,19 @@
 #include "smtp/session_internal.h"
 
 /* SMTP_RECIPIENT_OK, or why not. */
-static enum smtp_outcome check(const struct smtp_session *s, struct slice path)
+static enum smtp_outcome check(const struct smtp_session *s, struct slice path,
+                               struct smtp_rcpt_parameters *ret_parameters)
 {
     struct smtp_address address;
-    struct smtp_rcpt_parameters parameters;
     size_t len;
     int r = smtp_path_parse(path, &address, &len);
     if (r < 0 || smtp_address_is_null(&address))
         return r == -E2BIG ? SMTP_PATH_TOO_LONG : SMTP_BAD_RECIPIENT;
-    enum smtp_outcome outcome = smtp_rcpt_parameters_parse(slice_skip(path, len), s->utf8, &parameters);
+    enum smtp_outcome outcome =
+        smtp_rcpt_parameters_parse(slice_skip(path, len), s->mail.utf8, ret_parameters);
     if (outcome != SMTP_RECIPIENT_OK)
         return outcome;
-    if (!s->utf8 && !smtp_address_is_ascii(&address))
+    if (!s->mail.utf8 && !smtp_address_is_ascii(&address))
         return SMTP_NEEDS_UTF8; /* RFC 6531 3.5 */
     return s->accepted < s->service->limits.recipients ? SMTP_RECIPIENT_OK : SMTP_TOO_MANY_RECIPIENTS;
 }
@@ -27,7 +28,7 @@ void smtp_start_rcpt(struct smtp_session *s, const struct smtp_command *command)
         smtp_refuse(s, SMTP_RCPT_SYNTAX, command->argument);
         return;
     }
-    enum smtp_outcome outcome = check(s, path);
+    enum smtp_outcome outcome = check(s, path, &s->rcpt);
     if (outcome != SMTP_RECIPIENT_OK) {
         smtp_refuse(s, outcome, command->argument);
         return;
