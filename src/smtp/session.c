@@ -186,10 +186,17 @@ void smtp_greet(struct smtp_session *s)
     smtp_reply(s, SMTP_GREETING);
 }
 
+/* Also while a chunk is thrown away that came before any recipient. */
+static bool has_transaction(const struct smtp_session *s)
+{
+    bool is_behind_chunk = is_in(s, IN(SKIPPING) | IN(REFUSING)) && s->after == SMTP_PHASE_MAIL;
+    return is_behind_chunk || is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK));
+}
+
 /* A message on its way is lost. */
 void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome)
 {
-    if (is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK)))
+    if (has_transaction(s))
         smtp_push(s, SMTP_EFFECT_RESET);
     smtp_reply(s, outcome);
     smtp_end(s);

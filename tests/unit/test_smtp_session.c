@@ -245,6 +245,26 @@ static void shutting_waits_a_moment_for_a_message(void **state)
     smtp_session_free(s);
 }
 
+/* Whatever the phase: the owner learns that the transaction is gone before it learns of the end. */
+static void a_timeout_ends_the_transaction(void **state)
+{
+    (void)state;
+    static const char *const scripts[] = {
+        "EHLO c\r\nMAIL FROM:<>\r\n",
+        "EHLO c\r\nMAIL FROM:<>\r\nBDAT 5\r\nab", /* thrown away, for there is no recipient */
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
+        g_autoptr(GString) trace = g_string_new(NULL);
+        struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+        feed(s, scripts[i], 0, trace, NULL);
+        g_string_truncate(trace, 0);
+        smtp_session_tick(s, smtp_session_deadline(s));
+        pull(s, trace, NULL);
+        assert_trace(trace, "reset 421 end ");
+        smtp_session_free(s);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("smtp/session");
@@ -252,6 +272,7 @@ int main(int argc, char **argv)
     suite_add(s, "an old ticket is ignored", an_old_ticket_is_ignored, NULL);
     suite_add(s, "LMTP takes one answer a recipient", lmtp_takes_one_answer_a_recipient, NULL);
     suite_add(s, "deadlines", deadlines, NULL);
+    suite_add(s, "a timeout ends the transaction", a_timeout_ends_the_transaction, NULL);
     suite_add(s, "an endless line is not kept", an_endless_line_is_not_kept, NULL);
     suite_add(s, "what must be kept is bounded", what_must_be_kept_is_bounded, NULL);
     suite_add(s, "shutting lets a transaction finish", shutting_lets_a_transaction_finish, NULL);
