@@ -5,12 +5,16 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_command \
 	tests/fuzz/fuzz_line \
 	tests/fuzz/fuzz_parameters \
-	tests/fuzz/fuzz_proxy
+	tests/fuzz/fuzz_proxy \
+	tests/fuzz/fuzz_session \
+	tests/fuzz/fuzz_xclient
 
 check_LIBRARIES += tests/fuzz/libfuzz.a
 tests_fuzz_libfuzz_a_SOURCES = \
 	tests/fuzz/fuzz.c tests/fuzz/fuzz.h \
-	tests/fuzz/slow_data.c tests/fuzz/slow_data.h
+	tests/fuzz/slow_data.c tests/fuzz/slow_data.h \
+	tests/fuzz/steps.c tests/fuzz/steps.h \
+	tests/fuzz/talk.c tests/fuzz/talk.h
 if FUZZING
 FUZZ_LINK = $(FUZZ_ENGINE) tests/fuzz/libfuzz.a
 else
@@ -25,6 +29,8 @@ tests_fuzz_fuzz_command_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 tests_fuzz_fuzz_line_LDADD = $(FUZZ_LINK) $(LINK_message)
 tests_fuzz_fuzz_parameters_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 tests_fuzz_fuzz_proxy_LDADD = $(FUZZ_LINK) $(LINK_net)
+tests_fuzz_fuzz_session_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+tests_fuzz_fuzz_xclient_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 
 fuzz: $(FUZZ_TARGETS)
 .PHONY: fuzz

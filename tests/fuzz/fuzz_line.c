@@ -1,5 +1,8 @@
-/* The message's lines: the decoder of DATA (smtp/data.h) and the line ends of the file (message/lines.h), in
- * pieces, against slow ones. */
+/*
+ * The message's lines, in pieces: the decoder of DATA (smtp/data.h) and the line ends of the file
+ * (message/lines.h) against slow ones, and the bounds of the header section (smtp/header.h) against the same
+ * on all of it at once.
+ */
 #include <glib.h>
 #include <stdlib.h>
 
@@ -8,6 +11,7 @@
 #include "message/lines.h"
 #include "slow_data.h"
 #include "smtp/data.h"
+#include "smtp/header.h"
 
 /* Feeds piece after piece as a connection does: what was not taken comes again in front of what follows. */
 static bool decode(struct smtp_data *d, struct slice in, struct fuzz_cuts *cuts, GString *body,
@@ -77,11 +81,33 @@ static void compare_lines(struct slice in, struct fuzz_cuts *cuts)
     pst_assert(g_string_equal(got, want));
 }
 
+static void compare_headers(struct slice in, struct fuzz_cuts *cuts, unsigned limits)
+{
+    static const uint64_t octets[] = { 1 << 20, 0, 1, 30 };
+    static const uint64_t fields[] = { 1000, 0, 1, 3 };
+    uint64_t max_octets = octets[limits & 3], max_fields = fields[limits >> 2 & 3];
+    struct smtp_header whole = { 0 }, h = { 0 };
+    enum smtp_header_verdict want = smtp_header_take(&whole, in, max_octets, max_fields),
+                             got = SMTP_HEADER_WITHIN;
+    for (size_t at = 0, len; (len = fuzz_cut(cuts, in.len - at)) > 0; at += len) {
+        uint8_t *piece = fuzz_copy(slice_of(in.data + at, len));
+        got = smtp_header_take(&h, slice_of(piece, len), max_octets, max_fields);
+        free(piece);
+    }
+    pst_assert(got == want);
+    if (got != SMTP_HEADER_WITHIN)
+        return;
+    pst_assert(h.octets == whole.octets && h.fields == whole.fields && h.ended == whole.ended);
+    pst_assert(h.octets <= max_octets && h.octets <= in.len && h.fields <= max_fields);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = slice_of(data, size);
     struct fuzz_cuts cuts = fuzz_choose_cuts(&in);
+    unsigned limits = fuzz_choose(&in, 16);
     compare_data(in, &cuts);
     compare_lines(in, &cuts);
+    compare_headers(in, &cuts, limits);
     return 0;
 }
