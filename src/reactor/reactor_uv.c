@@ -48,11 +48,64 @@ void reactor_refill_spare(struct reactor *r)
         r->spare = eventfd(0, EFD_CLOEXEC);
 }
 
+/* ---- the pool ---- */
+
+static void wait_at(void *gate)
+{
+    uv_sem_wait(gate);
+}
+
+static int try_threads(unsigned count)
+{
+    g_autofree uv_thread_t *threads = g_new(uv_thread_t, count);
+    uv_sem_t gate;
+    unsigned made = 0;
+    int error = uv_sem_init(&gate, 0);
+    if (error < 0)
+        return error;
+    while (made < count && error == 0) {
+        error = uv_thread_create(&threads[made], wait_at, &gate);
+        made += error == 0;
+    }
+    for (unsigned i = 0; i < made; i++)
+        uv_sem_post(&gate);
+    for (unsigned i = 0; i < made; i++)
+        uv_thread_join(&threads[i]);
+    uv_sem_destroy(&gate);
+    return error;
+}
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+/*
+ * libuv starts its threads with the first job, and aborts when it cannot: better to see it now, with a job
+ * for nobody. Twice as many are tried, as one that has just ended still counts for a moment.
+ */
+static int start_pool(struct reactor *r, unsigned threads)
+{
+    static const char variable[] = "UV_THREADPOOL_SIZE";
+    int error = try_threads(2 * threads);
+    if (error < 0)
+        return error;
+    bool ours = getenv(variable) == NULL;
+    if (ours) {
+        g_autofree char *text = g_strdup_printf("%u", threads);
+        (void)setenv(variable, text, 1); /* at worst the pool has libuv's own size */
+    }
+    reactor_submit(r, do_nothing, do_nothing, NULL);
+    if (ours)
+        (void)unsetenv(variable); /* our children must not inherit it */
+    reactor_run(r);
+    return 0;
+}
+
 int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
 {
     g_autofree struct reactor *r = g_new0(struct reactor, 1);
     r->magic = REACTOR_MAGIC;
-    r->pool_threads = pool_threads;
     g_queue_init(&r->broken);
     int error = uv_loop_init(&r->loop);
     if (error < 0)
@@ -67,6 +120,11 @@ int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
     uv_idle_init(&r->loop, &r->later);
     r->spare = -1;
     reactor_refill_spare(r);
+    error = pool_threads > 0 ? start_pool(r, pool_threads) : 0;
+    if (error < 0) {
+        (void)reactor_free(g_steal_pointer(&r)); /* nothing is open */
+        return error;
+    }
     ignore_sigpipe();
     *ret_reactor = g_steal_pointer(&r);
     return 0;
@@ -244,22 +302,6 @@ static void job_on_done(uv_work_t *work, int status)
     reactor_release(r);
 }
 
-static const char pool_size[] = "UV_THREADPOOL_SIZE";
-
-/* libuv looks when it starts its pool, with the first job. Our children must not inherit the variable. */
-static void queue_first_job(struct reactor *r, uv_work_t *work)
-{
-    bool ours = r->pool_threads > 0 && getenv(pool_size) == NULL;
-    if (ours) {
-        g_autofree char *text = g_strdup_printf("%u", r->pool_threads);
-        (void)setenv(pool_size, text, 1); /* at worst the pool has libuv's own size */
-    }
-    uv_queue_work(&r->loop, work, job_on_run, job_on_done);
-    if (ours)
-        (void)unsetenv(pool_size);
-    r->pool_threads = 0;
-}
-
 void reactor_submit(struct reactor *r, void (*run)(void *arg), void (*done)(void *arg), void *arg)
 {
     struct job *job = g_new(struct job, 1);
@@ -269,8 +311,5 @@ void reactor_submit(struct reactor *r, void (*run)(void *arg), void (*done)(void
     job->arg = arg;
     job->uv.data = job;
     reactor_hold(r);
-    if (r->pool_threads > 0)
-        queue_first_job(r, &job->uv);
-    else
-        uv_queue_work(&r->loop, &job->uv, job_on_run, job_on_done);
+    uv_queue_work(&r->loop, &job->uv, job_on_run, job_on_done);
 }

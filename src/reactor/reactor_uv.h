@@ -30,7 +30,6 @@ struct reactor {
     GQueue broken;     /* struct stream */
     size_t open;       /* handles, and jobs under way */
     int spare;         /* a descriptor to give up when there is none for somebody who waits; or -1 */
-    unsigned pool_threads;
     size_t random_left; /* so many bytes at the end of `random` are fresh */
     uint8_t random[RANDOM_BUFFER];
     char read_buffer[READ_BUFFER]; /* for every stream: what is read is handed on before the next read */

@@ -69,6 +69,9 @@ int worker_process_run(const struct worker_settings *settings, struct log_sink *
         return EXIT_FAILURE;
     struct process p = { .sink = sink };
     int r = reactor_new(POOL_THREADS, &p.reactor);
+    if (r == -EAGAIN)
+        pst_log(log_sink_log(sink), PST_LOG_ERROR, "few-threads", PST_INT("wanted", POOL_THREADS),
+                PST_STR("advice", "raise the user's limit of processes, or the service's of tasks"));
     if (r >= 0)
         r = start(&p, settings);
     if (r < 0) {

@@ -266,6 +266,23 @@ static void jobs_side_by_side(void **state)
     world_end(&w);
 }
 
+static void threads_that_cannot_be_had(void **state)
+{
+    (void)state;
+    struct rlimit usual, tight;
+    assert_int_equal(getrlimit(RLIMIT_AS, &usual), 0);
+    g_autofree char *pages = NULL;
+    assert_true(g_file_get_contents("/proc/self/statm", &pages, NULL, NULL));
+    tight = usual;
+    tight.rlim_cur = strtoull(pages, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE) + 100 * 1024 * 1024;
+    struct reactor *r = NULL;
+    assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0); /* many stacks do not go into that */
+    int error = reactor_new(500, &r);
+    assert_int_equal(setrlimit(RLIMIT_AS, &usual), 0);
+    assert_int_equal(error, -EAGAIN);
+    assert_null(r);
+}
+
 /* ---- child processes ---- */
 
 struct result {
@@ -430,6 +447,7 @@ void twin_add_cases(struct suite *suite)
         { "0.0.0.0 and [::] share a port", both_families_on_one_port },
         { "a listener survives a shortage of descriptors, even of the spare one", survives_shortage },
         { "jobs run side by side, off the loop's thread", jobs_side_by_side },
+        { "threads that cannot be had are told of at once", threads_that_cannot_be_had },
         { "a child has the descriptors that it was given", child_has_descriptors },
         { "a child's descriptors may change places", child_descriptors_swap },
         { "a child has no other descriptors", child_has_nothing_else },
