@@ -56,6 +56,7 @@ def start_daemon(folder, needs):
     folder.chmod(0o755)  # workers may have another identity
     maildirs = folder / "maildirs"
     needs = dict(need.split("=") for need in needs.split())
+    domain = needs.pop("domain", None)
     listen = {key.removeprefix("listen."): value for key, value in needs.items() if key.startswith("listen.")}
     sections = {
         "listen smtp": {"address": "127.0.0.1:0", "protocol": "smtp"},
@@ -66,6 +67,8 @@ def start_daemon(folder, needs):
         # What is tested here is the dialogue; that all is synced, other tests show.
         "delivery": {"sync": "none"},
     }
+    if domain is not None:
+        sections[f"domain {domain}"] = {"maildirs": maildirs}
     for name in sections:
         if name.startswith("listen "):
             sections[name].update(listen)

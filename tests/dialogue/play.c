@@ -4,11 +4,17 @@
 
 #include "bytes.h"
 
-struct message *message_new(struct slice bytes, const char *reverse_path)
+static GByteArray *copy(struct slice bytes)
+{
+    GByteArray *array = g_byte_array_new();
+    return g_byte_array_append(array, bytes.data, (guint)bytes.len);
+}
+
+struct message *message_new(struct slice bytes, struct slice octets, const char *reverse_path)
 {
     struct message *m = g_new0(struct message, 1);
-    m->bytes = g_byte_array_new();
-    g_byte_array_append(m->bytes, bytes.data, (guint)bytes.len);
+    m->bytes = copy(bytes);
+    m->octets = copy(octets);
     m->sender = g_strdup_printf("<%s>", reverse_path);
     return m;
 }
@@ -17,6 +23,7 @@ void message_free(void *message)
 {
     struct message *m = message;
     g_byte_array_unref(m->bytes);
+    g_byte_array_unref(m->octets);
     g_free(m->sender);
     g_free(m);
 }
@@ -91,6 +98,8 @@ static bool message_has(const struct message *m, const struct step *step)
     switch (step->kind) {
     case STEP_STORED_MESSAGE:
         return slice_equal(slice_of(m->bytes->data, m->bytes->len), sought);
+    case STEP_STORED_OCTETS:
+        return slice_equal(slice_of(m->octets->data, m->octets->len), sought);
     case STEP_STORED_SENDER:
         return slice_equal(slice_str(m->sender), sought);
     default:
@@ -104,7 +113,7 @@ static char *describe_messages(GPtrArray *messages)
     g_string_append_printf(text, "%u messages", messages->len);
     for (guint i = 0; i < messages->len; i++) {
         const struct message *m = g_ptr_array_index(messages, i);
-        g_autofree char *bytes = bytes_quote(slice_of(m->bytes->data, m->bytes->len));
+        g_autofree char *bytes = bytes_quote(slice_of(m->octets->data, m->octets->len));
         g_string_append_printf(text, "; from %s: %s", m->sender, bytes);
     }
     return g_string_free(text, FALSE);
@@ -140,6 +149,7 @@ static bool play_step(struct player *p, const struct step *step, char **ret_prob
     case STEP_STORED_CONTAINS:
     case STEP_STORED_LACKS:
     case STEP_STORED_MESSAGE:
+    case STEP_STORED_OCTETS:
     case STEP_STORED_SENDER:
         return check_stored(p, step, ret_problem);
     default:

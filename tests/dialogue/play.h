@@ -12,10 +12,11 @@
 #include "script.h"
 
 struct message {
-    GByteArray *bytes; /* as they came over the wire: without trace fields, lines end in CR LF */
-    char *sender;      /* "<reverse path>" */
+    GByteArray *bytes;  /* as they came over the wire: without trace fields, lines end in CR LF */
+    GByteArray *octets; /* as they are stored, without trace fields */
+    char *sender;       /* "<reverse path>" */
 };
-struct message *message_new(struct slice bytes, const char *reverse_path);
+struct message *message_new(struct slice bytes, struct slice octets, const char *reverse_path);
 void message_free(void *message);
 
 struct player {

@@ -97,7 +97,8 @@ static void answer_rcpt(struct core *c)
 static void store(struct core *c, const char *mailbox)
 {
     GPtrArray *messages = g_hash_table_lookup(c->stored, mailbox);
-    g_ptr_array_add(messages, message_new(slice_of(c->message->data, c->message->len), c->reverse_path));
+    struct slice bytes = slice_of(c->message->data, c->message->len);
+    g_ptr_array_add(messages, message_new(bytes, bytes, c->reverse_path));
 }
 
 /* The end of the message's transaction, so far as its owner is concerned. */
@@ -162,6 +163,16 @@ static void ask(struct core *c, struct question q)
 
 /* ---- effects ---- */
 
+static bool is_ours(const struct core *c, struct slice domain)
+{
+    char name[SMTP_DOMAIN_MAX + 1], other[SMTP_DOMAIN_MAX + 1] = "";
+    if (smtp_domain_canonical(domain, name) < 0)
+        return false;
+    if (c->base.script->domain != NULL)
+        (void)smtp_domain_canonical(slice_str(c->base.script->domain), other);
+    return strcmp(name, "example.org") == 0 || strcmp(name, other) == 0;
+}
+
 /* What a router does: the mailbox of an address, or the refusal. */
 static void do_rcpt(struct core *c, const struct smtp_effect *e)
 {
@@ -172,7 +183,7 @@ static void do_rcpt(struct core *c, const struct smtp_effect *e)
     bool bare = a->domain_len == 0;
     if (bare && !slice_equal_nocase(slice_of(a->local, a->local_len), "postmaster"))
         broke(c, "it let through a recipient without a domain who is not postmaster");
-    if (!bare && !slice_equal_nocase(slice_of(a->domain, a->domain_len), "example.org")) {
+    if (!bare && !is_ours(c, slice_of(a->domain, a->domain_len))) {
         q.refusal = SMTP_NO_SUCH_DOMAIN;
     } else {
         g_autofree char *local = g_ascii_strdown(a->local, a->local_len);

@@ -213,8 +213,8 @@ static bool prepare_maildirs(const struct script *script, const char *maildirs, 
  * there. */
 static const char *behind_trace(const char *content, char **ret_reverse_path)
 {
-    static const char pattern[] =
-        "\\AReturn-Path: <([^\\n]*)>\\nDelivered-To: [^\\n]*\\nReceived: [^\\n]*\\n(?:[ \\t][^\\n]*\\n)*";
+    static const char pattern[] = "\\AReturn-Path: <([^\\r\\n]*)>\\r?\\nDelivered-To: [^\\n]*\\nReceived: "
+                                  "[^\\n]*\\n(?:[ \\t][^\\n]*\\n)*";
     g_autoptr(GRegex) trace = g_regex_new(pattern, G_REGEX_RAW, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
     int end = 0;
@@ -240,13 +240,14 @@ static struct message *message_of_file(const char *path, char **ret_problem)
         return NULL;
     }
     g_autoptr(GByteArray) bytes = g_byte_array_new();
-    for (; body < content + len;
-         body++) { /* no message that was taken has a CR or LF alone, so that this undoes it all */
-        if (*body == '\n')
+    struct slice octets = slice_of(body, (size_t)(content + len - body));
+    for (size_t i = 0; i < octets.len;
+         i++) { /* no message that DATA took has a CR or LF alone: this undoes it all */
+        if (octets.data[i] == '\n')
             g_byte_array_append(bytes, (const guint8 *)"\r", 1);
-        g_byte_array_append(bytes, (const guint8 *)body, 1);
+        g_byte_array_append(bytes, octets.data + i, 1);
     }
-    return message_new(slice_of(bytes->data, bytes->len), reverse_path);
+    return message_new(slice_of(bytes->data, bytes->len), octets, reverse_path);
 }
 
 static GPtrArray *wire_messages(struct player *p, const char *mailbox, char **ret_problem)

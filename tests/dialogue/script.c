@@ -155,6 +155,17 @@ static void parse_greeting_delay(struct parser *p, const char *rest)
     g_ptr_array_add(p->limits, g_strdup_printf("listen.greeting-delay=%s", rest));
 }
 
+static void parse_domain(struct parser *p, const char *rest)
+{
+    char name[SMTP_DOMAIN_MAX + 1];
+    if (p->script->domain != NULL)
+        problem(p, "one domain besides example.org must do");
+    else if (smtp_domain_canonical(slice_str(rest), name) < 0)
+        problem(p, "'%s' is no domain", rest);
+    else
+        g_ptr_array_add(p->limits, g_strdup_printf("domain=%s", p->script->domain = g_strdup(rest)));
+}
+
 /* ---- what the client does, and what it must see ---- */
 
 static void add_line(struct parser *p, const char *line)
@@ -257,6 +268,13 @@ static void parse_message(struct parser *p, const char *rest)
     step->bytes = take_bytes(p, rest);
 }
 
+static void parse_octets(struct parser *p, const char *rest)
+{
+    struct step *step = add_step(p, STEP_STORED_OCTETS);
+    step->mailbox = take_mailbox(p, &rest);
+    step->bytes = take_bytes(p, rest);
+}
+
 static void parse_sender(struct parser *p, const char *rest)
 {
     struct step *step = add_step(p, STEP_STORED_SENDER);
@@ -318,6 +336,7 @@ static const struct directive {
     { "limit", parse_limit, ARGUMENT },
     { "may", parse_may, ARGUMENT },
     { "greeting-delay", parse_greeting_delay, ARGUMENT },
+    { "domain", parse_domain, ARGUMENT },
     { "hello", parse_hello, NO_ARGUMENT },
     { "send", add_line, LINE },
     { "raw", parse_raw, ARGUMENT },
@@ -330,6 +349,7 @@ static const struct directive {
     { "hangup", parse_hangup, NO_ARGUMENT },
     { "stored", parse_stored, ARGUMENT },
     { "message", parse_message, ARGUMENT },
+    { "octets", parse_octets, ARGUMENT },
     { "sender", parse_sender, ARGUMENT },
     { "wait", parse_wait, ARGUMENT, true },
     { "refuse", parse_refuse, ARGUMENT, true },
@@ -458,6 +478,7 @@ void script_free(struct script *s)
     g_free(s->name);
     g_free(s->id);
     g_free(s->reason);
+    g_free(s->domain);
     g_free(s->limits_text);
     g_ptr_array_unref(s->mailboxes);
     g_array_unref(s->steps);

@@ -10,6 +10,7 @@
  *     limit message-size 64K       as in [limits] of the configuration
  *     may xclient|xforward         the client may say it
  *     greeting-delay 1s            as in [listen]
+ *     domain other.example         is taken too, with the same mailboxes
  *
  *     hello                        reads the greeting, says EHLO or LHLO, reads the answer
  *     send LINE                    with CR LF; what is sent between two answers goes out in one piece
@@ -25,6 +26,7 @@
  *     stored MAILBOX N             how many messages it holds
  *     stored MAILBOX contains|lacks "octets"    in any of them
  *     message MAILBOX "octets"     one of its messages is this, behind the trace fields, with CR LF
+ *     octets MAILBOX "octets"      the same, as they are stored: what BINARYMIME promises
  *     sender MAILBOX <PATH>        the reverse path of one of its messages, as Return-Path has it
  *
  * and only on the core, where the clock is the script's and the runner answers the session's questions:
@@ -57,6 +59,7 @@ enum step_kind {
     STEP_STORED_CONTAINS, /* mailbox, bytes */
     STEP_STORED_LACKS,    /* mailbox, bytes */
     STEP_STORED_MESSAGE,  /* mailbox, bytes */
+    STEP_STORED_OCTETS,   /* mailbox, bytes */
     STEP_STORED_SENDER,   /* mailbox, bytes */
     STEP_WAIT,            /* wait_ms */
     STEP_REFUSE,          /* mailbox, outcome */
@@ -87,6 +90,7 @@ struct script {
     struct smtp_limits limits;
     struct smtp_client client;
     msec_t greeting_delay;
+    char *domain;         /* besides example.org; or NULL */
     char *limits_text;    /* "errors=5 listen.xclient=unix": what the script sets, sorted; "" for none */
     GPtrArray *mailboxes; /* char * */
     GArray *steps;        /* struct step */

@@ -145,6 +145,8 @@ static const struct play_row stored_rows[] = {
       NULL },
     { "a message that should not be there fails", DELIVER "stored alice 0\n", 8, "1 messages" },
     { "other bytes fail", DELIVER "message alice \"hello\\n\"\n", 8, "hello" },
+    { "its octets are right", DELIVER "octets alice \"hello\\r\\n\"\n", 0, NULL },
+    { "other octets fail", DELIVER "octets alice \"hello\\n\"\n", 8, "hello" },
     { "only a part of its bytes fails", DELIVER "message alice \"hello\"\n", 8, "hello" },
     { "another sender fails", DELIVER "sender alice <b@b.example>\n", 8, "<a@b.example>" },
     { "a part that is not there fails", DELIVER "stored alice contains \"help\"\n", 8, "hello" },
@@ -193,6 +195,10 @@ static const struct parse_row {
     { "a limit's value is right", TITLE "limit errors 0\n", "expected" },
     { "time passes only on the core", TITLE "wait 5m\n", "only core" },
     { "an outcome is known", TITLE "only core\nfail misery\n", "no outcome" },
+    { "a domain must be one", TITLE "domain a..b\n", "no domain" },
+    { "two more domains are one too many", TITLE "domain a.example\ndomain b.example\n", "one domain" },
+    { "a client's right is known", TITLE "may relay\n", "expected 'may xclient'" },
+    { "a greeting's delay is a duration", TITLE "greeting-delay soon\n", "no duration" },
     { "a protocol is known", TITLE "protocol uucp\n", "no protocol" },
 };
 
