@@ -146,15 +146,23 @@ static void take_client(struct conn *c, const struct smtp_facts *facts)
     }
 }
 
+/* What was said, and no more; empty where the client does not know either. */
 static void log_facts(struct conn *c, const char *event, const struct smtp_facts *facts)
 {
-    pst_log(
-        c->host->log, PST_LOG_INFO, event, PST_STR("session", c->id),
-        PST_BYTES("name", facts->value[SMTP_FACT_NAME]), PST_BYTES("client", facts->value[SMTP_FACT_ADDR]),
-        PST_BYTES("port", facts->value[SMTP_FACT_PORT]), PST_BYTES("proto", facts->value[SMTP_FACT_PROTO]),
-        PST_BYTES("helo", facts->value[SMTP_FACT_HELO]), PST_BYTES("login", facts->value[SMTP_FACT_LOGIN]),
-        PST_BYTES("ident", facts->value[SMTP_FACT_IDENT]),
-        PST_BYTES("source", facts->value[SMTP_FACT_SOURCE]));
+    static const char *const keys[SMTP_FACTS] = {
+        [SMTP_FACT_NAME] = "name",         [SMTP_FACT_ADDR] = "client",       [SMTP_FACT_PORT] = "port",
+        [SMTP_FACT_PROTO] = "proto",       [SMTP_FACT_HELO] = "helo",         [SMTP_FACT_LOGIN] = "login",
+        [SMTP_FACT_DESTADDR] = "destaddr", [SMTP_FACT_DESTPORT] = "destport", [SMTP_FACT_IDENT] = "ident",
+        [SMTP_FACT_SOURCE] = "source",
+    };
+    if (c->host->log->threshold > PST_LOG_INFO)
+        return;
+    struct pst_field fields[1 + SMTP_FACTS] = { PST_STR("session", c->id) };
+    size_t count = 1;
+    for (unsigned fact = 0; fact < SMTP_FACTS; fact++)
+        if ((facts->given & SMTP_FACT_BIT(fact)) != 0)
+            fields[count++] = PST_BYTES(keys[fact], facts->value[fact]);
+    pst_log_fields(c->host->log, PST_LOG_INFO, event, fields, count);
 }
 
 static void log_refusal(struct conn *c, const struct smtp_effect *e)

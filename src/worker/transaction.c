@@ -173,21 +173,64 @@ static enum smtp_outcome outcome_of(int result)
     }
 }
 
+enum { DSN_FIELDS = 4, NOTIFY_TEXT = 32 };
+
+/*
+ * What the client wants to be told about this recipient (RFC 3461), as it said it. Nobody else keeps it: we
+ * are where the mail ends, and send no notifications. Returns how many fields that makes: mostly none.
+ */
+static size_t dsn_fields(const struct transaction *t, const struct recipient *r,
+                         struct pst_field ret_fields[DSN_FIELDS], char notify[NOTIFY_TEXT])
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } notifications[] = {
+        { SMTP_NOTIFY_NEVER, ",never" },
+        { SMTP_NOTIFY_SUCCESS, ",success" },
+        { SMTP_NOTIFY_FAILURE, ",failure" },
+        { SMTP_NOTIFY_DELAY, ",delay" },
+    };
+    size_t count = 0;
+    if (t->envid != NULL)
+        ret_fields[count++] = PST_STR("envid", t->envid);
+    if (t->parameters.ret != SMTP_RET_NONE)
+        ret_fields[count++] = PST_STR("ret", t->parameters.ret == SMTP_RET_FULL ? "full" : "hdrs");
+    if (r->orcpt != NULL)
+        ret_fields[count++] = PST_STR("orcpt", r->orcpt);
+    if (r->notify != 0) {
+        notify[0] = '\0';
+        for (size_t i = 0; i < G_N_ELEMENTS(notifications); i++)
+            if ((r->notify & notifications[i].bit) != 0)
+                (void)g_strlcat(notify, notifications[i].name, NOTIFY_TEXT);
+        ret_fields[count++] = PST_STR("notify", notify + strlen(","));
+    }
+    return count;
+}
+
 static void log_result(const struct transaction *t, const struct recipient *r, int result)
 {
-    char from[SMTP_ADDRESS_TEXT], to[SMTP_ADDRESS_TEXT];
     const struct pst_log *log = conn_host(t->conn)->log;
-    smtp_address_format(&t->reverse_path, from);
-    smtp_address_format(&r->address, to);
-    if (result == 0)
-        pst_log(log, PST_LOG_INFO, "delivered", PST_STR("session", conn_id(t->conn)), PST_STR("id", t->id),
-                PST_STR("from", from), PST_STR("to", to), PST_STR("mailbox", r->name),
-                PST_UINT("octets", t->octets));
-    else
-        pst_log(log, PST_LOG_ERROR, "delivery-failed", PST_STR("session", conn_id(t->conn)),
-                PST_STR("id", t->id), PST_STR("from", from), PST_STR("to", to), PST_STR("mailbox", r->name),
-                PST_UINT("code", smtp_outcome_code(outcome_of(result))),
-                PST_STR("error", g_strerror(-result)));
+    enum pst_log_level level = result == 0 ? PST_LOG_INFO : PST_LOG_ERROR;
+    if (level < log->threshold)
+        return;
+    char from[SMTP_ADDRESS_TEXT], to[SMTP_ADDRESS_TEXT], notify[NOTIFY_TEXT];
+    struct pst_field fields[7 + DSN_FIELDS] = {
+        PST_STR("session", conn_id(t->conn)),
+        PST_STR("id", t->id),
+        PST_STR("from", smtp_address_format(&t->reverse_path, from)),
+        PST_STR("to", smtp_address_format(&r->address, to)),
+        PST_STR("mailbox", r->name),
+    };
+    size_t count = 5;
+    if (result == 0) {
+        fields[count++] = PST_UINT("octets", t->octets);
+    } else {
+        fields[count++] = PST_UINT("code", smtp_outcome_code(outcome_of(result)));
+        fields[count++] = PST_STR("error", g_strerror(-result));
+    }
+    count += dsn_fields(t, r, fields + count, notify);
+    pst_log_fields(log, level, result == 0 ? "delivered" : "delivery-failed", fields, count);
 }
 
 static void on_ready(void *owner)

@@ -264,6 +264,7 @@ class Postern:
         self.log = []
         self.log_grew = threading.Condition()
         self.smtp = None
+        self.listeners = {}  # name of the section: (host, port), or the path of a unix socket
         self.make_folders(mailboxes)
 
     # -- before it runs
@@ -318,6 +319,9 @@ class Postern:
             address = event.get("address", "")
             if match := re.fullmatch(r"(?:smtp://|lmtp://)?(127\.0\.0\.\d+):(\d+)", address):
                 self.smtp = self.smtp or (match[1], int(match[2]))
+                self.listeners[event["listener"]] = (match[1], int(match[2]))
+            else:
+                self.listeners[event["listener"]] = address.removeprefix("unix:")
         return self
 
     def read_log(self):
