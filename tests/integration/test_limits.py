@@ -54,13 +54,28 @@ class Lines(MemoryCase):
             wire.envelope(ALICE)
             wire.command("DATA", 354)
             self.start_measuring(server)
+            wire.send(b"Subject: long\r\n\r\n")
             for _ in range(64):
                 wire.send(b"x" * MIB)
             wire.send(b"\r\n.\r\n")
             wire.expect(250)
             self.assert_memory_is_bounded()
         longest = max(server.maildir().contents(), key=len)
-        self.assertEqual(split_trace(longest)[1], b"x" * 64 * MIB + b"\n")
+        self.assertEqual(split_trace(longest)[1], b"Subject: long\n\n" + b"x" * 64 * MIB + b"\n")
+
+    def test_an_endless_line_of_the_header_is_refused_and_costs_no_memory(self):
+        server = self.postern(sections={"limits": {"message-size": "1G"}})
+        with server.connect() as wire:
+            wire.hello()
+            wire.envelope(ALICE)
+            wire.command("DATA", 354)
+            self.start_measuring(server)
+            for _ in range(64):
+                wire.send(b"x" * MIB)
+            wire.send(b"\r\n.\r\n")
+            wire.expect(552, "5.3.4")
+            self.assert_memory_is_bounded()
+        self.assertLess(max(map(len, server.maildir().contents())), 3 * MIB)  # only those that came before
 
 
 class Messages(Case):
