@@ -42,9 +42,20 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Equal when the ASCII letters' case is ignored; other bytes are compared as they are. */
-bool slice_equal_nocase(struct slice a, const char *b);
-bool slice_has_prefix_nocase(struct slice s, const char *prefix);
+/* Equal when the ASCII letters' case is ignored; other bytes are compared as they are. Inline, for the
+ * compiler knows how long a literal is. */
+bool slice_begins_nocase(struct slice s, const char *prefix, size_t len);
+
+static inline bool slice_has_prefix_nocase(struct slice s, const char *prefix)
+{
+    return slice_begins_nocase(s, prefix, strlen(prefix));
+}
+
+static inline bool slice_equal_nocase(struct slice a, const char *b)
+{
+    size_t len = strlen(b);
+    return a.len == len && slice_begins_nocase(a, b, len);
+}
 
 /* Index of the first `byte` at or after `from`, or s.len. */
 size_t slice_find(struct slice s, size_t from, uint8_t byte);
