@@ -8,11 +8,18 @@ static bool is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t';
 }
 
+static struct slice skip_blanks(struct slice s)
+{
+    size_t count = 0;
+    while (count < s.len && is_blank(s.data[count]))
+        count++;
+    return slice_skip(s, count);
+}
+
 /* RFC 5321 4.1.1: trailing white space SHOULD be tolerated. */
 static struct slice trim(struct slice s)
 {
-    while (s.len > 0 && is_blank(s.data[0]))
-        s = slice_skip(s, 1);
+    s = skip_blanks(s);
     while (s.len > 0 && is_blank(s.data[s.len - 1]))
         s.len--;
     return s;
@@ -76,7 +83,7 @@ static size_t value_len(struct slice s)
 
 int smtp_parameter_next(struct slice *rest, struct smtp_parameter *ret_parameter)
 {
-    struct slice s = trim(*rest);
+    struct slice s = skip_blanks(*rest);
     if (s.len == 0)
         return 0;
     if (s.data == rest->data || s.data[0] == '-')
