@@ -233,3 +233,8 @@ struct slice steps_message(const struct steps *s)
 {
     return slice_of(s->message->str, s->message->len);
 }
+
+bool steps_message_is_bad(const struct steps *s)
+{
+    return s->data.bare_cr_lf; /* in chunks it may */
+}

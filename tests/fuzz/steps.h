@@ -26,5 +26,6 @@ bool steps_are_even(const struct steps *s);
 /* Replies that nothing asked for: the last words of a session that ends. */
 unsigned steps_unasked(const struct steps *s);
 
-/* The message whose end was taken last. */
+/* The message whose end was taken last; and whether a CR or LF stood alone in it where that must not be. */
 struct slice steps_message(const struct steps *s);
+bool steps_message_is_bad(const struct steps *s);

@@ -33,7 +33,7 @@ struct talk {
     uint64_t wanted;   /* answers */
     unsigned answered; /* so many answers were given, of all */
     /* the transaction */
-    bool in_mail, open;
+    bool in_mail, open, utf8;
     uint64_t accepted;
     GString *message;
     GString *transcript;
@@ -50,14 +50,6 @@ static void check_text(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)
         pst_assert(text.data[i] >= ' ' && text.data[i] != 0x7f);
-}
-
-static void check_address(const struct smtp_address *a)
-{
-    char text[SMTP_ADDRESS_TEXT];
-    struct slice written = slice_str(smtp_address_format(a, text));
-    check_text(written);
-    pst_assert(g_utf8_validate_len(text, written.len, NULL));
 }
 
 static void note(struct talk *t, const char *what)
@@ -141,6 +133,7 @@ static void on_finish(struct talk *t, const struct smtp_effect *e)
     pst_assert(t->open && t->accepted > 0);
     struct slice want = steps_message(t->steps);
     pst_assert(slice_equal(slice_of(t->message->str, t->message->len), want));
+    pst_assert(!steps_message_is_bad(t->steps));
     g_string_append_len(t->transcript, t->message->str, (gssize)t->message->len);
     note(t, "FINISH");
     ask(t, QUESTION_FINISH, e->ticket, is_lmtp(t) ? t->accepted : 1);
@@ -154,21 +147,35 @@ static void on_append(struct talk *t, struct slice bytes)
     g_string_append_len(t->message, (const char *)bytes.data, (gssize)bytes.len);
 }
 
+static void on_mail(struct talk *t, const struct smtp_effect *e)
+{
+    pst_assert(!t->in_mail && e->mail.size <= t->options.service->limits.message_size);
+    check_text(e->mail.envid);
+    t->in_mail = true;
+    t->utf8 = e->mail.utf8;
+    t->accepted = 0;
+    g_string_truncate(t->message, 0);
+}
+
+static void on_rcpt(struct talk *t, const struct smtp_effect *e)
+{
+    pst_assert(t->in_mail && !t->open && !smtp_address_is_null(&e->address));
+    check_text(e->rcpt.orcpt);
+    ask(t, QUESTION_RCPT, e->ticket, 1);
+}
+
+/* Of either. */
 static void on_envelope(struct talk *t, const struct smtp_effect *e)
 {
-    bool mail = e->kind == SMTP_EFFECT_MAIL;
-    pst_assert(t->in_mail != mail && !t->open);
-    check_address(&e->address);
-    pst_assert(mail || !smtp_address_is_null(&e->address));
     char text[SMTP_ADDRESS_TEXT];
-    note(t, smtp_address_format(&e->address, text));
-    if (mail) {
-        t->in_mail = true;
-        t->accepted = 0;
-        g_string_truncate(t->message, 0);
-    } else {
-        ask(t, QUESTION_RCPT, e->ticket, 1);
-    }
+    if (e->kind == SMTP_EFFECT_MAIL)
+        on_mail(t, e);
+    else
+        on_rcpt(t, e);
+    struct slice address = slice_str(smtp_address_format(&e->address, text));
+    check_text(address);
+    pst_assert(t->utf8 ? g_utf8_validate_len(text, address.len, NULL) : smtp_address_is_ascii(&e->address));
+    note(t, text);
 }
 
 /* Whatever a client says of another goes into headers and logs. */
