@@ -43,9 +43,11 @@ struct worker {
     const struct pst_log *log;
     struct port *ports;
     size_t port_count;
-    struct crowd crowd;     /* of struct conn */
-    uint64_t shed, refused; /* since the log was told last */
-    msec_t tell_again;      /* from then on */
+    struct crowd crowd; /* of struct conn */
+    struct {
+        uint64_t shed, refused, no_descriptor; /* since the log was told last */
+        msec_t tell_again;                     /* from then on */
+    } overload;
     GByteArray *replies;
     struct known *known;
     struct commit *commit;
@@ -129,19 +131,19 @@ static bool has_room(const struct worker *w)
 
 static void tell_overload(struct worker *w)
 {
-    if (w->shed == 0 && w->refused == 0)
+    if (w->overload.shed + w->overload.refused + w->overload.no_descriptor == 0)
         return;
     pst_log(w->log, PST_LOG_WARNING, "overload", PST_UINT("connections", connections_of_all(w)),
-            PST_UINT("here", crowd_size(&w->crowd)), PST_UINT("shed", w->shed),
-            PST_UINT("refused", w->refused));
-    w->shed = w->refused = 0;
-    w->tell_again = reactor_now(w->reactor) + TELL_EACH_MS;
+            PST_UINT("here", crowd_size(&w->crowd)), PST_UINT("shed", w->overload.shed),
+            PST_UINT("refused", w->overload.refused), PST_UINT("no_descriptor", w->overload.no_descriptor));
+    memset(&w->overload, 0, sizeof w->overload);
+    w->overload.tell_again = reactor_now(w->reactor) + TELL_EACH_MS;
 }
 
 static void note_overload(struct worker *w, uint64_t *counter)
 {
     (*counter)++;
-    if (reactor_now(w->reactor) >= w->tell_again)
+    if (reactor_now(w->reactor) >= w->overload.tell_again)
         tell_overload(w);
 }
 
@@ -151,7 +153,7 @@ static bool shed_one(struct worker *w)
     if (victim == NULL)
         return false;
     conn_shed(victim, crowd_count(&w->crowd, CROWD_LEAVING) < LEAVING_MAX);
-    note_overload(w, &w->shed);
+    note_overload(w, &w->overload.shed);
     return true;
 }
 
@@ -181,13 +183,13 @@ static void on_conn_gone(void *owner)
     finish_if_drained(w);
 }
 
-static int turn_away(struct port *p)
+static int turn_away(struct port *p, uint64_t *counter)
 {
     char text[SMTP_REPLY_MAX];
     size_t len = smtp_outcome_format(SMTP_TOO_MANY_CONNECTIONS, NULL, text, sizeof text);
     int r = listener_turn_away(p->listener, slice_of(text, len));
     if (r == 0)
-        note_overload(p->worker, &p->worker->refused);
+        note_overload(p->worker, counter);
     return r;
 }
 
@@ -207,9 +209,9 @@ static void on_connection(void *owner)
 {
     struct port *p = owner;
     struct worker *w = p->worker;
-    int r = has_room(w) || shed_one(w) ? let_in(p) : turn_away(p);
+    int r = has_room(w) || shed_one(w) ? let_in(p) : turn_away(p, &w->overload.refused);
     if (r == -EMFILE || r == -ENFILE) /* a line now is better than to wait for nobody knows how long */
-        r = turn_away(p);
+        r = turn_away(p, &w->overload.no_descriptor);
     if (r < 0 && r != -EAGAIN)
         pst_log(w->log, PST_LOG_ERROR, "accept-failed", PST_STR("listener", p->host.listener),
                 PST_STR("error", g_strerror(-r)));

@@ -184,6 +184,7 @@ os.execv(sys.argv[1], sys.argv[1:])
             codes = [other.reply()[0] for other in held]
             self.assertEqual(set(codes), {220, 421})
             self.assertEqual(len(descriptors(worker)), self.LIMIT)
+            self.assertNotEqual(server.wait_log("overload")[0]["no_descriptor"], "0")
             for other, code in zip(held, codes):
                 if code == 421:
                     self.assertTrue(other.at_end())
