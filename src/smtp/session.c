@@ -186,17 +186,17 @@ void smtp_greet(struct smtp_session *s)
     smtp_reply(s, SMTP_GREETING);
 }
 
-/* Also while a chunk is thrown away that came before any recipient. */
-static bool has_transaction(const struct smtp_session *s)
+/* Also while a chunk is skipped that came too early, before a recipient was accepted. */
+static bool is_in_transaction(const struct smtp_session *s)
 {
-    bool is_behind_chunk = is_in(s, IN(SKIPPING) | IN(REFUSING)) && s->after == SMTP_PHASE_MAIL;
-    return is_behind_chunk || is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK));
+    return is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK)) ||
+           (is_in(s, IN(SKIPPING)) && s->after == SMTP_PHASE_MAIL);
 }
 
 /* A message on its way is lost. */
 void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome)
 {
-    if (has_transaction(s))
+    if (is_in_transaction(s))
         smtp_push(s, SMTP_EFFECT_RESET);
     smtp_reply(s, outcome);
     smtp_end(s);
@@ -271,10 +271,24 @@ static bool refuses_foreign(const struct smtp_session *s)
     return s->service->limits.foreign == SMTP_FOREIGN_REFUSE;
 }
 
+static bool is_bdat(struct slice line)
+{
+    return slice_equal_nocase(smtp_command_split(line).verb, "BDAT");
+}
+
+/* A line that is not read. If it told of a chunk, nobody knows where that ends, and its octets must not be
+ * taken for commands. */
+static void refuse_line(struct smtp_session *s, enum smtp_outcome outcome, struct slice line, bool bdat)
+{
+    smtp_refuse(s, outcome, line);
+    if (bdat && !is_in(s, IN(ENDED)))
+        smtp_say_goodbye(s, SMTP_OUT_OF_STEP);
+}
+
 static void run_line(struct smtp_session *s, struct slice line)
 {
     if (!smtp_line_is_clean(line)) {
-        smtp_refuse(s, SMTP_BAD_LINE, line);
+        refuse_line(s, SMTP_BAD_LINE, line, is_bdat(line));
         return;
     }
     struct smtp_command command = smtp_command_split(line);
@@ -310,6 +324,8 @@ static size_t skip_part_of_line(struct smtp_session *s, struct slice in)
     size_t len = in.data[in.len - 1] == '\r' ? in.len - 1 : in.len;
     if (!s->skipping && len + 2 <= s->service->limits.command_length)
         return 0; /* it may still become a line */
+    if (!s->skipping)
+        s->skipping_bdat = is_bdat(in);
     s->skipping = true;
     return len;
 }
@@ -332,7 +348,8 @@ static size_t take_line(struct smtp_session *s, struct slice in)
         return skip_part_of_line(s, in);
     struct slice line = slice_first(in, lf - 1);
     if (s->skipping || lf + 1 > s->service->limits.command_length)
-        smtp_refuse(s, SMTP_LINE_TOO_LONG, slice_first(line, 64));
+        refuse_line(s, SMTP_LINE_TOO_LONG, slice_first(line, 64),
+                    s->skipping ? s->skipping_bdat : is_bdat(line));
     else
         run_line(s, line);
     s->skipping = false;

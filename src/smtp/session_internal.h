@@ -45,10 +45,11 @@ struct smtp_session {
     enum smtp_outcome refusal; /* DRAINING, SKIPPING, REFUSING: why */
     enum smtp_outcome shut;    /* with `shutting`: what the last reply will be */
     bool shutting;
-    bool paused;   /* the owner takes no more: the clock stands still */
-    bool extended; /* EHLO or LHLO */
-    bool skipping; /* the rest of a line that was too long */
-    bool last;     /* CHUNK, SKIPPING: of the message */
+    bool paused;        /* the owner takes no more: the clock stands still */
+    bool extended;      /* EHLO or LHLO */
+    bool skipping;      /* the rest of a line that was too long */
+    bool skipping_bdat; /* which began as BDAT */
+    bool last;          /* CHUNK, SKIPPING: of the message */
     uint8_t slot_first, slot_count;
     struct smtp_mail_parameters mail; /* of this transaction; slices are good while its effect waits */
     struct smtp_rcpt_parameters rcpt; /* of the latest recipient; the same */

@@ -265,6 +265,25 @@ static void a_timeout_ends_the_transaction(void **state)
     }
 }
 
+/* Its octets would be taken for commands. */
+static void a_chunk_that_cannot_be_read_ends_the_session(void **state)
+{
+    (void)state;
+    g_autofree char *blanks = g_strnfill(5000, ' ');
+    g_autofree char *too_long = g_strdup_printf("bdat 6 LAST%s\r\nQUIT\r\n", blanks);
+    const char *const lines[] = { "BDAT 6 LAST\x01\r\nQUIT\r\n", "BDAT 6\nLAST\r\nQUIT\r\n", too_long };
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+        for (size_t cut = 0; cut < strlen(lines[i]); cut++) {
+            g_autoptr(GString) trace = g_string_new(NULL);
+            g_autofree char *first = g_strndup(lines[i], cut);
+            struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+            g_autofree char *rest = g_strconcat(feed(s, first, 0, trace, NULL), lines[i] + cut, NULL);
+            feed(s, rest, 0, trace, NULL);
+            assert_trace(trace, "220 refused 500 421 end ");
+            smtp_session_free(s);
+        }
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("smtp/session");
@@ -278,5 +297,7 @@ int main(int argc, char **argv)
     suite_add(s, "shutting lets a transaction finish", shutting_lets_a_transaction_finish, NULL);
     suite_add(s, "shutting waits a moment for a message", shutting_waits_a_moment_for_a_message, NULL);
     suite_add(s, "shutting ends an idle session", shutting_ends_an_idle_session, NULL);
+    suite_add(s, "a chunk that cannot be read ends the session", a_chunk_that_cannot_be_read_ends_the_session,
+              NULL);
     return suite_run(s, argc, argv);
 }
