@@ -1,0 +1,460 @@
+#include "model.h"
+
+#include <string.h>
+
+static const struct smtp_limits *limits(const struct model *m)
+{
+    return &m->rules->service.limits;
+}
+
+static bool is_lmtp(const struct model *m)
+{
+    return m->rules->service.protocol == SMTP_PROTOCOL_LMTP;
+}
+
+/* ---- replies ---- */
+
+static struct expectation *say(struct model *m, const char *reply)
+{
+    struct expectation e = { .any = { reply }, .act = m->acts };
+    g_array_append_val(m->expected, e);
+    return &g_array_index(m->expected, struct expectation, m->expected->len - 1);
+}
+
+static void forget(struct model *m)
+{
+    g_string_truncate(m->content, 0);
+    g_ptr_array_set_size(m->to, 0);
+    g_ptr_array_set_size(m->notes, 0);
+}
+
+/* RFC 5321 3.8: 421, and the connection closes. */
+static void end(struct model *m, const char *reply)
+{
+    say(m, reply);
+    forget(m);
+    m->place = MODEL_OVER;
+}
+
+/* A command that breaks the protocol counts; what is well said but not to be had does not. */
+static bool is_mistake(const char *reply)
+{
+    static const char *const codes[] = { "500", "501", "503", "555" };
+    for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)
+        if (g_str_has_prefix(reply, codes[i]))
+            return true;
+    return false;
+}
+
+static void refuse_either(struct model *m, const char *reply, const char * or)
+{
+    if (is_mistake(reply) && ++m->errors >= limits(m)->errors)
+        end(m, "421 4.7.0");
+    else
+        say(m, reply)->any[1] = or ;
+}
+
+static void refuse(struct model *m, const char *reply)
+{
+    refuse_either(m, reply, NULL);
+}
+
+/* The wrong moment for this command. What is wrong with the command itself may be told instead, when it also
+ * breaks the protocol: no RFC says which goes first. */
+static void refuse_now(struct model *m, const struct act *act)
+{
+    refuse_either(m, "503 5.5.1", act->fault != NULL && is_mistake(act->fault) ? act->fault : NULL);
+}
+
+/* ---- the envelope ---- */
+
+static void hello(struct model *m, const struct act *act)
+{
+    if (act->fault != NULL) {
+        refuse(m, act->fault); /* RFC 5321 4.1.4: the state stays as it was */
+        return;
+    }
+    forget(m);
+    m->place = MODEL_IDLE;
+    say(m, "250")->extensions = act->extended;
+}
+
+static void mail(struct model *m, const struct act *act)
+{
+    if (m->place != MODEL_IDLE) {
+        refuse_now(m, act);
+    } else if (act->fault != NULL) {
+        refuse(m, act->fault);
+    } else if (act->needs_utf8 && !act->utf8) {
+        refuse(m, "553 5.6.7");
+    } else if (++m->messages > limits(m)->messages) {
+        end(m, "421 4.7.0");
+    } else {
+        forget(m);
+        g_string_assign(m->mail, act->envelope->str);
+        m->utf8 = act->utf8;
+        m->binary = act->binary;
+        m->place = MODEL_ENVELOPE;
+        say(m, "250 2.1.0");
+    }
+}
+
+static void rcpt(struct model *m, const struct act *act)
+{
+    if (m->place != MODEL_ENVELOPE) {
+        refuse_now(m, act);
+    } else if (act->fault != NULL) {
+        refuse(m, act->fault);
+    } else if (act->recipient->utf8 && !m->utf8) {
+        refuse(m, "553 5.6.7");
+    } else if (m->to->len >= limits(m)->recipients) {
+        refuse(m, "452 4.5.3");
+    } else {
+        say(m, act->recipient->route_reply);
+        if (act->recipient->route != SMTP_RECIPIENT_OK)
+            return;
+        g_ptr_array_add(m->to, (void *)act->recipient);
+        g_ptr_array_add(m->notes, g_strdup(act->envelope->str));
+    }
+}
+
+/* ---- the message ---- */
+
+static bool has_bare_cr_or_lf(const GString *content)
+{
+    for (gsize i = 0; i < content->len; i++) {
+        bool lf_next = i + 1 < content->len && content->str[i + 1] == '\n';
+        if (content->str[i] == '\n' || (content->str[i] == '\r' && !lf_next))
+            return true;
+        if (content->str[i] == '\r')
+            i++;
+    }
+    return false;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* RFC 5322 2.2: a name of printable characters, and a colon; before it blanks may stand (4.5). The octets up
+ * to the colon, or up to the one that shows that it is no field; negative then. */
+static gssize look_for_field(const char *line, gsize len)
+{
+    gsize at = 0;
+    while (at < len && line[at] > ' ' && line[at] < 0x7f && line[at] != ':')
+        at++;
+    gsize name = at;
+    while (at < len && name > 0 && is_blank(line[at]))
+        at++;
+    return name > 0 && at < len && line[at] == ':' ? (gssize)at + 1 : -(gssize)at - 1;
+}
+
+/* The section ends at the first line that is neither a field nor the continuation of one. */
+static void measure_header(const GString *content, uint64_t *octets, uint64_t *fields)
+{
+    *octets = *fields = 0;
+    for (gsize at = 0; at < content->len;) {
+        const char *line = content->str + at;
+        const char *end = memmem(line, content->len - at, "\r\n", 2);
+        gsize len = end != NULL ? (gsize)(end - line) : content->len - at;
+        bool continues = at > 0 && len > 0 && is_blank(*line);
+        gssize seen = continues ? 0 : look_for_field(line, len);
+        if (seen < 0) {
+            *octets += MIN((gsize)-seen, content->len - at);
+            return;
+        }
+        *fields += !continues;
+        at += len + 2;
+        *octets = MIN(at, content->len);
+    }
+}
+
+/* What is wrong with a message, as the replies of which it gets one. */
+static bool find_faults(const struct model *m, const GString *content, bool lines, const char **any)
+{
+    size_t found = 0;
+    if (content->len > limits(m)->message_size)
+        any[found++] = "552 5.3.4"; /* as the header section too */
+    uint64_t octets, fields;
+    measure_header(content, &octets, &fields);
+    if (octets > limits(m)->header_size)
+        any[found++] = "552 5.3.4";
+    if (fields > limits(m)->header_fields)
+        any[found++] = "554 5.6.0";
+    if (lines && has_bare_cr_or_lf(content))
+        any[found++] = "550 5.6.0";
+    return found > 0;
+}
+
+/* One reply for all, or RFC 2033 4.2: one for each recipient that was accepted, in order. */
+static void refuse_message(struct model *m, const char *const *any)
+{
+    guint replies = is_lmtp(m) ? m->to->len : 1;
+    for (guint i = 0; i < replies; i++)
+        memcpy(say(m, NULL)->any, any, sizeof(const char *[REPLY_CHOICES]));
+}
+
+static const struct recipient *recipient_at(const struct model *m, guint i)
+{
+    return g_ptr_array_index(m->to, i);
+}
+
+static void store(struct model *m, guint i, const GString *content)
+{
+    note_stored(m->stored, m->mail->str, g_ptr_array_index(m->notes, i), content);
+}
+
+static void deliver_to_each(struct model *m, const GString *content)
+{
+    for (guint i = 0; i < m->to->len; i++) {
+        say(m, recipient_at(m, i)->end_reply);
+        if (recipient_at(m, i)->end == SMTP_DELIVERED)
+            store(m, i, content);
+    }
+}
+
+/* SMTP: all or none, for there is one reply. */
+static void deliver_to_all(struct model *m, const GString *content)
+{
+    for (guint i = 0; i < m->to->len; i++) {
+        if (recipient_at(m, i)->end != SMTP_DELIVERED) {
+            say(m, recipient_at(m, i)->end_reply);
+            return;
+        }
+    }
+    for (guint i = 0; i < m->to->len; i++)
+        store(m, i, content);
+    say(m, "250 2.0.0");
+}
+
+static void deliver(struct model *m, const GString *content)
+{
+    if (is_lmtp(m))
+        deliver_to_each(m, content);
+    else
+        deliver_to_all(m, content);
+}
+
+static void data(struct model *m, const struct act *act)
+{
+    if (m->place != MODEL_ENVELOPE || m->to->len == 0 || m->binary) { /* RFC 3030 3: BINARYMIME needs BDAT */
+        refuse_now(m, act);
+    } else if (act->fault != NULL) {
+        refuse(m, act->fault);
+    } else {
+        m->place = MODEL_MESSAGE;
+        say(m, "354");
+    }
+}
+
+static void message(struct model *m, const struct act *act)
+{
+    const char *any[REPLY_CHOICES] = { NULL };
+    if (find_faults(m, act->content, true, any))
+        refuse_message(m, any);
+    else
+        deliver(m, act->content);
+    forget(m);
+    m->place = MODEL_IDLE;
+}
+
+/* ---- chunks ---- */
+
+/* After a refused chunk. The client that pipelined the last one to LMTP waits for as many replies as it has
+ * recipients. */
+static void bdat_when_broken(struct model *m, const struct act *act)
+{
+    guint more = act->last && is_lmtp(m) && m->to->len > 0 ? m->to->len - 1 : 0;
+    refuse(m, "503 5.5.1");
+    for (guint i = 0; i < more && m->place != MODEL_OVER; i++)
+        say(m, "503 5.5.1");
+    if (act->last)
+        forget(m);
+}
+
+static void chunk(struct model *m, const struct act *act)
+{
+    const char *any[REPLY_CHOICES] = { NULL };
+    g_string_append_len(m->content, act->content->str, (gssize)act->content->len);
+    bool bad = find_faults(m, m->content, false, any);
+    if (!act->last) {
+        memcpy(say(m, "250 2.0.0")->any, bad ? any : (const char *[REPLY_CHOICES]){ "250 2.0.0" },
+               sizeof any);
+        m->place = bad ? MODEL_BROKEN : MODEL_CHUNKS;
+        return;
+    }
+    if (bad)
+        refuse_message(m, any);
+    else
+        deliver(m, m->content);
+    forget(m);
+    m->place = MODEL_IDLE;
+}
+
+static bool takes_chunks(const struct model *m)
+{
+    return (m->place == MODEL_ENVELOPE || m->place == MODEL_CHUNKS) && m->to->len > 0;
+}
+
+static void bdat(struct model *m, const struct act *act)
+{
+    if (act->fault != NULL) { /* where its octets end, nobody can tell */
+        refuse(m, act->fault);
+        if (m->place != MODEL_OVER)
+            end(m, "421");
+    } else if (m->place == MODEL_BROKEN) {
+        bdat_when_broken(m, act);
+    } else if (!takes_chunks(m)) {
+        refuse(m, "503 5.5.1");
+    } else {
+        chunk(m, act);
+    }
+}
+
+/* ---- the rest ---- */
+
+static void rset(struct model *m, const struct act *act)
+{
+    if (act->fault != NULL) {
+        refuse(m, act->fault);
+        return;
+    }
+    forget(m);
+    if (m->place != MODEL_START)
+        m->place = MODEL_IDLE;
+    say(m, "250 2.0.0");
+}
+
+static void quit(struct model *m, const struct act *act)
+{
+    if (act->fault != NULL)
+        refuse(m, act->fault);
+    else
+        end(m, "221 2.0.0");
+}
+
+static void line(struct model *m, const struct act *act)
+{
+    refuse(m, act->reply);
+}
+
+static void xclient(struct model *m, const struct act *act)
+{
+    if (m->place != MODEL_START && m->place != MODEL_IDLE) {
+        refuse_now(m, act);
+    } else if (!m->rules->client.may_xclient) {
+        refuse(m, "550 5.7.0");
+    } else if (act->fault != NULL) {
+        refuse(m, act->fault);
+    } else {
+        m->place = MODEL_START;
+        say(m, "220");
+    }
+}
+
+static void xforward(struct model *m, const struct act *act)
+{
+    if (m->place != MODEL_START && m->place != MODEL_IDLE) {
+        refuse_now(m, act);
+    } else if (!m->rules->client.may_xforward) {
+        refuse(m, "550 5.7.0");
+    } else if (act->fault != NULL) {
+        refuse(m, act->fault);
+    } else {
+        say(m, "250 2.0.0");
+    }
+}
+
+static void foreign(struct model *m, const struct act *act)
+{
+    if (limits(m)->foreign == SMTP_FOREIGN_REFUSE)
+        end(m, "554 5.5.1");
+    else
+        refuse(m, act->fault);
+}
+
+/* A chunk that stands nowhere is one mistake too many before its octets have come. */
+static bool is_last_mistake(struct model *m, const struct act *act)
+{
+    return act->begins_chunk && !takes_chunks(m) && m->errors + 1 >= limits(m)->errors;
+}
+
+static void silence(struct model *m, const struct act *act)
+{
+    end(m, is_last_mistake(m, act) ? "421 4.7.0" : "421 4.4.2");
+}
+
+static void hang_up(struct model *m, const struct act *act)
+{
+    if (is_last_mistake(m, act))
+        end(m, "421 4.7.0");
+    m->place = MODEL_OVER;
+}
+
+static void connect(struct model *m, const struct act *act)
+{
+    if (act->early)
+        end(m, "554 5.5.1");
+    else
+        say(m, "220");
+}
+
+static void (*const does[ACT_KINDS])(struct model *m, const struct act *act) = {
+    [ACT_CONNECT] = connect, [ACT_LINE] = line,       [ACT_HELLO] = hello,     [ACT_MAIL] = mail,
+    [ACT_RCPT] = rcpt,       [ACT_DATA] = data,       [ACT_MESSAGE] = message, [ACT_BDAT] = bdat,
+    [ACT_RSET] = rset,       [ACT_QUIT] = quit,       [ACT_XCLIENT] = xclient, [ACT_XFORWARD] = xforward,
+    [ACT_FOREIGN] = foreign, [ACT_SILENCE] = silence, [ACT_DRIP] = silence,    [ACT_HANG_UP] = hang_up,
+};
+
+/* What is not recognized is a mistake and no command. */
+static bool is_command(const struct act *act)
+{
+    switch (act->kind) {
+    case ACT_LINE:
+        return !g_str_has_prefix(act->reply, "500");
+    case ACT_SILENCE:
+    case ACT_DRIP:
+    case ACT_HANG_UP:
+        return act->begins_chunk;
+    default:
+        return act->kind != ACT_CONNECT && act->kind != ACT_MESSAGE && act->kind != ACT_FOREIGN;
+    }
+}
+
+void model_act(struct model *m, const struct act *act)
+{
+    if (m->place == MODEL_OVER)
+        ; /* it is not read */
+    else if (is_command(act) && ++m->commands > limits(m)->commands)
+        end(m, "421 4.7.0");
+    else
+        does[act->kind](m, act);
+    m->acts++;
+}
+
+struct model *model_new(const struct rules *r)
+{
+    struct model *m = g_new0(struct model, 1);
+    m->rules = r;
+    m->mail = g_string_new(NULL);
+    m->to = g_ptr_array_new();
+    m->notes = g_ptr_array_new_with_free_func(g_free);
+    m->content = g_string_new(NULL);
+    m->expected = g_array_new(FALSE, TRUE, sizeof(struct expectation));
+    m->stored = g_string_new(NULL);
+    return m;
+}
+
+void model_free(struct model *m)
+{
+    if (m == NULL)
+        return;
+    g_string_free(m->mail, TRUE);
+    g_ptr_array_unref(m->to);
+    g_ptr_array_unref(m->notes);
+    g_string_free(m->content, TRUE);
+    g_array_unref(m->expected);
+    g_string_free(m->stored, TRUE);
+    g_free(m);
+}

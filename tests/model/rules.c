@@ -1,0 +1,82 @@
+/* The servers under test: small limits, so that they are met often. And their mailboxes, also for both sides.
+ */
+#include "act.h"
+
+/* clang-format off */
+#define LIMITS(ERRORS, COMMANDS, MESSAGES, HEADER_SIZE, HEADER_FIELDS, FOREIGN)                               \
+    .limits = { .message_size = 2000, .recipients = 3, .errors = (ERRORS), .command_length = 2048,           \
+                .commands = (COMMANDS), .messages = (MESSAGES), .header_size = (HEADER_SIZE),                \
+                .header_fields = (HEADER_FIELDS), .foreign = (FOREIGN), .data_rate = 100,                    \
+                .command_timeout = 300000, .data_timeout = 600000 }
+#define GENEROUS LIMITS(1000000, 1000000, 999999, 1000000, 1000000, SMTP_FOREIGN_REFUSE)
+#define SMTP(...)  { .protocol = SMTP_PROTOCOL_SMTP, .hostname = "mx.example.org", __VA_ARGS__ }
+#define LMTP(...)  { .protocol = SMTP_PROTOCOL_LMTP, .hostname = "mx.example.org", __VA_ARGS__ }
+#define EXTENSIONS(limits, more)                                                                             \
+    "8BITMIME\r\nBINARYMIME\r\nCHUNKING\r\nDSN\r\nENHANCEDSTATUSCODES\r\n" limits                            \
+    "PIPELINING\r\nSIZE 2000\r\nSMTPUTF8\r\n" more
+
+const struct rules rules[] = {
+    { "SMTP", .service = SMTP(GENEROUS),
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=999999\r\n", "") },
+    { "LMTP", .service = LMTP(GENEROUS),
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=999999\r\n", "") },
+    { "SMTP with little time",
+      .service = SMTP(LIMITS(1000000, 60, 999999, 60, 1000000, SMTP_FOREIGN_REFUSE)),
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=999999\r\n", "") },
+    { "LMTP and small headers",
+      .service = LMTP(LIMITS(1000000, 1000000, 4, 300, 2, SMTP_FOREIGN_REFUSE)),
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=4\r\n", "") },
+    { "SMTP with little patience",
+      .service = SMTP(LIMITS(5, 60, 4, 300, 6, SMTP_FOREIGN_ANSWER), .greeting_delay = 5000),
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=4\r\n", "") },
+    { "LMTP with little patience",
+      .service = LMTP(LIMITS(3, 60, 4, 300, 6, SMTP_FOREIGN_REFUSE)),
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=4\r\n", "") },
+    { "SMTP from a trusted client", .service = SMTP(GENEROUS),
+      .client = { .may_xclient = true, .may_xforward = true },
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=999999\r\n",
+                               "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"
+                               "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n") },
+};
+const size_t rules_count = G_N_ELEMENTS(rules);
+
+#define GOOD  SMTP_RECIPIENT_OK
+#define ADDED "250 2.1.5"
+const struct recipient recipients[] = {
+    { "<ann@example.org>", "ann@example.org", false, GOOD, SMTP_DELIVERED, ADDED, "250 2.0.0" },
+    { "<bob@example.org>", "bob@example.org", false, GOOD, SMTP_DELIVERED, ADDED, "250 2.0.0" },
+    { "<@relay.example:eve@example.org>", "eve@example.org", false, GOOD, SMTP_DELIVERED, ADDED, "250 2.0.0" },
+    { "<\"ann lee\"@example.org>", "\"ann lee\"@example.org", false, GOOD, SMTP_DELIVERED, ADDED, "250 2.0.0" },
+    { "<\"\\d\\a\\n\"@[192.0.2.1]>", "dan@[192.0.2.1]", false, GOOD, SMTP_DELIVERED, ADDED, "250 2.0.0" },
+    { "<Postmaster>", "Postmaster", false, GOOD, SMTP_DELIVERED, ADDED, "250 2.0.0" },
+    { "<p\xc3\xa8re@example.org>", "p\xc3\xa8re@example.org", true, GOOD, SMTP_DELIVERED, ADDED, "250 2.0.0" },
+    { "<full@example.org>", "full@example.org", false, GOOD, SMTP_DISK_FULL, ADDED, "452 4.3.1" },
+    { "<broken@example.org>", "broken@example.org", false, GOOD, SMTP_LOCAL_ERROR, ADDED, "451 4.3.0" },
+    { "<nobody@example.org>", "nobody@example.org", false, SMTP_NO_SUCH_MAILBOX, 0, "550 5.1.1", NULL },
+    { "<ann@elsewhere.example>", "ann@elsewhere.example", false, SMTP_NO_SUCH_DOMAIN, 0, "550 5.7.1", NULL },
+    { "<slow@example.org>", "slow@example.org", false, SMTP_LOCAL_ERROR, 0, "451 4.3.0", NULL },
+    { "<packed@example.org>", "packed@example.org", false, SMTP_DISK_FULL, 0, "452 4.3.1", NULL },
+    { "<niemand@b\xc3\xbc" "cher.example>", "niemand@b\xc3\xbc" "cher.example", true, SMTP_NO_SUCH_DOMAIN, 0,
+      "550 5.7.1", NULL },
+};
+const size_t recipient_count = G_N_ELEMENTS(recipients);
+/* clang-format on */
+
+void note_mail(GString *to, const char *address, uint64_t size, const char *body, bool utf8, const char *ret,
+               const char *envid)
+{
+    g_string_append_printf(to, "from <%s> size %" G_GUINT64_FORMAT " body %s%s ret %s envid %s", address,
+                           size, body, utf8 ? " utf8" : "", ret, envid);
+}
+
+void note_rcpt(GString *to, const char *address, const char *notify, const char *orcpt)
+{
+    g_string_append_printf(to, "to <%s> notify %s orcpt %s", address, notify, orcpt);
+}
+
+void note_stored(GString *to, const char *mail, const char *rcpt, const GString *content)
+{
+    g_string_append_printf(to, "%s, %s, %" G_GSIZE_FORMAT " octets\n", mail, rcpt, content->len);
+    g_string_append_len(to, content->str, (gssize)content->len);
+    g_string_append_c(to, '\n');
+}
