@@ -172,7 +172,7 @@ class Sessions(MemoryCase):
             wire.close()
 
     def test_a_client_that_never_reads_costs_a_bounded_buffer(self):
-        server = self.postern()
+        server = self.postern(sections={"limits": {"commands-per-session": "100000000"}})
         with server.connect() as idle, server.connect() as wire:
             wire.hello()
             self.start_measuring(server)
