@@ -60,14 +60,6 @@ static GString *make_message(void)
     return g_string_append(message, "\r\n");
 }
 
-/* As it is sent behind DATA. */
-static char *stuff(const GString *message)
-{
-    g_autoptr(GString) stuffed = g_string_new(message->str);
-    g_string_replace(stuffed, "\r\n.", "\r\n..", 0);
-    return g_strconcat(stuffed->str, ".\r\n", NULL);
-}
-
 /* What a connection and a delivery are to a session, without doing anything. */
 struct owner {
     struct smtp_session *session;
@@ -103,9 +95,8 @@ static void pull(struct owner *o)
         perform(o, &effect);
 }
 
-static void feed(struct owner *o, const char *text)
+static void feed(struct owner *o, struct slice in)
 {
-    struct slice in = slice_str(text);
     while (in.len > 0) {
         size_t taken = smtp_session_feed(o->session, in, 0);
         pull(o);
@@ -120,36 +111,51 @@ static void feed(struct owner *o, const char *text)
 #define DATA "DATA\r\n"
 #define BDAT "BDAT 4096 LAST\r\n"
 
+static void add_piece(GPtrArray *pieces, const char *text)
+{
+    g_ptr_array_add(pieces, g_string_new(text));
+}
+
+static void free_piece(void *piece)
+{
+    g_string_free(piece, TRUE);
+}
+
 /* What a client sends for each message, in the pieces in which it comes. */
 static void transaction_pieces(const char *how, GPtrArray *pieces)
 {
     g_autoptr(GString) message = make_message();
     if (strcmp(how, "bdat") == 0) {
-        g_ptr_array_add(pieces, g_strconcat(MAIL RCPT BDAT, message->str, NULL));
+        g_string_prepend(message, MAIL RCPT BDAT);
+        add_piece(pieces, message->str);
         return;
     }
     if (strcmp(how, "pipelined") == 0) {
-        g_ptr_array_add(pieces, g_strdup(MAIL RCPT DATA));
+        add_piece(pieces, MAIL RCPT DATA);
     } else {
-        g_ptr_array_add(pieces, g_strdup(MAIL));
-        g_ptr_array_add(pieces, g_strdup(RCPT));
-        g_ptr_array_add(pieces, g_strdup(DATA));
+        add_piece(pieces, MAIL);
+        add_piece(pieces, RCPT);
+        add_piece(pieces, DATA);
     }
-    g_ptr_array_add(pieces, stuff(message));
+    g_string_replace(message, "\r\n.", "\r\n..", 0);
+    g_string_append(message, ".\r\n");
+    add_piece(pieces, message->str);
 }
 
 static void run_transactions(const char *how, size_t count)
 {
     struct smtp_service service = { .protocol = SMTP_PROTOCOL_SMTP, .hostname = "mx.example.org" };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &service.limits);
-    g_autoptr(GPtrArray) pieces = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) pieces = g_ptr_array_new_with_free_func(free_piece);
     transaction_pieces(how, pieces);
     struct owner o = { .session = smtp_session_new(&service, &(struct smtp_client){ 0 }, 0) };
     pull(&o);
-    feed(&o, "EHLO out.example.net\r\n");
+    feed(&o, slice_str("EHLO out.example.net\r\n"));
     for (size_t i = 0; i < count; i++)
-        for (guint piece = 0; piece < pieces->len; piece++)
-            feed(&o, pieces->pdata[piece]);
+        for (guint n = 0; n < pieces->len; n++) {
+            const GString *piece = pieces->pdata[n];
+            feed(&o, slice_of(piece->str, piece->len));
+        }
     if (o.messages != count || o.octets != count * MESSAGE_SIZE)
         die("messages were lost");
     smtp_session_free(o.session);
