@@ -33,6 +33,9 @@ const char *const smtp_protocol_names[] = { "smtp", "lmtp", NULL };
 #define MESSAGE  (IN(DATA) | IN(DRAINING))
 #define CHUNK    (IN(CHUNK) | IN(SKIPPING))
 
+/* Where a message is on its way; between two of its chunks, too. */
+#define UNDERWAY (MESSAGE | CHUNK | IN(CHUNKING))
+
 static const unsigned legal_next[] = {
     [SMTP_PHASE_SILENT] = IN(START) | IN(ENDED),
     [SMTP_PHASE_START] = IN(START) | IN(READY) | IN(SKIPPING) | IN(ENDED),
@@ -112,7 +115,7 @@ static msec_t patience(const struct smtp_session *s)
         return s->service->greeting_delay;
     if (s->shutting && is_in(s, IN(MAIL) | IN(CHUNKING)))
         return SHUT_GRACE_MS;
-    return is_in(s, MESSAGE | CHUNK) ? limits->data_timeout : limits->command_timeout;
+    return is_in(s, UNDERWAY) ? limits->data_timeout : limits->command_timeout;
 }
 
 static void restart_clock(struct smtp_session *s)
@@ -139,6 +142,19 @@ static void extend_clock(struct smtp_session *s, size_t octets)
     s->rate_octets -= bought * rate / 1000;
     msec_t most = s->now + limits->data_timeout;
     s->deadline = bought < (uint64_t)(most - s->deadline) ? s->deadline + (msec_t)bought : most;
+}
+
+/*
+ * Something was taken in the phase `before`. Between chunks too, a message's clock goes on, or many small
+ * chunks would be as good as silence; unless the server stops, which has another idea of patience there.
+ */
+static void move_clock(struct smtp_session *s, enum smtp_phase before, size_t octets)
+{
+    unsigned underway = s->shutting ? MESSAGE | CHUNK : UNDERWAY;
+    if (is_in(s, underway) && (underway & (1U << before)) != 0)
+        extend_clock(s, octets);
+    else
+        restart_clock(s);
 }
 
 /* ---- effects ---- */
@@ -347,13 +363,14 @@ static size_t take_line(struct smtp_session *s, struct slice in)
     if (lf == in.len)
         return skip_part_of_line(s, in);
     struct slice line = slice_first(in, lf - 1);
+    enum smtp_phase before = s->phase;
     if (s->skipping || lf + 1 > s->service->limits.command_length)
         refuse_line(s, SMTP_LINE_TOO_LONG, slice_first(line, 64),
                     s->skipping ? s->skipping_bdat : is_bdat(line));
     else
         run_line(s, line);
     s->skipping = false;
-    restart_clock(s);
+    move_clock(s, before, lf + 1);
     return lf + 1;
 }
 
@@ -395,11 +412,9 @@ static size_t take(struct smtp_session *s, struct slice in)
     }
     if (!is_in(s, MESSAGE | CHUNK))
         return take_line(s, in);
+    enum smtp_phase before = s->phase;
     size_t count = is_in(s, MESSAGE) ? smtp_data_feed(s, in) : smtp_chunk_feed(s, in);
-    if (is_in(s, MESSAGE | CHUNK))
-        extend_clock(s, count);
-    else
-        restart_clock(s);
+    move_clock(s, before, count);
     return count;
 }
 
@@ -447,7 +462,7 @@ void smtp_session_tick(struct smtp_session *s, msec_t now)
     } else if (s->shutting && is_in(s, IN(MAIL) | IN(CHUNKING))) {
         smtp_say_goodbye(s, s->shut);
     } else {
-        smtp_say_goodbye(s, is_in(s, MESSAGE | CHUNK) && !silent ? SMTP_TOO_SLOW : SMTP_TIMEOUT);
+        smtp_say_goodbye(s, is_in(s, UNDERWAY) && !silent ? SMTP_TOO_SLOW : SMTP_TIMEOUT);
     }
 }
 
