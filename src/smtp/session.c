@@ -121,7 +121,9 @@ static msec_t patience(const struct smtp_session *s)
 static void restart_clock(struct smtp_session *s)
 {
     msec_t left = patience(s);
-    s->rate_octets = 0;
+    s->rate_rest = 0;
+    if (s->paused)
+        s->paused_at = s->now;
     s->deadline = left == MSEC_NEVER ? MSEC_NEVER : s->now + left;
 }
 
@@ -137,9 +139,9 @@ static void extend_clock(struct smtp_session *s, size_t octets)
         restart_clock(s);
         return;
     }
-    s->rate_octets += octets;
-    uint64_t bought = s->rate_octets * 1000 / rate;
-    s->rate_octets -= bought * rate / 1000;
+    uint64_t worth = s->rate_rest + (uint64_t)octets * 1000;
+    uint64_t bought = worth / rate;
+    s->rate_rest = worth % rate;
     msec_t most = s->now + limits->data_timeout;
     s->deadline = bought < (uint64_t)(most - s->deadline) ? s->deadline + (msec_t)bought : most;
 }

@@ -64,7 +64,7 @@ struct smtp_session {
     uint64_t answers_due; /* replies that the end of this message still owes */
     uint64_t octets;      /* of this message */
     uint64_t chunk_left;  /* octets of this chunk that have not come */
-    uint64_t rate_octets; /* taken, and not worth a millisecond yet */
+    uint64_t rate_rest;   /* thousandths of octets that were taken, and are not worth a millisecond yet */
     msec_t deadline;
     msec_t paused_at;
     msec_t now; /* of the latest call */

@@ -93,12 +93,62 @@ static void clean_lines(void **state)
     assert_false(smtp_line_is_clean(slice_str("\x1b[2J")));
 }
 
+static const struct foreign_row {
+    const char *name, *line;
+    size_t len;
+    bool is_foreign;
+} foreign_rows[] = {
+#define FOREIGN(name, line, is_foreign)                                                                      \
+    {                                                                                                        \
+        (name), (line), sizeof(line) - 1, (is_foreign)                                                       \
+    }
+    FOREIGN("HTTP GET", "GET / HTTP/1.1", true),
+    FOREIGN("HTTP POST", "POST /x HTTP/1.0", true),
+    FOREIGN("HTTP PUT", "PUT / HTTP/1.1", true),
+    FOREIGN("HTTP HEAD", "HEAD / HTTP/1.1", true),
+    FOREIGN("HTTP DELETE", "DELETE / HTTP/1.1", true),
+    FOREIGN("HTTP CONNECT", "CONNECT a:25 HTTP/1.1", true),
+    FOREIGN("HTTP OPTIONS", "OPTIONS * HTTP/1.1", true),
+    FOREIGN("HTTP TRACE", "TRACE / HTTP/1.1", true),
+    FOREIGN("HTTP PATCH", "PATCH / HTTP/1.1", true),
+    FOREIGN("HTTP/2's preface", "PRI * HTTP/2.0", true),
+    FOREIGN("a header of HTTP", "Host: mx.example.org", true),
+    FOREIGN("a header of HTTP without a blank", "host:mx", true),
+    FOREIGN("lower case", "get / http/1.1", true),
+    FOREIGN("SSH's version", "SSH-2.0-OpenSSH_9.2", true),
+    FOREIGN("TLS 1.0 to 1.3", "\x16\x03\x01\x02\0\x01", true),
+    FOREIGN("SSL 3", "\x16\x03\0", true),
+    FOREIGN("two octets of TLS", "\x16\x03", true),
+    FOREIGN("one octet of TLS says nothing yet", "\x16", false),
+    FOREIGN("a record that is no handshake", "\x17\x03\x03", false),
+    FOREIGN("a version that TLS does not have", "\x16\x04", false),
+    FOREIGN("nothing", "", false),
+    FOREIGN("half a method", "GE", false),
+    FOREIGN("a method without a target", "GET", false),
+    FOREIGN("a longer word", "GETX /", false),
+    FOREIGN("a blank in front", " GET /", false),
+    FOREIGN("PRI alone", "PRI *", false),
+    FOREIGN("a longer header", "Hosts: a", false),
+    FOREIGN("SSH without a hyphen", "SSH 2.0", false),
+    FOREIGN("EHLO", "EHLO GET / HTTP/1.1", false),
+    FOREIGN("MAIL", "MAIL FROM:<POST@example.org>", false),
+    FOREIGN("HELP", "HELP", false),
+#undef FOREIGN
+};
+
+static void check_foreign(void **state)
+{
+    const struct foreign_row *row = *state;
+    assert_int_equal(smtp_line_is_foreign(slice_of(row->line, row->len)), row->is_foreign);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("smtp/command");
     suite_add_rows(s, split_rows, check_split);
     suite_add_rows(s, parameter_rows, check_parameters);
     suite_add(s, "paths follow their keyword", paths_follow_their_keyword, NULL);
+    suite_add_rows(s, foreign_rows, check_foreign);
     suite_add(s, "lines without control characters", clean_lines, NULL);
     return suite_run(s, argc, argv);
 }

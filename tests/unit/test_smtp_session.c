@@ -5,34 +5,19 @@
 
 #include "smtp/session.h"
 
-static const struct smtp_service smtp = {
-    .protocol = SMTP_PROTOCOL_SMTP,
-    .hostname = "mx.example.org",
-    .limits = { .message_size = 100000,
-                .header_size = 100000,
-                .header_fields = 1000,
-                .recipients = 100,
-                .command_length = 2048,
-                .commands = 1000000,
-                .messages = 1000,
-                .errors = 5,
-                .command_timeout = 300000,
-                .data_timeout = 600000 },
-};
-static const struct smtp_service lmtp = {
-    .protocol = SMTP_PROTOCOL_LMTP,
-    .hostname = "mx.example.org",
-    .limits = { .message_size = 100000,
-                .header_size = 100000,
-                .header_fields = 1000,
-                .recipients = 100,
-                .command_length = 2048,
-                .commands = 1000000,
-                .messages = 1000,
-                .errors = 5,
-                .command_timeout = 300000,
-                .data_timeout = 600000 },
-};
+#define LIMITS                                                                                               \
+    {                                                                                                        \
+        .message_size = 100000, .header_size = 100000, .header_fields = 1000, .recipients = 100,             \
+        .command_length = 2048, .commands = 1000000, .messages = 1000, .errors = 5,                          \
+        .command_timeout = 300000, .data_timeout = 600000                                                    \
+    }
+
+static const struct smtp_service smtp = { .protocol = SMTP_PROTOCOL_SMTP,
+                                          .hostname = "mx.example.org",
+                                          .limits = LIMITS };
+static const struct smtp_service lmtp = { .protocol = SMTP_PROTOCOL_LMTP,
+                                          .hostname = "mx.example.org",
+                                          .limits = LIMITS };
 
 static const struct smtp_client client;
 
@@ -40,9 +25,11 @@ static const struct smtp_client client;
 static void pull(struct smtp_session *s, GString *trace, uint64_t *ret_ticket)
 {
     static const char *const names[] = {
-        [SMTP_EFFECT_MAIL] = "mail",       [SMTP_EFFECT_RCPT] = "rcpt",     [SMTP_EFFECT_OPEN] = "open",
-        [SMTP_EFFECT_APPEND] = "append",   [SMTP_EFFECT_FINISH] = "finish", [SMTP_EFFECT_RESET] = "reset",
-        [SMTP_EFFECT_REFUSED] = "refused", [SMTP_EFFECT_END] = "end"
+        [SMTP_EFFECT_MAIL] = "mail",       [SMTP_EFFECT_RCPT] = "rcpt",
+        [SMTP_EFFECT_OPEN] = "open",       [SMTP_EFFECT_APPEND] = "append",
+        [SMTP_EFFECT_FINISH] = "finish",   [SMTP_EFFECT_RESET] = "reset",
+        [SMTP_EFFECT_REFUSED] = "refused", [SMTP_EFFECT_END] = "end",
+        [SMTP_EFFECT_XCLIENT] = "xclient", [SMTP_EFFECT_XFORWARD] = "xforward",
     };
     struct smtp_effect e;
     while (smtp_session_next(s, &e)) {
@@ -185,17 +172,31 @@ static void an_endless_line_is_not_kept(void **state)
     smtp_session_free(s);
 }
 
+/* `part` is fed to a fresh session behind `before`; what it leaves is within the bound. */
+static void check_kept(const struct smtp_service *service, const char *before, const char *part)
+{
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = smtp_session_new(service, &client, 0);
+    (void)feed(s, before, 0, trace, NULL);
+    const char *rest = feed(s, part, 0, trace, NULL);
+    assert_true(strlen(rest) <= service->limits.command_length - 1 && strlen(rest) <= SMTP_KEEP_MAX);
+    smtp_session_free(s);
+}
+
 static void what_must_be_kept_is_bounded(void **state)
 {
     (void)state;
-    for (size_t len = 1; len < 2000; len++) {
-        g_autoptr(GString) trace = g_string_new(NULL);
-        g_autofree char *part = g_strnfill(len, 'M');
-        struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
-        const char *rest = feed(s, part, 0, trace, NULL);
-        assert_true(strlen(rest) <= SMTP_KEEP_MAX);
-        smtp_session_free(s);
-    }
+    struct smtp_service service = smtp;
+    for (service.limits.command_length = 2048; service.limits.command_length <= SMTP_KEEP_MAX;
+         service.limits.command_length *= 2)
+        for (size_t len = 1; len < 5000; len++) {
+            g_autofree char *part = g_strnfill(len, 'M');
+            check_kept(&service, "", part);
+            part[len - 1] = '\r';
+            check_kept(&service, "", part);
+            part[len - 1] = '\n';
+            check_kept(&service, "EHLO c\r\n", part);
+        }
 }
 
 static void shutting_lets_a_transaction_finish(void **state)
@@ -284,6 +285,346 @@ static void a_chunk_that_cannot_be_read_ends_the_session(void **state)
         }
 }
 
+/* A session whose transaction has one recipient, who was taken; all at time 0. */
+static struct smtp_session *session_with_recipient(const struct smtp_service *service, const char *mail)
+{
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = smtp_session_new(service, &client, 0);
+    uint64_t ticket = 0;
+    feed(s, service->protocol == SMTP_PROTOCOL_LMTP ? "LHLO c\r\n" : "EHLO c\r\n", 0, trace, NULL);
+    feed(s, mail, 0, trace, NULL);
+    feed(s, "RCPT TO:<a@b>\r\n", 0, trace, &ticket);
+    answer(s, ticket, SMTP_RECIPIENT_OK, trace);
+    assert_trace(trace, "220 250 mail 250 rcpt 250 ");
+    return s;
+}
+
+/* ---- time ---- */
+
+static void a_pause_stops_the_clock(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+    feed(s, "DATA\r\nx\r\n", 1000, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 601000);
+    smtp_session_set_paused(s, true, 2000);
+    smtp_session_set_paused(s, true, 500000); /* it is already */
+    assert_int_equal(smtp_session_deadline(s), MSEC_NEVER);
+    g_string_truncate(trace, 0);
+    smtp_session_tick(s, 50000000); /* long after the deadline */
+    pull(s, trace, NULL);
+    assert_trace(trace, "");
+    smtp_session_set_paused(s, false, 50000000);
+    assert_int_equal(smtp_session_deadline(s), 50599000); /* what was left, and no less */
+    smtp_session_set_paused(s, false, 60000000);
+    assert_int_equal(smtp_session_deadline(s), 50599000);
+    smtp_session_tick(s, 50598999);
+    pull(s, trace, NULL);
+    assert_trace(trace, "");
+    smtp_session_tick(s, 50599000);
+    pull(s, trace, NULL);
+    assert_trace(trace, "reset 421 end ");
+    smtp_session_free(s);
+}
+
+/* The owner pauses at an APPEND, and the message's end was in the same segment. */
+static void a_message_may_end_while_paused(void **state)
+{
+    (void)state;
+    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+    const char *text = "BDAT 1 LAST\r\nx";
+    size_t taken = smtp_session_feed(s, slice_str(text), 1000);
+    assert_int_equal(taken, strlen(text));
+    struct smtp_effect e;
+    while (smtp_session_next(s, &e) && e.kind != SMTP_EFFECT_APPEND)
+        assert_int_equal(e.kind, SMTP_EFFECT_OPEN);
+    smtp_session_set_paused(s, true, 2000);
+    assert_true(smtp_session_next(s, &e));
+    assert_int_equal(e.kind, SMTP_EFFECT_FINISH);
+    smtp_session_set_paused(s, false, 900000);
+    assert_int_equal(smtp_session_deadline(s), MSEC_NEVER);
+    smtp_session_answer(s, e.ticket, (struct smtp_verdict){ SMTP_DELIVERED, "id" }, 1000000);
+    assert_int_equal(smtp_session_deadline(s), 1300000);
+    smtp_session_free(s);
+}
+
+/* A clock that begins in a pause begins to run at its end. */
+static void a_pause_before_the_clock_began_is_no_gift(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+    feed(s, "BDAT 1\r\nx", 0, trace, NULL);
+    smtp_session_set_paused(s, true, 1000);
+    smtp_session_shut(s, SMTP_SHUTTING_DOWN, 100000);
+    smtp_session_set_paused(s, false, 101000);
+    assert_int_equal(smtp_session_deadline(s), 106000);
+    smtp_session_free(s);
+}
+
+static const struct rate_row {
+    const char *name;
+    uint64_t rate;
+    unsigned octets;
+    size_t piece;
+} rate_rows[] = {
+    { "a rate of one octet", 1, 400, 1 },
+    { "a rate that divides no second", 3, 1000, 1 },
+    { "another", 7, 3000, 1 },
+    { "the default", 100, 40000, 1 },
+    { "a rate of one and a half octets a millisecond", 1500, 600000, 1 },
+    { "a prime, a million times", 10007, 1000000, 1 },
+    { "a rate that many pieces do not reach", 1000003, 1000000, 1 },
+    { "pieces of seven", 10007, 999999, 7 },
+};
+
+/* However small the pieces, together they buy the time that one large piece would have bought. */
+static void check_rate(void **state)
+{
+    const struct rate_row *row = *state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_service service = smtp;
+    service.limits.data_rate = row->rate;
+    service.limits.message_size = service.limits.header_size = UINT64_MAX;
+    struct smtp_session *s = session_with_recipient(&service, "MAIL FROM:<>\r\n");
+    feed(s, "BDAT 100000000\r\n", 0, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 600000);
+    static const char octets[7] = "xxxxxxx";
+    struct smtp_effect e;
+    for (unsigned sent = 0; sent < row->octets; sent += (unsigned)row->piece) {
+        assert_int_equal(smtp_session_feed(s, slice_of(octets, row->piece), 590000), row->piece);
+        while (smtp_session_next(s, &e))
+            assert_int_equal(e.kind, SMTP_EFFECT_APPEND);
+    }
+    assert_int_equal(smtp_session_deadline(s), 600000 + row->octets * UINT64_C(1000) / row->rate);
+    smtp_session_free(s);
+}
+
+static void time_that_is_bought_has_an_end(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_service service = smtp;
+    service.limits.data_rate = 1;
+    struct smtp_session *s = session_with_recipient(&service, "MAIL FROM:<>\r\n");
+    g_autofree char *line = g_strnfill(90000, 'x');
+    feed(s, "DATA\r\n", 0, trace, NULL);
+    feed(s, line, 1000, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 601000);
+    smtp_session_free(s);
+}
+
+static void between_chunks_the_clock_goes_on(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_service service = smtp;
+    service.limits.data_rate = 100;
+    struct smtp_session *s = session_with_recipient(&service, "MAIL FROM:<>\r\n");
+    feed(s, "BDAT 1\r\nx", 0, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 600000);
+    feed(s, "BDAT 1\r\n", 100000, trace, NULL); /* eight octets are worth 80 ms */
+    assert_int_equal(smtp_session_deadline(s), 600080);
+    feed(s, "x", 200000, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 600090);
+    feed(s, "NOOP\r\n", 300000, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 600150);
+    feed(s, "RSET\r\n", 400000, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 700000);
+    smtp_session_free(s);
+}
+
+/* ---- shutting down ---- */
+
+static void shutting_waits_a_moment_between_chunks(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+    feed(s, "BDAT 1\r\nx", 0, trace, NULL);
+    smtp_session_shut(s, SMTP_SHUTTING_DOWN, 1000);
+    assert_int_equal(smtp_session_deadline(s), 6000);
+    feed(s, "BDAT 2\r\nx", 2000, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 602000); /* a chunk is on its way */
+    feed(s, "x", 3000, trace, NULL);
+    assert_int_equal(smtp_session_deadline(s), 8000);
+    g_string_truncate(trace, 0);
+    smtp_session_tick(s, 7999);
+    pull(s, trace, NULL);
+    assert_trace(trace, "");
+    smtp_session_tick(s, 8000);
+    pull(s, trace, NULL);
+    assert_trace(trace, "reset 421 end ");
+    smtp_session_free(s);
+}
+
+/* ---- what the owner sees of chunks ---- */
+
+static const struct chunk_row {
+    const char *name, *input, *want;
+} chunk_rows[] = {
+    { "a message in two chunks", "BDAT 1\r\nxBDAT 1 LAST\r\ny", "open append 250 append finish " },
+    { "a chunk of nothing appends nothing", "BDAT 0\r\nBDAT 0 LAST\r\n", "open 250 finish " },
+    { "a first chunk that is too big opens nothing", "BDAT 100001\r\nxx", "refused reset " },
+    { "nor does a last one", "BDAT 100001 LAST\r\nxx", "refused reset " },
+    { "a second chunk that is too big resets what was open", "BDAT 1\r\nxBDAT 100000\r\n",
+      "open append 250 refused reset " },
+    { "the refusal is told behind the octets", "BDAT 1\r\nxBDAT 100000 LAST\r\nRSET\r\nNOOP\r\n",
+      "open append 250 refused reset " },
+    { "a chunk after RSET is refused, and resets nothing", "RSET\r\nBDAT 1\r\nx", "reset 250 refused 503 " },
+    { "RSET between chunks resets once", "BDAT 1\r\nxRSET\r\nRSET\r\n", "open append 250 reset 250 250 " },
+    { "a size that is none resets before the end", "BDAT 1\r\nxBDAT y\r\nNOOP\r\n",
+      "open append 250 refused 501 reset 421 end " },
+};
+
+static void check_chunks(void **state)
+{
+    const struct chunk_row *row = *state;
+    for (size_t cut = 0; cut <= strlen(row->input); cut++) {
+        g_autoptr(GString) trace = g_string_new(NULL);
+        struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+        g_autoptr(GString) input = g_string_new_len(row->input, (gssize)cut);
+        const char *rest = feed(s, input->str, 0, trace, NULL);
+        g_string_erase(input, 0, rest - input->str);
+        g_string_append(input, row->input + cut);
+        assert_string_equal(feed(s, input->str, 0, trace, NULL), "");
+        assert_trace(trace, row->want);
+        smtp_session_free(s);
+    }
+}
+
+static void a_header_too_large_resets_behind_open(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_service service = smtp;
+    service.limits.header_fields = 1;
+    struct smtp_session *s = session_with_recipient(&service, "MAIL FROM:<>\r\n");
+    feed(s, "BDAT 10\r\nA: x\r\nB: x", 0, trace, NULL);
+    assert_trace(trace, "open refused reset 554 ");
+    assert_string_equal(smtp_session_phase(s), "failed");
+    feed(s, "BDAT 0 LAST\r\nRSET\r\n", 0, trace, NULL);
+    assert_trace(trace, "refused 503 250 ");
+    smtp_session_free(s);
+}
+
+static void nothing_is_taken_while_a_question_is_open(void **state)
+{
+    (void)state;
+    static const char *const rests[] = { "N", "NOOP\r\n", "BDAT 1\r\nx", "\x16\x03", "\r\n" };
+    for (size_t i = 0; i < G_N_ELEMENTS(rests); i++) {
+        g_autoptr(GString) trace = g_string_new(NULL);
+        struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+        uint64_t ticket = 0;
+        feed(s, "RCPT TO:<a@b>\r\n", 0, trace, &ticket);
+        assert_int_equal(smtp_session_feed(s, slice_str(rests[i]), 0), 0);
+        answer(s, ticket, SMTP_RECIPIENT_OK, trace);
+        feed(s, "BDAT 0 LAST\r\n", 0, trace, &ticket);
+        assert_int_equal(smtp_session_feed(s, slice_str(rests[i]), 0), 0);
+        assert_true(smtp_session_is_waiting(s));
+        assert_trace(trace, "rcpt 250 open finish ");
+        smtp_session_free(s);
+    }
+}
+
+/* ---- what effects tell ---- */
+
+/* Feeds a line, and returns its first effect, which points into the line. */
+static struct smtp_effect first_effect(struct smtp_session *s, const char *line, enum smtp_effect_kind kind)
+{
+    struct smtp_effect first, other;
+    assert_int_equal(smtp_session_feed(s, slice_str(line), 0), strlen(line));
+    assert_true(smtp_session_next(s, &first));
+    assert_int_equal(first.kind, kind);
+    while (smtp_session_next(s, &other))
+        continue;
+    return first;
+}
+
+#define assert_slice(slice, want) assert_true(slice_equal((slice), slice_str(want)))
+
+static void mail_and_rcpt_tell_their_parameters(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+    feed(s, "EHLO c\r\n", 0, trace, NULL);
+    struct smtp_effect e = first_effect(
+        s, "MAIL FROM:<\"j d\"@e.example> SIZE=42 BODY=BINARYMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb\r\n",
+        SMTP_EFFECT_MAIL);
+    assert_slice(slice_of(e.address.local, e.address.local_len), "j d");
+    assert_slice(slice_of(e.address.domain, e.address.domain_len), "e.example");
+    assert_int_equal(e.mail.size, 42);
+    assert_int_equal(e.mail.body, SMTP_BODY_BINARYMIME);
+    assert_true(e.mail.utf8);
+    assert_int_equal(e.mail.ret, SMTP_RET_HDRS);
+    assert_slice(e.mail.envid, "a+2Bb");
+    e = first_effect(s, "RCPT TO: <\xc3\xb6@b> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;\xc3\xb6@b\r\n",
+                     SMTP_EFFECT_RCPT);
+    assert_slice(slice_of(e.address.local, e.address.local_len), "\xc3\xb6");
+    assert_int_equal(e.rcpt.notify, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY);
+    assert_slice(e.rcpt.orcpt, "utf-8;\xc3\xb6@b");
+    smtp_session_free(s);
+}
+
+static void without_parameters_there_are_none(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+    feed(s, "EHLO c\r\nMAIL FROM:<> SIZE=42 BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a\r\nRSET\r\n", 0, trace,
+         NULL);
+    struct smtp_effect e = first_effect(s, "MAIL FROM:<>\r\n", SMTP_EFFECT_MAIL);
+    assert_true(smtp_address_is_null(&e.address));
+    assert_int_equal(e.mail.size, 0);
+    assert_int_equal(e.mail.body, SMTP_BODY_7BIT);
+    assert_false(e.mail.utf8);
+    assert_int_equal(e.mail.ret, SMTP_RET_NONE);
+    assert_int_equal(e.mail.envid.len, 0);
+    e = first_effect(s, "RCPT TO:<a@b>\r\n", SMTP_EFFECT_RCPT);
+    assert_int_equal(e.rcpt.notify, 0);
+    assert_int_equal(e.rcpt.orcpt.len, 0);
+    smtp_session_free(s);
+}
+
+static void xclient_and_xforward_tell_their_facts(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    const struct smtp_client trusted = { .may_xclient = true, .may_xforward = true };
+    struct smtp_session *s = smtp_session_new(&smtp, &trusted, 0);
+    feed(s, "EHLO c\r\n", 0, trace, NULL);
+    struct smtp_effect e =
+        first_effect(s, "XFORWARD IDENT=4f+2D1 ADDR=IPV6:2001:DB8::1\r\n", SMTP_EFFECT_XFORWARD);
+    assert_slice(e.facts.value[SMTP_FACT_IDENT], "4f-1");
+    assert_slice(e.facts.value[SMTP_FACT_ADDR], "2001:db8::1");
+    assert_int_equal(e.facts.given, SMTP_FACT_BIT(SMTP_FACT_IDENT) | SMTP_FACT_BIT(SMTP_FACT_ADDR));
+    assert_string_equal(smtp_session_helo(s), "c");
+    e = first_effect(s, "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.1 HELO=h.example\r\n", SMTP_EFFECT_XCLIENT);
+    assert_slice(e.facts.value[SMTP_FACT_ADDR], "192.0.2.1");
+    assert_slice(e.facts.value[SMTP_FACT_HELO], "h.example");
+    assert_int_equal(e.facts.unavailable, SMTP_FACT_BIT(SMTP_FACT_NAME));
+    assert_string_equal(smtp_session_helo(s), "");
+    assert_false(smtp_session_is_extended(s));
+    assert_string_equal(smtp_session_phase(s), "start");
+    smtp_session_free(s);
+}
+
+/* What was refused is told in words that fit a log line, however long it was. */
+static void refusals_tell_a_bounded_line(void **state)
+{
+    (void)state;
+    g_autofree char *line = g_strdup_printf("%4000s\r\n", "x");
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+    struct smtp_effect greeting;
+    assert_true(smtp_session_next(s, &greeting));
+    struct smtp_effect e = first_effect(s, line, SMTP_EFFECT_REFUSED);
+    assert_int_equal(e.outcome, SMTP_LINE_TOO_LONG);
+    assert_int_equal(e.bytes.len, 64);
+    smtp_session_free(s);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("smtp/session");
@@ -299,5 +640,21 @@ int main(int argc, char **argv)
     suite_add(s, "shutting ends an idle session", shutting_ends_an_idle_session, NULL);
     suite_add(s, "a chunk that cannot be read ends the session", a_chunk_that_cannot_be_read_ends_the_session,
               NULL);
+    suite_add(s, "a pause stops the clock", a_pause_stops_the_clock, NULL);
+    suite_add(s, "a message may end while paused", a_message_may_end_while_paused, NULL);
+    suite_add(s, "a pause before the clock began is no gift", a_pause_before_the_clock_began_is_no_gift,
+              NULL);
+    suite_add_rows(s, rate_rows, check_rate);
+    suite_add(s, "time that is bought has an end", time_that_is_bought_has_an_end, NULL);
+    suite_add(s, "between chunks the clock goes on", between_chunks_the_clock_goes_on, NULL);
+    suite_add(s, "shutting waits a moment between chunks", shutting_waits_a_moment_between_chunks, NULL);
+    suite_add_rows(s, chunk_rows, check_chunks);
+    suite_add(s, "a header too large resets behind OPEN", a_header_too_large_resets_behind_open, NULL);
+    suite_add(s, "nothing is taken while a question is open", nothing_is_taken_while_a_question_is_open,
+              NULL);
+    suite_add(s, "MAIL and RCPT tell their parameters", mail_and_rcpt_tell_their_parameters, NULL);
+    suite_add(s, "without parameters there are none", without_parameters_there_are_none, NULL);
+    suite_add(s, "XCLIENT and XFORWARD tell their facts", xclient_and_xforward_tell_their_facts, NULL);
+    suite_add(s, "refusals tell a bounded line", refusals_tell_a_bounded_line, NULL);
     return suite_run(s, argc, argv);
 }
