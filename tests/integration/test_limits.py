@@ -1,30 +1,11 @@
 """Limits hold, and what runs into one costs neither memory nor the service."""
 import select
 import socket
-from pathlib import Path
 
-from harness import (Case, DOMAIN, PATIENCE, POSTERN, main, peak_memory, reset_peak_memory, simple_message, split_trace,
-                     wait_until)
+from harness import Case, DOMAIN, MemoryCase, PATIENCE, main, simple_message, split_trace, wait_until
 
 ALICE = f"alice@{DOMAIN}"
 MIB = 1 << 20
-
-
-class MemoryCase(Case):
-    def start_measuring(self, server):
-        """From here on; what a worker takes once and for all, as for its threads, it has taken then."""
-        with server.connect() as wire:
-            wire.hello()
-            for size in (100, 2 * MIB):
-                wire.deliver(simple_message(b"x" * size + b"\r\n"), ALICE)
-        (self.worker,) = server.workers()
-        reset_peak_memory(self.worker)
-        self.before = peak_memory(self.worker)
-
-    def assert_memory_is_bounded(self):
-        # A sanitizer keeps freed memory aside and shadows the rest: what the process takes then says nothing.
-        if b"__asan_init" not in Path(POSTERN).read_bytes():
-            self.assertLess(peak_memory(self.worker) - self.before, MIB)
 
 
 class Lines(MemoryCase):
