@@ -392,13 +392,6 @@ static bool core_send(struct player *p, struct slice bytes, char **ret_problem)
     return keeps_promises(c, ret_problem);
 }
 
-static bool core_receive(struct player *p, char **ret_problem)
-{
-    (void)p; /* whatever was to come has come already */
-    *ret_problem = g_strdup("no reply");
-    return false;
-}
-
 static bool core_hang_up(struct player *p, char **ret_problem)
 {
     struct core *c = (struct core *)p;
@@ -428,6 +421,18 @@ static void let_pass(struct core *c, msec_t duration)
         if (!c->base.closed && smtp_session_deadline(c->session) <= c->now)
             broke(c, "its deadline has come, it was told so, and nothing happened");
     }
+}
+
+/* Whatever was to come has come already, but a greeting that is held back. */
+static bool core_receive(struct player *p, char **ret_problem)
+{
+    struct core *c = (struct core *)p;
+    if (strcmp(smtp_session_phase(c->session), "silent") == 0) {
+        let_pass(c, c->service.greeting_delay);
+        return keeps_promises(c, ret_problem);
+    }
+    *ret_problem = g_strdup("no reply");
+    return false;
 }
 
 static void set_outcome(GHashTable *table, const char *mailbox, enum smtp_outcome outcome)
