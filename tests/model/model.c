@@ -150,23 +150,25 @@ static gssize look_for_field(const char *line, gsize len)
     return name > 0 && at < len && line[at] == ':' ? (gssize)at + 1 : -(gssize)at - 1;
 }
 
-/* The section ends at the first line that is neither a field nor the continuation of one. */
+/*
+ * The section ends at the first line that is neither a field nor the continuation of one. An LF alone, which
+ * BDAT may carry, ends a line here: in the file, where lines end in LF, it will.
+ */
 static void measure_header(const GString *content, uint64_t *octets, uint64_t *fields)
 {
     *octets = *fields = 0;
     for (gsize at = 0; at < content->len;) {
         const char *line = content->str + at;
-        const char *end = memmem(line, content->len - at, "\r\n", 2);
-        gsize len = end != NULL ? (gsize)(end - line) : content->len - at;
-        bool continues = at > 0 && len > 0 && is_blank(*line);
+        const char *lf = memchr(line, '\n', content->len - at);
+        gsize len = lf != NULL ? (gsize)(lf - line) + 1 : content->len - at;
+        bool continues = at > 0 && is_blank(*line);
         gssize seen = continues ? 0 : look_for_field(line, len);
         if (seen < 0) {
-            *octets += MIN((gsize)-seen, content->len - at);
+            *octets += MIN((gsize)-seen, len);
             return;
         }
         *fields += !continues;
-        at += len + 2;
-        *octets = MIN(at, content->len);
+        *octets = at += len;
     }
 }
 
@@ -413,6 +415,8 @@ static bool is_command(const struct act *act)
     switch (act->kind) {
     case ACT_LINE:
         return !g_str_has_prefix(act->reply, "500");
+    case ACT_BDAT:
+        return act->fault == NULL || !g_str_has_prefix(act->fault, "500");
     case ACT_SILENCE:
     case ACT_DRIP:
     case ACT_HANG_UP:
