@@ -9,6 +9,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_limits.py \
 	tests/integration/test_overload.py \
 	tests/integration/test_protocol.py \
+	tests/integration/test_servers.py \
 	tests/integration/test_try.py
 TESTS += $(INTEGRATION_TESTS)
 dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/packages
