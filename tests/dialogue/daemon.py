@@ -47,7 +47,7 @@ def limits_needed(paths):
     groups = {}
     for line in needs.splitlines():
         path, where, limits = line.split("\t")
-        if where == "both":
+        if where != "core":
             groups.setdefault(limits, []).append(path)
     return groups
 

@@ -1,9 +1,12 @@
 /*
  * tests/dialogue/dialogue.c - plays the scripts of this folder, as TAP.
- *     dialogue [SCRIPT...]                        on the protocol core, each in three ways (no SCRIPT: all of
- * them) dialogue --cut random --seed 7 SCRIPT       in one way dialogue --smtp 127.0.0.1:2525 --lmtp
- * unix:/run/lmtp --maildirs DIR SCRIPT...     on a running daemon dialogue --needs SCRIPT... what a daemon
- * must be like to play them: PATH TAB core|both TAB LIMITS
+ *
+ *     dialogue [SCRIPT...]                     all or some on the protocol core, each in three ways
+ *     dialogue --cut random --seed 7 SCRIPT    in one way
+ *     dialogue --smtp 127.0.0.1:2525 --lmtp unix:/run/lmtp --maildirs DIR SCRIPT...
+ *                                              on a running daemon
+ *     dialogue --needs SCRIPT...               what a daemon must be like to play them, in lines of
+ *                                              PATH TAB core|daemon|both TAB LIMITS
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +137,11 @@ static void print_needs(GPtrArray *scripts)
 {
     for (guint i = 0; i < scripts->len; i++) {
         const struct script *s = g_ptr_array_index(scripts, i);
-        printf("%s\t%s\t%s\n", s->path, s->only_core ? "core" : "both", s->limits_text);
+        printf("%s\t%s\t%s\n", s->path,
+               s->only_core     ? "core"
+               : s->only_daemon ? "daemon"
+                                : "both",
+               s->limits_text);
     }
 }
 
@@ -146,10 +153,10 @@ static int play_all(GPtrArray *scripts, const struct options *o, const char *pro
         printf("# seed %" G_GINT64_FORMAT "\n", o->seed);
     for (guint i = 0; i < scripts->len; i++) {
         const struct script *s = g_ptr_array_index(scripts, i);
-        if (!daemon)
-            run_core(&tap, s, o, program);
-        else if (!s->only_core)
+        if (daemon && !s->only_core)
             run_daemon(&tap, s, o);
+        else if (!daemon && !s->only_daemon)
+            run_core(&tap, s, o, program);
     }
     printf("1..%u\n", tap.count);
     return tap.failed > 0 || tap.count == 0;

@@ -113,8 +113,9 @@ static void parse_protocol(struct parser *p, const char *rest)
 static void parse_only(struct parser *p, const char *rest)
 {
     p->script->only_core = strcmp(rest, "core") == 0;
-    if (!p->script->only_core)
-        problem(p, "expected 'only core'");
+    p->script->only_daemon = strcmp(rest, "daemon") == 0;
+    if (!p->script->only_core && !p->script->only_daemon)
+        problem(p, "expected 'only core' or 'only daemon'");
 }
 
 static void parse_mailbox(struct parser *p, const char *rest)
@@ -153,6 +154,14 @@ static void parse_greeting_delay(struct parser *p, const char *rest)
     if (pst_parse_duration(slice_str(rest), 60000, &p->script->greeting_delay) < 0)
         problem(p, "'%s' is no duration", rest);
     g_ptr_array_add(p->limits, g_strdup_printf("listen.greeting-delay=%s", rest));
+}
+
+static void parse_proxy(struct parser *p, const char *rest)
+{
+    (void)rest;
+    if (!p->script->only_daemon)
+        problem(p, "'proxy' needs 'only daemon' before it");
+    g_ptr_array_add(p->limits, g_strdup("listen.proxy=127.0.0.0/8,unix"));
 }
 
 static void parse_domain(struct parser *p, const char *rest)
@@ -336,6 +345,7 @@ static const struct directive {
     { "limit", parse_limit, ARGUMENT },
     { "may", parse_may, ARGUMENT },
     { "greeting-delay", parse_greeting_delay, ARGUMENT },
+    { "proxy", parse_proxy, NO_ARGUMENT },
     { "domain", parse_domain, ARGUMENT },
     { "hello", parse_hello, NO_ARGUMENT },
     { "send", add_line, LINE },

@@ -4,12 +4,13 @@
  *
  *     # r0042: why this matters (RFC section)   the first line; the number is the script's for ever
  *     protocol smtp|lmtp           smtp if not told
- *     only core                    not for a running daemon
+ *     only core|daemon             not for a running daemon; only for one
  *     mailbox carol                exists, as alice, bob and postmaster of example.org always do
  *                                  (and nobody never does: what must be missing is to be called so)
  *     limit message-size 64K       as in [limits] of the configuration
  *     may xclient|xforward         the client may say it
  *     greeting-delay 1s            as in [listen]
+ *     proxy                        a PROXY header comes first (only daemon: the core knows of none)
  *     domain other.example         is taken too, with the same mailboxes
  *
  *     hello                        reads the greeting, says EHLO or LHLO, reads the answer
@@ -86,7 +87,7 @@ struct script {
     char *id;   /* "r0042" */
     char *reason;
     enum smtp_protocol protocol;
-    bool only_core;
+    bool only_core, only_daemon;
     struct smtp_limits limits;
     struct smtp_client client;
     msec_t greeting_delay;

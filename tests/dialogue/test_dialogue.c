@@ -195,6 +195,8 @@ static const struct parse_row {
     { "a limit's value is right", TITLE "limit errors 0\n", "expected" },
     { "time passes only on the core", TITLE "wait 5m\n", "only core" },
     { "an outcome is known", TITLE "only core\nfail misery\n", "no outcome" },
+    { "a place is known", TITLE "only here\n", "only core" },
+    { "a proxy stands before a daemon only", TITLE "proxy\n", "only daemon" },
     { "a domain must be one", TITLE "domain a..b\n", "no domain" },
     { "two more domains are one too many", TITLE "domain a.example\ndomain b.example\n", "one domain" },
     { "a client's right is known", TITLE "may relay\n", "expected 'may xclient'" },
