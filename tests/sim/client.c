@@ -1,17 +1,29 @@
 #include "suite.h"
 
 #include "client.h"
+#include "letter.h"
 
-const char *const client_boxes[CLIENT_BOXES] = { "alice", "bob", "carol" };
+const char *const client_boxes[CLIENT_BOXES] = { "alice", "bob", "pel\xc3\xa9" };
 
 /* What the next reply answers. */
-enum await { AWAIT_GREETING, AWAIT_HELLO, AWAIT_MAIL, AWAIT_RCPT, AWAIT_DATA, AWAIT_END, AWAIT_QUIT };
+enum await {
+    AWAIT_GREETING,
+    AWAIT_HELLO,
+    AWAIT_MAIL,
+    AWAIT_RCPT,
+    AWAIT_DATA,
+    AWAIT_CHUNK, /* of a chunk that is not the last */
+    AWAIT_LAST,  /* the first of those to the last one */
+    AWAIT_END,
+    AWAIT_RSET,
+    AWAIT_QUIT,
+};
 
 struct client {
     struct stream *stream;
     struct pst_random *random;
     GPtrArray *sent;
-    bool lmtp, pipelines, closed;
+    bool lmtp, proxied, pipelines, closed;
     unsigned messages;    /* still to be sent, with the one under way */
     uint64_t vanishes_at; /* octets sent or read in all; UINT64_MAX: it stays */
     uint64_t silent_at;   /* octets likewise, from which on it only reads */
@@ -20,9 +32,12 @@ struct client {
     GQueue awaited; /* enum await, in the order of replies */
     GPtrArray *
         rcpts; /* mailboxes of the current transaction, in the order of RCPT; NULL: one that does not exist */
-    GPtrArray *accepted; /* struct sent *, of those that were accepted */
+    GPtrArray *tried;    /* struct sent *, of those for which RCPT was sent; NULL: as above */
+    GPtrArray *accepted; /* those that were accepted */
     size_t answered;     /* RCPTs, or LMTP's final replies */
-    char *wire, *body;   /* the message: as it is sent, as it is stored */
+    struct letter letter;
+    size_t chunks_sent;
+    bool failed; /* a chunk was refused: RSET it is */
 };
 
 static bool chance(struct client *c, uint64_t one_in)
@@ -44,76 +59,100 @@ static void count(struct client *c, size_t octets)
         leave(c);
 }
 
-static void send_text(struct client *c, const char *text)
+static void send_octets(struct client *c, struct slice octets)
 {
-    if (c->stream == NULL)
+    if (c->stream == NULL || c->octets >= c->silent_at)
         return;
-    size_t len = strlen(text);
-    if (c->octets >= c->silent_at)
-        return;
+    size_t len = octets.len;
     if (c->silent_at - c->octets < len)
         len = (size_t)(c->silent_at - c->octets);
     if (c->vanishes_at - c->octets < len)
         len = (size_t)(c->vanishes_at - c->octets); /* it vanishes in the middle */
-    stream_write(c->stream, slice_of(text, len));
+    stream_write(c->stream, slice_first(octets, len));
     count(c, len);
 }
 
 static void command(struct client *c, const char *text, enum await await)
 {
     g_queue_push_tail(&c->awaited, GINT_TO_POINTER(await));
-    send_text(c, text);
+    send_octets(c, slice_str(text));
 }
 
 /* ---- a message ---- */
 
-static void make_body(struct client *c)
+/* Who pipelines chunks may have sent the whole message before it knows of any recipient. */
+static struct sent *remember(struct client *c, const char *box)
 {
-    static const char *const lines[] = { "",        ".",    "..",
-                                         ".a",      "text", "a longer line of text, such as people write.",
-                                         "\xc3\xa4" };
-    g_autoptr(GString) wire = g_string_new(NULL), body = g_string_new(NULL);
-    g_string_printf(body, "Subject: %016" G_GINT64_MODIFIER "x\n\n", pst_random_u64(c->random));
-    g_string_printf(wire, "%.*s\r\n\r\n", (int)body->len - 2, body->str);
-    size_t size =
-        chance(c, 8) ? 60000 + pst_random_below(c->random, 200000) : pst_random_below(c->random, 600);
-    while (body->len < size) {
-        const char *line = lines[pst_random_below(c->random, G_N_ELEMENTS(lines))];
-        g_autofree char *many =
-            size > 60000 ? g_strnfill(pst_random_below(c->random, 4000), 'x') : g_strdup(line);
-        g_string_append_printf(body, "%s\n", many);
-        g_string_append_printf(wire, "%s%s\r\n", *many == '.' ? "." : "", many);
-    }
-    g_string_append(wire, ".\r\n");
-    g_free(c->wire);
-    g_free(c->body);
-    c->wire = g_strdup(wire->str);
-    c->body = g_strdup(body->str);
+    struct sent *s = g_new0(struct sent, 1);
+    s->box = box;
+    s->utf8 = c->letter.utf8;
+    s->body = g_bytes_new(c->letter.body->str, c->letter.body->len);
+    g_ptr_array_add(c->sent, s);
+    return s;
 }
 
 static void send_rcpt(struct client *c, const char *box)
 {
-    g_autofree char *text = g_strdup_printf("RCPT TO:<%s@example.org>\r\n", box != NULL ? box : "nobody");
+    const char *local = box != NULL ? box : "nobody";
+    g_ptr_array_add(c->tried, box != NULL ? remember(c, box) : NULL);
+    if (box == client_boxes[CLIENT_BOXES - 1] && chance(c, 2))
+        local = "PELE\xcc\x81"; /* the same, decomposed */
+    g_autofree char *text = g_strdup_printf("RCPT TO:<%s@example.org>%s\r\n", local, c->letter.rcpt);
     command(c, text, AWAIT_RCPT);
+}
+
+static void send_chunk(struct client *c)
+{
+    struct slice chunk = letter_chunk(&c->letter, c->chunks_sent++);
+    bool last = c->chunks_sent == c->letter.chunks;
+    g_autofree char *text = g_strdup_printf("BDAT %zu%s\r\n", chunk.len, last ? " LAST" : "");
+    command(c, text, last ? AWAIT_LAST : AWAIT_CHUNK);
+    send_octets(c, chunk);
+}
+
+/* What follows the recipients; who pipelines has sent it all then, but what needs a 354. */
+static void send_content(struct client *c)
+{
+    if (!c->letter.chunked) {
+        command(c, "DATA\r\n", AWAIT_DATA);
+        return;
+    }
+    do
+        send_chunk(c);
+    while (c->pipelines && c->chunks_sent < c->letter.chunks);
 }
 
 static void begin_message(struct client *c)
 {
-    make_body(c);
+    letter_clear(&c->letter);
+    letter_init(&c->letter, c->random);
     g_ptr_array_set_size(c->rcpts, 0);
+    g_ptr_array_set_size(c->tried, 0);
     g_ptr_array_set_size(c->accepted, 0);
     c->answered = 0;
+    c->chunks_sent = 0;
+    c->failed = false;
     for (size_t i = 0; i < CLIENT_BOXES; i++)
         if (chance(c, 2))
             g_ptr_array_add(c->rcpts, (void *)client_boxes[i]);
     if (chance(c, 5) || c->rcpts->len == 0)
         g_ptr_array_add(c->rcpts, NULL);
-    command(c, "MAIL FROM:<sender@example.net>\r\n", AWAIT_MAIL);
+    g_autofree char *mail =
+        g_strdup_printf("MAIL FROM:<%s@example.net>%s%s\r\n", c->letter.utf8 ? "s\xc3\xa9nder" : "sender",
+                        c->letter.utf8 ? " SMTPUTF8" : "", c->letter.mail);
+    command(c, mail, AWAIT_MAIL);
     if (!c->pipelines)
         return;
     for (guint i = 0; i < c->rcpts->len; i++)
         send_rcpt(c, g_ptr_array_index(c->rcpts, i));
-    command(c, "DATA\r\n", AWAIT_DATA);
+    send_content(c);
+}
+
+/* The transaction is over, without a message. */
+static void reset(struct client *c)
+{
+    g_ptr_array_set_size(c->accepted, 0);
+    command(c, "RSET\r\n", AWAIT_RSET);
 }
 
 static void go_on(struct client *c)
@@ -130,35 +169,33 @@ static void go_on(struct client *c)
 
 static void on_rcpt_reply(struct client *c, bool good)
 {
-    const char *box = g_ptr_array_index(c->rcpts, c->answered++);
-    assert_true(box != NULL || !good);
-    if (good) {
-        struct sent *s = g_new0(struct sent, 1);
-        s->box = box;
-        s->body = g_strdup(c->body);
-        g_ptr_array_add(c->sent, s);
+    const char *box = g_ptr_array_index(c->rcpts, c->answered);
+    struct sent *s = g_ptr_array_index(c->tried, c->answered++);
+    bool needs_utf8 = box != NULL && !g_str_is_ascii(box) && !c->letter.utf8;
+    assert_true((box != NULL && !needs_utf8) || !good);
+    if (good)
         g_ptr_array_add(c->accepted, s);
-    }
+    else if (s != NULL)
+        s->outcome = SENT_REFUSED;
     if (c->pipelines)
         return;
     if (c->answered < c->rcpts->len)
         send_rcpt(c, g_ptr_array_index(c->rcpts, c->answered));
     else
-        command(c, "DATA\r\n", AWAIT_DATA);
+        send_content(c);
 }
 
 static void on_data_reply(struct client *c, unsigned code)
 {
     c->answered = 0;
     if (code != 354) {
-        command(c, "RSET\r\n", AWAIT_END); /* its one reply ends the transaction, too */
-        g_ptr_array_set_size(c->accepted, 0);
+        reset(c);
         return;
     }
     assert_true(c->accepted->len > 0);
     for (guint i = 0; i < (c->lmtp ? c->accepted->len : 1); i++)
         g_queue_push_tail(&c->awaited, GINT_TO_POINTER(AWAIT_END));
-    send_text(c, c->wire);
+    send_octets(c, slice_of(c->letter.wire->str, c->letter.wire->len));
 }
 
 static void settle(struct sent *s, bool good)
@@ -176,7 +213,38 @@ static void on_end_reply(struct client *c, bool good)
         for (guint i = 0; i < c->accepted->len; i++)
             settle(g_ptr_array_index(c->accepted, i), good);
     }
-    go_on(c);
+    if (c->failed)
+        reset(c);
+    else
+        go_on(c);
+}
+
+static void on_chunk_reply(struct client *c, bool good)
+{
+    assert_true(c->accepted->len > 0 || !good);
+    assert_true(!c->failed || !good); /* nothing mends it but RSET */
+    c->failed = !good;
+    if (c->pipelines)
+        return; /* the rest is on its way */
+    if (good) {
+        send_chunk(c);
+        return;
+    }
+    for (guint i = 0; i < c->accepted->len; i++)
+        settle(g_ptr_array_index(c->accepted, i), false);
+    reset(c);
+}
+
+/* LMTP owes one for each recipient, SMTP one; where there is no recipient, it is one, too. */
+static void on_last_reply(struct client *c, bool good)
+{
+    assert_true((c->accepted->len > 0 && !c->failed) || !good);
+    c->answered = 0;
+    if (c->accepted->len == 0)
+        c->failed = true;
+    for (guint i = 1; c->lmtp && i < c->accepted->len; i++)
+        g_queue_push_head(&c->awaited, GINT_TO_POINTER(AWAIT_END));
+    on_end_reply(c, good);
 }
 
 static void on_reply(struct client *c, unsigned code)
@@ -210,6 +278,16 @@ static void on_reply(struct client *c, unsigned code)
     case AWAIT_END:
         on_end_reply(c, good);
         break;
+    case AWAIT_CHUNK:
+        on_chunk_reply(c, good);
+        break;
+    case AWAIT_LAST:
+        on_last_reply(c, good);
+        break;
+    case AWAIT_RSET:
+        assert_int_equal(code, 250);
+        go_on(c);
+        break;
     case AWAIT_QUIT:
         assert_int_equal(code, 221);
         leave(c);
@@ -237,6 +315,17 @@ static void on_read(void *owner, struct slice bytes)
     }
 }
 
+/* What a proxy in front of it says, in one of the ways of saying it. */
+static void send_proxy_header(struct client *c)
+{
+    static const uint8_t binary[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10\xc0\0\2\7\x7f\0\0\1\x12\x34\0\x19"
+                                    "\4\0\1"; /* and a NOOP of 1 octet, the literal's NUL */
+    if (chance(c, 2))
+        send_octets(c, slice_of(binary, sizeof binary));
+    else
+        send_octets(c, slice_str("PROXY TCP4 " CLIENT_PROXIED " 127.0.0.1 4660 25\r\n"));
+}
+
 static void on_connected(void *owner, int error)
 {
     struct client *c = owner;
@@ -244,6 +333,8 @@ static void on_connected(void *owner, int error)
         leave(c);
     else
         stream_set_reading(c->stream, true);
+    if (c->proxied)
+        send_proxy_header(c);
 }
 
 static void on_end(void *owner, int error)
@@ -264,7 +355,7 @@ static void on_closed(void *owner)
     c->closed = true;
 }
 
-struct client *client_new(struct reactor *r, const struct net_address *server, bool lmtp,
+struct client *client_new(struct reactor *r, const struct net_address *server, bool lmtp, bool proxied,
                           struct pst_random *random, GPtrArray *sent)
 {
     static const struct stream_events events = { on_connected, on_read, on_end, on_drained, on_closed };
@@ -278,11 +369,13 @@ struct client *client_new(struct reactor *r, const struct net_address *server, b
     c->silent_at = chance(c, 4) ? pst_random_below(random, 5000) : UINT64_MAX;
     c->line = g_string_new(NULL);
     c->rcpts = g_ptr_array_new();
+    c->tried = g_ptr_array_new();
     c->accepted = g_ptr_array_new();
     g_queue_init(&c->awaited);
     g_queue_push_tail(&c->awaited, GINT_TO_POINTER(AWAIT_GREETING));
     const struct sockaddr *address = (const struct sockaddr *)&server->storage;
     assert_int_equal(stream_connect(r, address, server->len, &events, c, &c->stream), 0);
+    c->proxied = proxied;
     return c;
 }
 
@@ -296,8 +389,8 @@ void client_free(struct client *c)
     g_string_free(c->line, TRUE);
     g_queue_clear(&c->awaited);
     g_ptr_array_unref(c->rcpts);
+    g_ptr_array_unref(c->tried);
     g_ptr_array_unref(c->accepted);
-    g_free(c->wire);
-    g_free(c->body);
+    letter_clear(&c->letter);
     g_free(c);
 }

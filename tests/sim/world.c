@@ -18,6 +18,7 @@ struct world {
     struct reactor *reactor;
     struct router *router;
     struct worker *worker;
+    bool proxied; /* all clients come through a proxy */
     bool drained;
     struct client *clients[CLIENTS_MAX];
     size_t client_count;
@@ -32,7 +33,7 @@ static uint64_t pick(struct world *w, uint64_t limit)
 static void sent_free(void *data)
 {
     struct sent *s = data;
-    g_free(s->body);
+    g_bytes_unref(s->body);
     g_free(s);
 }
 
@@ -43,9 +44,11 @@ static int64_t wall_us(void *owner)
 
 static void write_log(void *owner, enum pst_log_level level, const char *line, size_t len)
 {
-    (void)owner;
+    const struct world *w = owner;
     assert_true(level < PST_LOG_PANIC);
     assert_true(len > 1 && line[len - 1] == '\n' && memchr(line, '\n', len - 1) == NULL);
+    if (memmem(line, len, "event=session-opened ", 21) != NULL)
+        assert_int_equal(memmem(line, len, "client=" CLIENT_PROXIED " ", 17) != NULL, w->proxied);
 }
 
 static void on_drained(void *owner)
@@ -55,28 +58,42 @@ static void on_drained(void *owner)
 
 /* ---- what must hold ---- */
 
-/* The stored message without its trace header, which ends with Received. */
-static const char *body_of(const char *file)
+/* A stored message's trace header, which ends with Received; what follows begins at *ret_body. */
+static void check_trace(const char *file, bool utf8, const char **ret_body)
 {
-    assert_true(g_str_has_prefix(file, "Return-Path: <sender@example.net>\nDelivered-To: "));
+    assert_true(g_str_has_prefix(file, utf8 ? "Return-Path: <s\xc3\xa9nder@example.net>\nDelivered-To: "
+                                            : "Return-Path: <sender@example.net>\nDelivered-To: "));
     const char *at = strstr(file, "\nReceived: ");
     assert_non_null(at);
     do
         at = strchr(at + 1, '\n');
     while (at != NULL && (at[1] == '\t' || at[1] == ' '));
     assert_non_null(at);
-    return at + 1;
+    *ret_body = at + 1;
 }
 
-static size_t times_there(const char *box, const char *body)
+static bool ends_with(const char *file, size_t len, GBytes *body)
 {
-    g_autofree char *dir = g_strdup_printf("/mail/%s/new", box);
+    size_t body_len;
+    const void *data = g_bytes_get_data(body, &body_len);
+    return len >= body_len && memcmp(file + len - body_len, data, body_len) == 0;
+}
+
+static size_t times_there(const struct sent *s)
+{
+    g_autofree char *dir = g_strdup_printf("/mail/%s/new", s->box);
     g_auto(GStrv) names = disk_sim_names(dir);
     size_t times = 0;
     for (size_t i = 0; names[i] != NULL; i++) {
+        size_t len;
         g_autofree char *path = g_strdup_printf("%s/%s", dir, names[i]);
-        g_autofree char *file = disk_sim_read_file(path, NULL);
-        times += strcmp(body_of(file), body) == 0;
+        g_autofree char *file = disk_sim_read_file(path, &len);
+        if (!ends_with(file, len, s->body))
+            continue;
+        const char *body;
+        check_trace(file, s->utf8, &body);
+        assert_int_equal(len - (size_t)(body - file), g_bytes_get_size(s->body));
+        times++;
     }
     return times;
 }
@@ -94,7 +111,7 @@ static void check_mail(const struct world *w, bool after_crash)
     size_t visible = 0, explained = 0;
     for (guint i = 0; i < w->sent->len; i++) {
         const struct sent *s = g_ptr_array_index(w->sent, i);
-        size_t times = times_there(s->box, s->body);
+        size_t times = times_there(s);
         explained += times;
         assert_true(times <= 1);
         if (s->outcome == SENT_KEPT)
@@ -152,7 +169,8 @@ static void make_clients(struct world *w, const struct net_address *smtp, const 
     w->client_count = 1 + pick(w, CLIENTS_MAX);
     for (size_t i = 0; i < w->client_count; i++) {
         bool is_lmtp = pick(w, 3) == 0;
-        w->clients[i] = client_new(w->reactor, is_lmtp ? lmtp : smtp, is_lmtp, &w->random, w->sent);
+        w->clients[i] =
+            client_new(w->reactor, is_lmtp ? lmtp : smtp, is_lmtp, w->proxied, &w->random, w->sent);
     }
 }
 
@@ -196,9 +214,13 @@ void world_run(uint64_t seed)
 
     struct pst_log log = { .wall_us = wall_us, .write = write_log, .owner = &w };
     struct worker_share share = { 0 };
+    auto_ptr(net_networks) proxies = NULL;
+    w.proxied = pick(&w, 3) == 0;
+    if (w.proxied)
+        assert_int_equal(net_networks_parse("0.0.0.0/0, unix", &proxies, NULL), 0);
     const struct worker_listener listeners[] = {
-        { .name = "smtp", .protocol = SMTP_PROTOCOL_SMTP, .address = smtp, .fd = -1 },
-        { .name = "lmtp", .protocol = SMTP_PROTOCOL_LMTP, .address = lmtp, .fd = -1 },
+        { .name = "smtp", .protocol = SMTP_PROTOCOL_SMTP, .address = smtp, .fd = -1, .proxy = proxies },
+        { .name = "lmtp", .protocol = SMTP_PROTOCOL_LMTP, .address = lmtp, .fd = -1, .proxy = proxies },
     };
     struct worker_settings settings = {
         .hostname = "mx.example.org",
@@ -211,6 +233,8 @@ void world_run(uint64_t seed)
         .connections_here = 100,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &settings.smtp);
+    if (pick(&w, 4) == 0)
+        settings.smtp.message_size = 64 * 1024; /* too little for some */
     assert_int_equal(worker_new(w.reactor, &settings, &log, on_drained, &w, &w.worker), 0);
 
     make_clients(&w, &smtp, &lmtp);
