@@ -29,7 +29,10 @@ const struct option_row smtp_limit_rows[] = {
         .sentence = "The longest command line, in octets with CR LF; a longer one is refused, and not kept. "
                     "No client needs more than the least that can be set."),
     ROW(commands, .name = "commands-per-session", .kind = OPTION_COUNT, .fallback = "1000000", .min = 100,
-        .max = 1000000000, .sentence = "Commands, of any kind, before a session is ended with 421."),
+        .max = 1000000000,
+        .sentence =
+            "Commands, good or refused, before a session is ended with 421. Lines that are no command "
+            "count as errors."),
     ROW(messages, .name = "messages-per-session", .kind = OPTION_COUNT, .fallback = "100000", .min = 1,
         .max = 999999, /* RFC 9422 4.1: six digits */
         .sentence = "Transactions before a session is ended with 421; told to clients by LIMITS."),
