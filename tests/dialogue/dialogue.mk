@@ -20,4 +20,4 @@ dist_check_SCRIPTS += tests/dialogue/daemon.py
 TESTS += tests/dialogue/test_dialogue tests/dialogue/dialogue tests/dialogue/daemon.py
 
 # A pattern, so that no script can be forgotten.
-EXTRA_DIST += $(srcdir)/tests/dialogue/*.smtp
+EXTRA_DIST += $(srcdir)/tests/dialogue/*.smtp $(srcdir)/tests/dialogue/PHASES.md
