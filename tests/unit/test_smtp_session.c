@@ -172,6 +172,19 @@ static void an_endless_line_is_not_kept(void **state)
     smtp_session_free(s);
 }
 
+/* Also where a feed begins with what would be TLS, were it the start of a line. */
+static void the_rest_of_a_long_line_says_nothing(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    g_autofree char *part = g_strnfill(5000, 'x');
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+    assert_string_equal(feed(s, part, 0, trace, NULL), "");
+    assert_string_equal(feed(s, "\x16\x03\x01 GET / HTTP/1.1\r\nNOOP\r\n", 0, trace, NULL), "");
+    assert_trace(trace, "220 refused 500 250 ");
+    smtp_session_free(s);
+}
+
 /* `part` is fed to a fresh session behind `before`; what it leaves is within the bound. */
 static void check_kept(const struct smtp_service *service, const char *before, const char *part)
 {
@@ -636,6 +649,7 @@ int main(int argc, char **argv)
     suite_add(s, "deadlines", deadlines, NULL);
     suite_add(s, "a timeout ends the transaction", a_timeout_ends_the_transaction, NULL);
     suite_add(s, "an endless line is not kept", an_endless_line_is_not_kept, NULL);
+    suite_add(s, "the rest of a long line says nothing", the_rest_of_a_long_line_says_nothing, NULL);
     suite_add(s, "what must be kept is bounded", what_must_be_kept_is_bounded, NULL);
     suite_add(s, "shutting lets a transaction finish", shutting_lets_a_transaction_finish, NULL);
     suite_add(s, "shutting waits a moment for a message", shutting_waits_a_moment_for_a_message, NULL);
