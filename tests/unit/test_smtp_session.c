@@ -452,15 +452,17 @@ static void between_chunks_the_clock_goes_on(void **state)
 
 static void shutting_waits_a_moment_between_chunks(void **state)
 {
-    (void)state;
+    const uint64_t *rate = *state;
     g_autoptr(GString) trace = g_string_new(NULL);
-    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+    struct smtp_service service = smtp;
+    service.limits.data_rate = *rate;
+    struct smtp_session *s = session_with_recipient(&service, "MAIL FROM:<>\r\n");
     feed(s, "BDAT 1\r\nx", 0, trace, NULL);
     smtp_session_shut(s, SMTP_SHUTTING_DOWN, 1000);
     assert_int_equal(smtp_session_deadline(s), 6000);
-    feed(s, "BDAT 2\r\nx", 2000, trace, NULL);
+    feed(s, "BDAT 2\r\n", 2000, trace, NULL);
     assert_int_equal(smtp_session_deadline(s), 602000); /* a chunk is on its way */
-    feed(s, "x", 3000, trace, NULL);
+    feed(s, "xx", 3000, trace, NULL);
     assert_int_equal(smtp_session_deadline(s), 8000);
     g_string_truncate(trace, 0);
     smtp_session_tick(s, 7999);
@@ -642,6 +644,7 @@ static void refusals_tell_a_bounded_line(void **state)
 
 int main(int argc, char **argv)
 {
+    static uint64_t any_rate = 0, some_rate = 100;
     struct suite *s = suite_new("smtp/session");
     suite_add(s, "pipelined commands wait for answers", pipelined_commands_wait_for_answers, NULL);
     suite_add(s, "an old ticket is ignored", an_old_ticket_is_ignored, NULL);
@@ -663,7 +666,9 @@ int main(int argc, char **argv)
     suite_add_rows(s, rate_rows, check_rate);
     suite_add(s, "time that is bought has an end", time_that_is_bought_has_an_end, NULL);
     suite_add(s, "between chunks the clock goes on", between_chunks_the_clock_goes_on, NULL);
-    suite_add(s, "shutting waits a moment between chunks", shutting_waits_a_moment_between_chunks, NULL);
+    suite_add(s, "shutting waits a moment between chunks", shutting_waits_a_moment_between_chunks, &any_rate);
+    suite_add(s, "shutting waits a moment between chunks, at a rate", shutting_waits_a_moment_between_chunks,
+              &some_rate);
     suite_add_rows(s, chunk_rows, check_chunks);
     suite_add(s, "a header too large resets behind OPEN", a_header_too_large_resets_behind_open, NULL);
     suite_add(s, "nothing is taken while a question is open", nothing_is_taken_while_a_question_is_open,
