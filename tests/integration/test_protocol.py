@@ -276,6 +276,17 @@ class Facts(Case):
     def test_xclient_of_an_unknown_client(self):
         self.check_client("XCLIENT NAME=[TEMPUNAVAIL] ADDR=[UNAVAILABLE]", "([unknown])")
 
+    def test_xclient_can_be_said_again_by_who_may(self):
+        server = self.trusting()
+        with server.connect() as wire:
+            for number in (1, 2):
+                wire.command(f"XCLIENT NAME=client{number}.example.com ADDR=192.0.2.{number}", 220)
+                self.assertIn("XCLIENT ", wire.hello())
+            wire.command("XCLIENT ADDR=192.0.2.3", 220)  # of the name nothing is said: it stays
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        self.assertIn(b"(client2.example.com [192.0.2.3])", server.maildir().only().replace(b"\n\t", b" "))
+
     def test_xclient_in_a_transaction_is_refused_and_the_transaction_lives(self):
         server = self.trusting()
         with server.connect() as wire:
