@@ -1,46 +1,61 @@
 #include "smtp/data.h"
 
-/* Sixteen octets that are looked at together; the compiler makes of it what the processor has. */
-typedef uint8_t octets __attribute__((vector_size(16)));
-
-/* What is passed over at once while there is nothing to do in it. Only what is left is read octet by octet.
- */
-enum { LARGE_BLOCK = 4 * sizeof(octets), SMALL_BLOCK = sizeof(octets) };
-
-static inline octets load(const uint8_t *at)
-{
-    octets o;
-    memcpy(&o, at, sizeof o);
-    return o;
-}
-
 /*
- * True when in a block each LF stands behind a CR, behind each CR stands an LF, and no dot behind an LF:
- * nearly all of a message is such. `at` has an octet in front of it.
+ * In nearly all of a message each LF stands behind a CR, behind each CR stands an LF, and no dot behind an
+ * LF. Blocks of which that is true are passed over as a whole; only what is left is read octet by octet.
+ *
+ * This makes a function that moves `at`, which has an octet in front of it, over such blocks of so many
+ * vectors each. One for each kind of vector, because gcc makes good code only of those that the processor
+ * has.
  */
-static inline bool is_plain(const uint8_t *at, size_t block)
-{
-    octets odd = { 0 };
-#pragma GCC unroll 4 /* gcc -O2 would not */
-    for (size_t i = 0; i < block; i += sizeof odd) {
-        octets now = load(at + i), before = load(at + i - 1);
-        octets unpaired = (octets)(now == '\n') ^ (octets)(before == '\r');
-        octets dotted = (octets)(now == '.') & (octets)(before == '\n');
-        odd |= unpaired | dotted;
+#define DEFINE_SKIP_PLAIN(name, vector, count)                                                               \
+    static const uint8_t *name(const uint8_t *at, const uint8_t *end)                                        \
+    {                                                                                                        \
+        for (; end - at >= (ptrdiff_t)((count) * sizeof(vector)); at += (count) * sizeof(vector)) {          \
+            vector now, before, odd = { 0 };                                                                 \
+            _Pragma("GCC unroll 8") for (size_t i = 0; i < (count); i++)                                     \
+            {                                                                                                \
+                memcpy(&now, at + i * sizeof now, sizeof now);                                               \
+                memcpy(&before, at + i * sizeof now - 1, sizeof before);                                     \
+                odd |= (vector)(now == '\n') ^ (vector)(before == '\r');                                     \
+                odd |= (vector)(now == '.') & (vector)(before == '\n');                                      \
+            }                                                                                                \
+            uint64_t words[sizeof odd / 8], any = 0;                                                         \
+            memcpy(words, &odd, sizeof odd);                                                                 \
+            _Pragma("GCC unroll 8") for (size_t i = 0; i < sizeof odd / 8; i++) any |= words[i];             \
+            if (any != 0)                                                                                    \
+                break;                                                                                       \
+        }                                                                                                    \
+        return at;                                                                                           \
     }
-    uint64_t halves[2];
-    memcpy(halves, &odd, sizeof odd);
-    return (halves[0] | halves[1]) == 0;
+
+typedef uint8_t octets16 __attribute__((vector_size(16)));
+typedef uint8_t octets32 __attribute__((vector_size(32)));
+
+enum { SMALL_BLOCK = sizeof(octets16) };
+
+DEFINE_SKIP_PLAIN(skip_small_blocks, octets16, 1)
+DEFINE_SKIP_PLAIN(skip_blocks, octets16, 4)
+
+#if defined(__x86_64__) && !defined(SMTP_DATA_PORTABLE) /* a test has both */
+__attribute__((target("avx2"))) static const uint8_t *skip_blocks_avx2(const uint8_t *at, const uint8_t *end);
+DEFINE_SKIP_PLAIN(skip_blocks_avx2, octets32, 4)
+
+static const uint8_t *skip_large_blocks(const uint8_t *at, const uint8_t *end)
+{
+    return __builtin_cpu_supports("avx2") ? skip_blocks_avx2(at, end) : skip_blocks(at, end);
 }
+#else
+static const uint8_t *skip_large_blocks(const uint8_t *at, const uint8_t *end)
+{
+    return skip_blocks(at, end);
+}
+#endif
 
 /* The octets from `at` on that are plain, as far as whole blocks can tell. */
 static size_t plain_blocks(const uint8_t *at, const uint8_t *end)
 {
-    const uint8_t *next = at;
-    while (end - next >= LARGE_BLOCK && is_plain(next, LARGE_BLOCK))
-        next += LARGE_BLOCK;
-    while (end - next >= SMALL_BLOCK && is_plain(next, SMALL_BLOCK))
-        next += SMALL_BLOCK;
+    const uint8_t *next = skip_small_blocks(skip_large_blocks(at, end), end);
     return (size_t)(next - at);
 }
 

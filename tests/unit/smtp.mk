@@ -2,6 +2,7 @@ SMTP_TESTS = \
 	tests/unit/test_smtp_address \
 	tests/unit/test_smtp_command \
 	tests/unit/test_smtp_data \
+	tests/unit/test_smtp_data_portable \
 	tests/unit/test_smtp_facts \
 	tests/unit/test_smtp_header \
 	tests/unit/test_smtp_outcome \
@@ -17,6 +18,10 @@ tests_unit_test_smtp_command_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_command_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_data_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_data_LDADD = $(TEST_LINK) $(LINK_smtp)
+# The decoder as other processors than this one have it.
+tests_unit_test_smtp_data_portable_SOURCES = tests/unit/test_smtp_data.c src/smtp/data.c
+tests_unit_test_smtp_data_portable_CPPFLAGS = $(TEST_CPPFLAGS) -DSMTP_DATA_PORTABLE
+tests_unit_test_smtp_data_portable_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_outcome_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_outcome_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_session_CPPFLAGS = $(TEST_CPPFLAGS)

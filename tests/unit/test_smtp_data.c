@@ -135,12 +135,13 @@ static void every_sequence(void **state)
     }
 }
 
-/* The decoder looks at blocks of 64 octets: what matters may lie anywhere in one, or across two. */
+/* The decoder looks at blocks of 128 octets, or 64, and of 16: what matters may lie anywhere in one, or
+ * across two. */
 static void every_place(void **state)
 {
     (void)state;
     static const char letters[] = { '\r', '\n', '.', 'x' };
-    enum { LEN = 5, SEQUENCES = 4 * 4 * 4 * 4 * 4, LINE = 1 + 64 + 64 + LEN + 16 };
+    enum { LEN = 5, SEQUENCES = 4 * 4 * 4 * 4 * 4, LINE = 1 + 128 + 128 + LEN + 16 };
     for (size_t n = 0; n < SEQUENCES; n++) {
         for (size_t place = 0; place <= LINE - LEN; place++) {
             char text[LINE + 5];
