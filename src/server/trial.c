@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "server/trial_mail.h"
 #include "server/typed_lines.h"
+#include "worker/session_log.h"
 
 enum {
     READ_SIZE = 32 * 1024,
@@ -137,22 +138,7 @@ static void log_refusal(const struct session *s, const struct smtp_effect *e)
     if (s->mail.open)
         trial_mail_log_refusal(&s->mail, e->outcome);
     else
-        pst_log(s->log, PST_LOG_INFO, "command-refused", PST_STR("session", s->id),
-                PST_UINT("code", smtp_outcome_code(e->outcome)),
-                PST_STR("reason", smtp_outcome_name(e->outcome)),
-                PST_BYTES("line", slice_first(e->bytes, 200)));
-}
-
-/* All that becomes of them here: only the trace header would have them as well. */
-static void log_facts(const struct session *s, const char *event, const struct smtp_facts *facts)
-{
-    pst_log(
-        s->log, PST_LOG_INFO, event, PST_STR("session", s->id),
-        PST_BYTES("name", facts->value[SMTP_FACT_NAME]), PST_BYTES("client", facts->value[SMTP_FACT_ADDR]),
-        PST_BYTES("port", facts->value[SMTP_FACT_PORT]), PST_BYTES("proto", facts->value[SMTP_FACT_PROTO]),
-        PST_BYTES("helo", facts->value[SMTP_FACT_HELO]), PST_BYTES("login", facts->value[SMTP_FACT_LOGIN]),
-        PST_BYTES("ident", facts->value[SMTP_FACT_IDENT]),
-        PST_BYTES("source", facts->value[SMTP_FACT_SOURCE]));
+        session_log_command_refused(s->log, s->id, e);
 }
 
 static void perform(struct session *s, const struct smtp_effect *e)
@@ -162,10 +148,10 @@ static void perform(struct session *s, const struct smtp_effect *e)
         write_reply(s, e->bytes);
         break;
     case SMTP_EFFECT_XCLIENT:
-        log_facts(s, "xclient", &e->facts);
+        session_log_facts(s->log, s->id, e);
         break;
     case SMTP_EFFECT_XFORWARD:
-        log_facts(s, "xforward", &e->facts);
+        session_log_facts(s->log, s->id, e);
         break;
     case SMTP_EFFECT_MAIL:
         trial_mail_begin(&s->mail, &e->address);

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "delivery/maildir.h"
+#include "worker/session_log.h"
 
 enum { TRIAL_ID_SIZE = 32 };
 
@@ -57,10 +58,7 @@ void trial_mail_begin(struct trial_mail *m, const struct smtp_address *reverse_p
 static enum smtp_outcome refuse(const struct trial_mail *m, const struct smtp_address *to,
                                 enum smtp_outcome outcome)
 {
-    char text[SMTP_ADDRESS_TEXT];
-    pst_log(m->log, PST_LOG_INFO, "rcpt-refused", PST_STR("session", m->session),
-            PST_UINT("code", smtp_outcome_code(outcome)), PST_STR("reason", smtp_outcome_name(outcome)),
-            PST_STR("to", smtp_address_format(to, text)));
+    session_log_rcpt_refused(m->log, m->session, to, outcome);
     return outcome;
 }
 
@@ -115,10 +113,7 @@ enum smtp_outcome trial_mail_add(struct trial_mail *m, const struct smtp_address
         return refuse(m, to, SMTP_NO_SUCH_MAILBOX);
     }
     if (r < 0) {
-        char text[SMTP_ADDRESS_TEXT];
-        pst_log(m->log, PST_LOG_ERROR, "mailbox-lookup-failed", PST_STR("session", m->session),
-                PST_STR("to", smtp_address_format(to, text)), PST_STR("maildirs", domain_maildirs(domain)),
-                PST_STR("error", g_strerror(-r)));
+        session_log_lookup_failed(m->log, m->session, to, domain, r);
         return refuse(m, to, SMTP_LOCAL_ERROR);
     }
     take_recipient(m, to, mailbox);

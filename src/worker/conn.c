@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "net/proxy.h"
+#include "worker/session_log.h"
 #include "worker/transaction.h"
 
 enum {
@@ -146,34 +147,13 @@ static void take_client(struct conn *c, const struct smtp_facts *facts)
     }
 }
 
-/* What was said, and no more; empty where the client does not know either. */
-static void log_facts(struct conn *c, const char *event, const struct smtp_facts *facts)
-{
-    static const char *const keys[SMTP_FACTS] = {
-        [SMTP_FACT_NAME] = "name",         [SMTP_FACT_ADDR] = "client",       [SMTP_FACT_PORT] = "port",
-        [SMTP_FACT_PROTO] = "proto",       [SMTP_FACT_HELO] = "helo",         [SMTP_FACT_LOGIN] = "login",
-        [SMTP_FACT_DESTADDR] = "destaddr", [SMTP_FACT_DESTPORT] = "destport", [SMTP_FACT_IDENT] = "ident",
-        [SMTP_FACT_SOURCE] = "source",
-    };
-    if (c->host->log->threshold > PST_LOG_INFO)
-        return;
-    struct pst_field fields[1 + SMTP_FACTS] = { PST_STR("session", c->id) };
-    size_t count = 1;
-    for (unsigned fact = 0; fact < SMTP_FACTS; fact++)
-        if ((facts->given & SMTP_FACT_BIT(fact)) != 0)
-            fields[count++] = PST_BYTES(keys[fact], facts->value[fact]);
-    pst_log_fields(c->host->log, PST_LOG_INFO, event, fields, count);
-}
-
 static void log_refusal(struct conn *c, const struct smtp_effect *e)
 {
     if (c->transaction != NULL && transaction_is_open(c->transaction)) {
         transaction_log_refusal(c->transaction, e->outcome);
         return;
     }
-    pst_log(c->host->log, PST_LOG_INFO, "command-refused", PST_STR("session", c->id),
-            PST_UINT("code", smtp_outcome_code(e->outcome)), PST_STR("reason", smtp_outcome_name(e->outcome)),
-            PST_BYTES("line", slice_first(e->bytes, 200)));
+    session_log_command_refused(c->host->log, c->id, e);
 }
 
 static void perform(struct conn *c, const struct smtp_effect *e)
@@ -184,10 +164,10 @@ static void perform(struct conn *c, const struct smtp_effect *e)
         break;
     case SMTP_EFFECT_XCLIENT:
         take_client(c, &e->facts);
-        log_facts(c, "xclient", &e->facts);
+        session_log_facts(c->host->log, c->id, e);
         break;
     case SMTP_EFFECT_XFORWARD:
-        log_facts(c, "xforward", &e->facts);
+        session_log_facts(c->host->log, c->id, e);
         break;
     case SMTP_EFFECT_MAIL:
         c->transaction = transaction_new(c, e);

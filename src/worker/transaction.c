@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "message/trace.h"
+#include "worker/session_log.h"
 
 struct recipient {
     struct smtp_address address;
@@ -79,10 +80,7 @@ static void route_run(void *arg)
 static void refuse(struct conn *c, uint64_t ticket, const struct smtp_address *address,
                    enum smtp_outcome outcome)
 {
-    char text[SMTP_ADDRESS_TEXT];
-    pst_log(conn_host(c)->log, PST_LOG_INFO, "rcpt-refused", PST_STR("session", conn_id(c)),
-            PST_UINT("code", smtp_outcome_code(outcome)), PST_STR("reason", smtp_outcome_name(outcome)),
-            PST_STR("to", smtp_address_format(address, text)));
+    session_log_rcpt_refused(conn_host(c)->log, conn_id(c), address, outcome);
     conn_answer(c, ticket, (struct smtp_verdict){ .outcome = outcome });
 }
 
@@ -117,12 +115,9 @@ static void route_done(void *arg)
         known_add(conn_host(c)->known, job->recipient->mailbox, reactor_now(conn_host(c)->reactor));
         accept_recipient(job->transaction, job->ticket, job->recipient);
     } else {
-        char to[SMTP_ADDRESS_TEXT];
         if (job->result != -ENOENT)
-            pst_log(conn_host(c)->log, PST_LOG_ERROR, "mailbox-lookup-failed", PST_STR("session", conn_id(c)),
-                    PST_STR("to", smtp_address_format(&job->recipient->address, to)),
-                    PST_STR("maildirs", domain_maildirs(job->domain)),
-                    PST_STR("error", g_strerror(-job->result)));
+            session_log_lookup_failed(conn_host(c)->log, conn_id(c), &job->recipient->address, job->domain,
+                                      job->result);
         refuse(c, job->ticket, &job->recipient->address,
                job->result == -ENOENT ? SMTP_NO_SUCH_MAILBOX : SMTP_LOCAL_ERROR);
         recipient_free(job->recipient);
