@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glib.h>
 
+#include "base/assert.h"
 #include "base/number.h"
 
 /* ---- characters ---- */
@@ -269,6 +270,7 @@ int smtp_domain_canonical(struct slice text, char ret_name[SMTP_DOMAIN_MAX + 1])
 struct parts {
     struct slice local; /* if quoted: what is between the quotes, with its backslashes */
     bool quoted;
+    bool ascii; /* both */
     struct slice domain;
 };
 
@@ -310,9 +312,17 @@ static int read_local(struct cursor *c, struct parts *p)
     if (r < 0)
         return r;
     p->local = since(c, start);
+    p->ascii = !c->non_ascii;
     if (p->quoted)
         c->at++;
     return 0;
+}
+
+static int read_domain_of(struct cursor *c, struct parts *p)
+{
+    int r = read_domain(c, &p->domain);
+    p->ascii = p->ascii && !c->non_ascii;
+    return r;
 }
 
 static int read_mailbox(struct cursor *c, struct parts *p)
@@ -320,7 +330,7 @@ static int read_mailbox(struct cursor *c, struct parts *p)
     int r = read_local(c, p);
     if (r < 0)
         return r;
-    return take(c, '@') ? read_domain(c, &p->domain) : -EBADMSG;
+    return take(c, '@') ? read_domain_of(c, p) : -EBADMSG;
 }
 
 /* A-d-l: "@one.example,@two.example:". Nobody has written one since long before there were U-labels. */
@@ -347,7 +357,7 @@ static int read_path(struct cursor *c, struct parts *p)
     if (r < 0)
         return r;
     if (take(c, '@'))
-        r = read_domain(c, &p->domain);
+        r = read_domain_of(c, p);
     else if (routed || p->quoted || !slice_equal_nocase(p->local, "postmaster"))
         r = -EBADMSG; /* <Postmaster> is all that has no domain (RFC 5321 4.1.1.3) */
     return r < 0 || take(c, '>') ? r : -EBADMSG;
@@ -380,10 +390,10 @@ static void store(const struct parts *p, struct smtp_address *ret_address)
 
 static struct parts no_parts(const struct cursor *c)
 {
-    return (struct parts){ .local = since(c, c->at), .domain = since(c, c->at) };
+    return (struct parts){ .local = since(c, c->at), .ascii = true, .domain = since(c, c->at) };
 }
 
-int smtp_path_parse(struct slice text, struct smtp_address *ret_address, size_t *ret_len)
+int smtp_path_read(struct slice text, struct smtp_path *ret_path)
 {
     struct cursor c = cursor_of(text);
     struct parts p = no_parts(&c);
@@ -393,8 +403,37 @@ int smtp_path_parse(struct slice text, struct smtp_address *ret_address, size_t 
     size_t len = since(&c, text.data).len;
     if (len > SMTP_PATH_MAX)
         return -E2BIG;
+    *ret_path = (struct smtp_path){
+        .len = (uint16_t)len,
+        .local = (uint16_t)(p.local.data - text.data),
+        .local_len = (uint16_t)p.local.len,
+        .domain = (uint16_t)(p.domain.data - text.data),
+        .domain_len = (uint16_t)p.domain.len,
+        .quoted = p.quoted,
+        .ascii = p.ascii,
+    };
+    return 0;
+}
+
+void smtp_path_address(const struct smtp_path *path, struct slice text, struct smtp_address *ret_address)
+{
+    pst_assert(path->len <= text.len);
+    struct parts p = {
+        .local = slice_of(text.data + path->local, path->local_len),
+        .quoted = path->quoted,
+        .domain = slice_of(text.data + path->domain, path->domain_len),
+    };
     store(&p, ret_address);
-    *ret_len = len;
+}
+
+int smtp_path_parse(struct slice text, struct smtp_address *ret_address, size_t *ret_len)
+{
+    struct smtp_path path;
+    int r = smtp_path_read(text, &path);
+    if (r < 0)
+        return r;
+    smtp_path_address(&path, text, ret_address);
+    *ret_len = path.len;
     return 0;
 }
 

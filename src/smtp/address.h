@@ -35,8 +35,23 @@ struct smtp_address {
     char domain[SMTP_DOMAIN_MAX]; /* a name or a literal in brackets; no NUL at the end */
 };
 
+/* A path in the text that it was read from: where its parts begin, and how long they are. */
+struct smtp_path {
+    uint16_t len;                /* with its angle brackets */
+    uint16_t local, local_len;   /* without quotes, but with backslashes */
+    uint16_t domain, domain_len; /* lengths of 0 mean what they mean in struct smtp_address */
+    bool quoted;                 /* the local part */
+    bool ascii;                  /* no octet above 127: what a peer may say who did not ask for SMTPUTF8 */
+};
+
 /* A path with its angle brackets at the start of `text`. An a-d-l source route is accepted and ignored (RFC
  * 5321 C, F.2). */
+int smtp_path_read(struct slice text, struct smtp_path *ret_path);
+
+/* Its address. `text` is what it was read from. */
+void smtp_path_address(const struct smtp_path *path, struct slice text, struct smtp_address *ret_address);
+
+/* Both at once. */
 int smtp_path_parse(struct slice text, struct smtp_address *ret_address, size_t *ret_len);
 
 /* The whole of `text` as Mailbox: an address without angle brackets. */
@@ -63,6 +78,11 @@ size_t smtp_utf8_len(struct slice text);
 
 /* As one writes it, quoted only where it must be; "" for the null path. Never holds a control character. */
 const char *smtp_address_format(const struct smtp_address *a, char text[SMTP_ADDRESS_TEXT]);
+
+static inline bool smtp_path_is_null(const struct smtp_path *path)
+{
+    return path->local_len == 0 && path->domain_len == 0;
+}
 
 static inline bool smtp_address_is_null(const struct smtp_address *a)
 {

@@ -570,19 +570,18 @@ static size_t render(const struct smtp_session *s, const struct smtp_slot *slot,
     return smtp_outcome_format(slot->outcome, detail, text, size);
 }
 
-/*
- * The path is parsed a second time, so that no session keeps room for an address. It was right when the
- * command was read.
- */
-static void fill_envelope(const struct smtp_session *s, struct smtp_effect *e)
+/* The address is copied from the command line only now, so that no session keeps room for one. */
+static void fill_mail(const struct smtp_session *s, struct smtp_effect *e)
 {
-    size_t len;
-    pst_assert(smtp_path_parse(e->bytes, &e->address, &len) == 0);
+    smtp_path_address(&s->sender, e->bytes, &e->address);
+    e->mail = s->mail;
+}
+
+static void fill_rcpt(const struct smtp_session *s, struct smtp_effect *e)
+{
+    smtp_path_address(&s->recipient, e->bytes, &e->address);
     e->ticket = s->ticket;
-    if (e->kind == SMTP_EFFECT_MAIL)
-        e->mail = s->mail;
-    else
-        e->rcpt = s->rcpt;
+    e->rcpt = s->rcpt;
 }
 
 static void fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e)
@@ -595,8 +594,10 @@ static void fill(const struct smtp_session *s, const struct smtp_slot *slot, str
         e->bytes = slice_of(e->text, render(s, slot, e->text, sizeof e->text));
         break;
     case SMTP_EFFECT_MAIL:
+        fill_mail(s, e);
+        break;
     case SMTP_EFFECT_RCPT:
-        fill_envelope(s, e);
+        fill_rcpt(s, e);
         break;
     case SMTP_EFFECT_XCLIENT:
         pst_assert(smtp_facts_parse(e->bytes, SMTP_XCLIENT_FACTS, e->text, sizeof e->text, &e->facts) == 0);

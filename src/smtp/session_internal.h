@@ -51,6 +51,8 @@ struct smtp_session {
     bool skipping_bdat; /* which began as BDAT */
     bool last;          /* CHUNK, SKIPPING: of the message */
     uint8_t slot_first, slot_count;
+    struct smtp_path sender;          /* of this transaction, in the bytes of its effect */
+    struct smtp_path recipient;       /* the latest; the same */
     struct smtp_mail_parameters mail; /* of this transaction; slices are good while its effect waits */
     struct smtp_rcpt_parameters rcpt; /* of the latest recipient; the same */
     struct smtp_data data;

@@ -3,38 +3,32 @@
 
 #include "smtp/session_internal.h"
 
-/* SMTP_SENDER_OK, or why not. Where the parameters begin is *ret_len. */
-static enum smtp_outcome check_path(struct slice path, bool *ret_ascii, size_t *ret_len)
+/* SMTP_SENDER_OK, or why not. */
+static enum smtp_outcome check(struct slice argument, uint64_t limit, struct smtp_path *ret_path,
+                               struct smtp_mail_parameters *ret_parameters)
 {
-    struct smtp_address address;
-    int r = smtp_path_parse(path, &address, ret_len);
+    int r = smtp_path_read(argument, ret_path);
     if (r < 0)
         return r == -E2BIG ? SMTP_PATH_TOO_LONG : SMTP_BAD_SENDER;
-    *ret_ascii = smtp_address_is_ascii(&address);
-    return address.domain_len == 0 && address.local_len > 0 ? SMTP_BAD_SENDER : SMTP_SENDER_OK;
-}
-
-static enum smtp_outcome check(struct slice path, uint64_t limit, struct smtp_mail_parameters *ret_parameters)
-{
-    size_t len;
-    bool ascii;
-    enum smtp_outcome outcome = check_path(path, &ascii, &len);
-    if (outcome == SMTP_SENDER_OK)
-        outcome = smtp_mail_parameters_parse(slice_skip(path, len), limit, ret_parameters);
-    if (outcome == SMTP_SENDER_OK && !ascii && !ret_parameters->utf8)
+    if (ret_path->domain_len == 0 && !smtp_path_is_null(ret_path))
+        return SMTP_BAD_SENDER; /* <postmaster> */
+    enum smtp_outcome outcome =
+        smtp_mail_parameters_parse(slice_skip(argument, ret_path->len), limit, ret_parameters);
+    if (outcome == SMTP_SENDER_OK && !ret_path->ascii && !ret_parameters->utf8)
         outcome = SMTP_NEEDS_UTF8; /* RFC 6531 3.5 */
     return outcome;
 }
 
 void smtp_start_mail(struct smtp_session *s, const struct smtp_command *command)
 {
-    struct slice path;
-    if (!smtp_path_argument(command->argument, "FROM:", &path)) {
+    struct slice argument;
+    if (!smtp_path_argument(command->argument, "FROM:", &argument)) {
         smtp_refuse(s, SMTP_MAIL_SYNTAX, command->argument);
         return;
     }
+    struct smtp_path sender;
     struct smtp_mail_parameters parameters;
-    enum smtp_outcome outcome = check(path, s->service->limits.message_size, &parameters);
+    enum smtp_outcome outcome = check(argument, s->service->limits.message_size, &sender, &parameters);
     if (outcome != SMTP_SENDER_OK) {
         smtp_refuse(s, outcome, command->argument);
         return;
@@ -43,8 +37,9 @@ void smtp_start_mail(struct smtp_session *s, const struct smtp_command *command)
         smtp_say_goodbye(s, SMTP_TOO_MANY_MESSAGES);
         return;
     }
+    s->sender = sender;
     s->mail = parameters;
     smtp_enter(s, SMTP_PHASE_MAIL);
-    smtp_push(s, SMTP_EFFECT_MAIL)->bytes = path;
+    smtp_push(s, SMTP_EFFECT_MAIL)->bytes = argument;
     smtp_reply(s, SMTP_SENDER_OK);
 }

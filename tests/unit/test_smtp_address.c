@@ -177,6 +177,10 @@ static void check_path(void **state)
     char text[SMTP_ADDRESS_TEXT];
     assert_int_equal(taken, len);
     assert_string_equal(smtp_address_format(&address, text), row->text);
+    struct smtp_path path;
+    assert_int_equal(smtp_path_read(slice_of(input, len), &path), 0);
+    assert_int_equal(path.ascii, smtp_address_is_ascii(&address));
+    assert_int_equal(smtp_path_is_null(&path), smtp_address_is_null(&address));
 }
 
 /* No path is complete before its last octet, and what follows it is left alone. */
