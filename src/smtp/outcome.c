@@ -4,82 +4,95 @@
 
 #include "base/assert.h"
 
-/* One row an outcome. Greeting, HELO, EHLO and 354 have no enhanced code (RFC 2034 4). "%s" is the place of
- * the detail. */
+#define REPLY(code, name, text)                                                                              \
+    {                                                                                                        \
+        code, sizeof(#code " " text "\r\n") - 1, 0, name, #code " " text "\r\n", NULL                        \
+    }
+#define REPLY_WITH_DETAIL(code, name, before, behind)                                                        \
+    {                                                                                                        \
+        code, sizeof(#code " " before) - 1, sizeof(behind "\r\n") - 1, name, #code " " before, behind "\r\n" \
+    }
+
+/*
+ * One row an outcome. Greeting, HELO, EHLO and 354 have no enhanced code (RFC 2034 4). The compiler puts each
+ * reply together, so that saying it is to copy it; what stands in front of a detail and behind it is told
+ * apart.
+ */
 static const struct row {
     uint16_t code;
-    const char *enhanced;
+    uint16_t head_len, tail_len;
     const char *name;
-    const char *text;
+    const char *head; /* all of the reply, or what stands in front of the detail */
+    const char *tail; /* what stands behind it, or NULL: there is no place for one */
 } rows[SMTP_OUTCOMES] = {
-    [SMTP_GREETING] = { 220, NULL, "greeting", "%s" },
-    [SMTP_HELLO] = { 250, NULL, "hello", "%s" },
-    [SMTP_BYE] = { 221, "2.0.0", "bye", "Bye" },
-    [SMTP_HELP] = { 214, "2.0.0", "help", "%s MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT" },
-    [SMTP_NOOP] = { 250, "2.0.0", "noop", "OK" },
-    [SMTP_RESET_DONE] = { 250, "2.0.0", "reset", "OK" },
-    [SMTP_XFORWARD_DONE] = { 250, "2.0.0", "xforward", "OK" },
-    [SMTP_VRFY_ANSWER] = { 252, "2.5.0", "vrfy", "Cannot verify here; RCPT will tell" },
-    [SMTP_EXPN_REFUSED] = { 502, "5.5.1", "expn-refused", "EXPN is not implemented" },
-    [SMTP_SHUTTING_DOWN] = { 421, "4.3.2", "shutting-down", "Service is shutting down, try again later" },
-    [SMTP_TIMEOUT] = { 421, "4.4.2", "timeout", "Timeout, closing the connection" },
-    [SMTP_TOO_MANY_ERRORS] = { 421, "4.7.0", "too-many-errors", "Too many errors, closing the connection" },
-    [SMTP_TOO_SLOW] = { 421, "4.4.2", "too-slow", "The message comes too slowly, closing the connection" },
-    [SMTP_TOO_MANY_COMMANDS] = { 421, "4.7.0", "too-many-commands",
-                                 "Too many commands, closing the connection" },
-    [SMTP_TOO_MANY_MESSAGES] = { 421, "4.7.0", "too-many-messages",
-                                 "Enough messages for one session, come again" },
-    [SMTP_TOO_EARLY] = { 554, "5.5.1", "too-early", "You spoke before the greeting" },
-    [SMTP_FOREIGN_PROTOCOL] = { 554, "5.5.1", "foreign-protocol", "This is a mail server" },
-    [SMTP_TOO_MANY_CONNECTIONS] = { 421, "4.3.2", "too-many-connections",
-                                    "Too many connections, try again later" },
+    [SMTP_GREETING] = REPLY_WITH_DETAIL(220, "greeting", "", ""),
+    [SMTP_HELLO] = REPLY_WITH_DETAIL(250, "hello", "", ""),
+    [SMTP_BYE] = REPLY(221, "bye", "2.0.0 Bye"),
+    [SMTP_HELP] = REPLY_WITH_DETAIL(214, "help", "2.0.0 ", " MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"),
+    [SMTP_NOOP] = REPLY(250, "noop", "2.0.0 OK"),
+    [SMTP_RESET_DONE] = REPLY(250, "reset", "2.0.0 OK"),
+    [SMTP_XFORWARD_DONE] = REPLY(250, "xforward", "2.0.0 OK"),
+    [SMTP_VRFY_ANSWER] = REPLY(252, "vrfy", "2.5.0 Cannot verify here; RCPT will tell"),
+    [SMTP_EXPN_REFUSED] = REPLY(502, "expn-refused", "5.5.1 EXPN is not implemented"),
+    [SMTP_SHUTTING_DOWN] = REPLY(421, "shutting-down", "4.3.2 Service is shutting down, try again later"),
+    [SMTP_TIMEOUT] = REPLY(421, "timeout", "4.4.2 Timeout, closing the connection"),
+    [SMTP_TOO_MANY_ERRORS] = REPLY(421, "too-many-errors", "4.7.0 Too many errors, closing the connection"),
+    [SMTP_TOO_SLOW] = REPLY(421, "too-slow", "4.4.2 The message comes too slowly, closing the connection"),
+    [SMTP_TOO_MANY_COMMANDS] =
+        REPLY(421, "too-many-commands", "4.7.0 Too many commands, closing the connection"),
+    [SMTP_TOO_MANY_MESSAGES] =
+        REPLY(421, "too-many-messages", "4.7.0 Enough messages for one session, come again"),
+    [SMTP_TOO_EARLY] = REPLY(554, "too-early", "5.5.1 You spoke before the greeting"),
+    [SMTP_FOREIGN_PROTOCOL] = REPLY(554, "foreign-protocol", "5.5.1 This is a mail server"),
+    [SMTP_TOO_MANY_CONNECTIONS] =
+        REPLY(421, "too-many-connections", "4.3.2 Too many connections, try again later"),
 
-    [SMTP_UNKNOWN_COMMAND] = { 500, "5.5.1", "unknown-command", "Command not recognized" },
-    [SMTP_LINE_TOO_LONG] = { 500, "5.5.2", "line-too-long", "Line too long" },
-    [SMTP_BAD_LINE] = { 500, "5.5.2", "bad-line", "Control character in a command" },
-    [SMTP_NO_ARGUMENT_WANTED] = { 501, "5.5.4", "no-argument-wanted", "This command takes no argument" },
-    [SMTP_ARGUMENT_WANTED] = { 501, "5.5.4", "argument-wanted", "This command needs an argument" },
-    [SMTP_NEEDS_HELO] = { 503, "5.5.1", "needs-helo", "Say %s first" },
-    [SMTP_NEEDS_MAIL] = { 503, "5.5.1", "needs-mail", "MAIL first" },
-    [SMTP_NEEDS_RCPT] = { 503, "5.5.1", "needs-rcpt", "No recipient was accepted; RCPT first" },
-    [SMTP_NESTED_MAIL] = { 503, "5.5.1", "nested-mail", "A transaction is open already" },
-    [SMTP_NEEDS_BDAT] = { 503, "5.5.1", "needs-bdat", "The message has begun: BDAT or RSET" },
-    [SMTP_NEEDS_RSET] = { 503, "5.5.1", "needs-rset", "The transaction has failed: RSET first" },
-    [SMTP_BINARY_NEEDS_BDAT] = { 503, "5.5.1", "binary-needs-bdat", "A BINARYMIME message needs BDAT" },
-    [SMTP_BDAT_SYNTAX] = { 501, "5.5.4", "bdat-syntax", "Write BDAT SIZE or BDAT SIZE LAST" },
-    [SMTP_OUT_OF_STEP] = { 421, "4.7.0", "out-of-step",
-                           "Nobody can tell where that chunk ends, closing the connection" },
-    [SMTP_FACTS_SYNTAX] = { 501, "5.5.4", "facts-syntax", "Bad attribute or value" },
-    [SMTP_FACTS_REFUSED] = { 550, "5.7.0", "facts-refused", "You may not say that here" },
-    [SMTP_WRONG_HELO] = { 500, "5.5.1", "wrong-helo", "Say %s here" },
-    [SMTP_HELO_SYNTAX] = { 501, "5.5.4", "helo-syntax", "A domain or an address literal is wanted" },
-    [SMTP_MAIL_SYNTAX] = { 501, "5.5.4", "mail-syntax", "Write MAIL FROM:<address>" },
-    [SMTP_RCPT_SYNTAX] = { 501, "5.5.4", "rcpt-syntax", "Write RCPT TO:<address>" },
-    [SMTP_BAD_SENDER] = { 501, "5.1.7", "bad-sender", "Bad sender address" },
-    [SMTP_BAD_RECIPIENT] = { 501, "5.1.3", "bad-recipient", "Bad recipient address" },
-    [SMTP_PATH_TOO_LONG] = { 501, "5.1.0", "path-too-long", "Path too long" },
-    [SMTP_NEEDS_UTF8] = { 553, "5.6.7", "needs-utf8", "An address beyond ASCII needs MAIL with SMTPUTF8" },
-    [SMTP_PARAMETER_SYNTAX] = { 501, "5.5.4", "parameter-syntax", "Malformed parameter" },
-    [SMTP_PARAMETER_UNKNOWN] = { 555, "5.5.4", "parameter-unknown", "Parameter not recognized, or repeated" },
+    [SMTP_UNKNOWN_COMMAND] = REPLY(500, "unknown-command", "5.5.1 Command not recognized"),
+    [SMTP_LINE_TOO_LONG] = REPLY(500, "line-too-long", "5.5.2 Line too long"),
+    [SMTP_BAD_LINE] = REPLY(500, "bad-line", "5.5.2 Control character in a command"),
+    [SMTP_NO_ARGUMENT_WANTED] = REPLY(501, "no-argument-wanted", "5.5.4 This command takes no argument"),
+    [SMTP_ARGUMENT_WANTED] = REPLY(501, "argument-wanted", "5.5.4 This command needs an argument"),
+    [SMTP_NEEDS_HELO] = REPLY_WITH_DETAIL(503, "needs-helo", "5.5.1 Say ", " first"),
+    [SMTP_NEEDS_MAIL] = REPLY(503, "needs-mail", "5.5.1 MAIL first"),
+    [SMTP_NEEDS_RCPT] = REPLY(503, "needs-rcpt", "5.5.1 No recipient was accepted; RCPT first"),
+    [SMTP_NESTED_MAIL] = REPLY(503, "nested-mail", "5.5.1 A transaction is open already"),
+    [SMTP_NEEDS_BDAT] = REPLY(503, "needs-bdat", "5.5.1 The message has begun: BDAT or RSET"),
+    [SMTP_NEEDS_RSET] = REPLY(503, "needs-rset", "5.5.1 The transaction has failed: RSET first"),
+    [SMTP_BINARY_NEEDS_BDAT] = REPLY(503, "binary-needs-bdat", "5.5.1 A BINARYMIME message needs BDAT"),
+    [SMTP_BDAT_SYNTAX] = REPLY(501, "bdat-syntax", "5.5.4 Write BDAT SIZE or BDAT SIZE LAST"),
+    [SMTP_OUT_OF_STEP] =
+        REPLY(421, "out-of-step", "4.7.0 Nobody can tell where that chunk ends, closing the connection"),
+    [SMTP_FACTS_SYNTAX] = REPLY(501, "facts-syntax", "5.5.4 Bad attribute or value"),
+    [SMTP_FACTS_REFUSED] = REPLY(550, "facts-refused", "5.7.0 You may not say that here"),
+    [SMTP_WRONG_HELO] = REPLY_WITH_DETAIL(500, "wrong-helo", "5.5.1 Say ", " here"),
+    [SMTP_HELO_SYNTAX] = REPLY(501, "helo-syntax", "5.5.4 A domain or an address literal is wanted"),
+    [SMTP_MAIL_SYNTAX] = REPLY(501, "mail-syntax", "5.5.4 Write MAIL FROM:<address>"),
+    [SMTP_RCPT_SYNTAX] = REPLY(501, "rcpt-syntax", "5.5.4 Write RCPT TO:<address>"),
+    [SMTP_BAD_SENDER] = REPLY(501, "bad-sender", "5.1.7 Bad sender address"),
+    [SMTP_BAD_RECIPIENT] = REPLY(501, "bad-recipient", "5.1.3 Bad recipient address"),
+    [SMTP_PATH_TOO_LONG] = REPLY(501, "path-too-long", "5.1.0 Path too long"),
+    [SMTP_NEEDS_UTF8] = REPLY(553, "needs-utf8", "5.6.7 An address beyond ASCII needs MAIL with SMTPUTF8"),
+    [SMTP_PARAMETER_SYNTAX] = REPLY(501, "parameter-syntax", "5.5.4 Malformed parameter"),
+    [SMTP_PARAMETER_UNKNOWN] = REPLY(555, "parameter-unknown", "5.5.4 Parameter not recognized, or repeated"),
 
-    [SMTP_SENDER_OK] = { 250, "2.1.0", "sender-ok", "Sender OK" },
-    [SMTP_RECIPIENT_OK] = { 250, "2.1.5", "recipient-ok", "Recipient OK" },
-    [SMTP_NO_SUCH_MAILBOX] = { 550, "5.1.1", "no-such-mailbox", "No such mailbox here" },
-    [SMTP_NO_SUCH_DOMAIN] = { 550, "5.7.1", "no-such-domain", "Mail for that domain is not taken here" },
-    [SMTP_TOO_MANY_RECIPIENTS] = { 452, "4.5.3", "too-many-recipients", "Too many recipients" },
+    [SMTP_SENDER_OK] = REPLY(250, "sender-ok", "2.1.0 Sender OK"),
+    [SMTP_RECIPIENT_OK] = REPLY(250, "recipient-ok", "2.1.5 Recipient OK"),
+    [SMTP_NO_SUCH_MAILBOX] = REPLY(550, "no-such-mailbox", "5.1.1 No such mailbox here"),
+    [SMTP_NO_SUCH_DOMAIN] = REPLY(550, "no-such-domain", "5.7.1 Mail for that domain is not taken here"),
+    [SMTP_TOO_MANY_RECIPIENTS] = REPLY(452, "too-many-recipients", "4.5.3 Too many recipients"),
 
-    [SMTP_GO_AHEAD] = { 354, NULL, "go-ahead", "End the message with CR LF . CR LF" },
-    [SMTP_CHUNK_TAKEN] = { 250, "2.0.0", "chunk-taken", "Chunk taken" },
-    [SMTP_DELIVERED] = { 250, "2.0.0", "delivered", "Delivered, id %s" },
-    [SMTP_WOULD_BE_DELIVERED] = { 250, "2.0.0", "would-be-delivered",
-                                  "Would be delivered; this was a try, nothing is kept" },
-    [SMTP_TOO_BIG] = { 552, "5.3.4", "too-big", "Message exceeds the size limit" },
-    [SMTP_HEADER_TOO_LARGE] = { 552, "5.3.4", "header-too-big", "The header section exceeds the size limit" },
-    [SMTP_TOO_MANY_FIELDS] = { 554, "5.6.0", "too-many-fields", "Too many header fields" },
-    [SMTP_BARE_CR_OR_LF] = { 550, "5.6.0", "bare-cr-or-lf",
-                             "CR or LF alone in the message: lines end in CR LF" },
-    [SMTP_DISK_FULL] = { 452, "4.3.1", "disk-full", "Not enough storage, try again later" },
-    [SMTP_LOCAL_ERROR] = { 451, "4.3.0", "local-error", "Local error, try again later" },
+    [SMTP_GO_AHEAD] = REPLY(354, "go-ahead", "End the message with CR LF . CR LF"),
+    [SMTP_CHUNK_TAKEN] = REPLY(250, "chunk-taken", "2.0.0 Chunk taken"),
+    [SMTP_DELIVERED] = REPLY_WITH_DETAIL(250, "delivered", "2.0.0 Delivered, id ", ""),
+    [SMTP_WOULD_BE_DELIVERED] =
+        REPLY(250, "would-be-delivered", "2.0.0 Would be delivered; this was a try, nothing is kept"),
+    [SMTP_TOO_BIG] = REPLY(552, "too-big", "5.3.4 Message exceeds the size limit"),
+    [SMTP_HEADER_TOO_LARGE] = REPLY(552, "header-too-big", "5.3.4 The header section exceeds the size limit"),
+    [SMTP_TOO_MANY_FIELDS] = REPLY(554, "too-many-fields", "5.6.0 Too many header fields"),
+    [SMTP_BARE_CR_OR_LF] =
+        REPLY(550, "bare-cr-or-lf", "5.6.0 CR or LF alone in the message: lines end in CR LF"),
+    [SMTP_DISK_FULL] = REPLY(452, "disk-full", "4.3.1 Not enough storage, try again later"),
+    [SMTP_LOCAL_ERROR] = REPLY(451, "local-error", "4.3.0 Local error, try again later"),
 };
 
 unsigned smtp_outcome_code(enum smtp_outcome outcome)
@@ -110,26 +123,17 @@ static void put(struct writer *w, const char *text, size_t len)
     w->next = mempcpy(w->next, text, len);
 }
 
-/* Each command has a reply: put together by hand, it costs an eighth of what snprintf does. */
 size_t smtp_outcome_format(enum smtp_outcome outcome, const char *detail, char *text, size_t size)
 {
     enum { DETAIL_MAX = 400 };
     const struct row *row = &rows[outcome];
     struct writer w = { .next = text, .end = text + size };
-    char code[] = { (char)('0' + row->code / 100), (char)('0' + row->code / 10 % 10),
-                    (char)('0' + row->code % 10), ' ' };
-    put(&w, code, sizeof code);
-    if (row->enhanced != NULL) {
-        put(&w, row->enhanced, strlen(row->enhanced));
-        put(&w, " ", 1);
-    }
-    const char *place = strchrnul(row->text, '%');
-    put(&w, row->text, (size_t)(place - row->text));
-    if (*place != '\0') {
+    put(&w, row->head, row->head_len);
+    if (row->tail != NULL) {
         if (detail != NULL)
             put(&w, detail, strnlen(detail, DETAIL_MAX));
-        put(&w, place + strlen("%s"), strlen(place + strlen("%s")));
+        put(&w, row->tail, row->tail_len);
     }
-    put(&w, "\r\n", 3); /* with the NUL */
+    put(&w, "", 1); /* the NUL */
     return (size_t)(w.next - text) - 1;
 }
