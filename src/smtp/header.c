@@ -90,18 +90,26 @@ static size_t move(struct smtp_header *h, struct slice run, size_t at)
 }
 
 /*
- * The usual line, for speed alone: a field that lies in the run as a whole, and that passes no limit. The
- * index behind it, or `at` when the line there is another.
+ * The usual lines, for speed alone: fields and continuations, each in the run as a whole, that pass no limit.
+ * The index behind them: `at` when the line there is another.
  */
-static size_t skip_field(struct slice run, size_t at)
+static size_t skip_lines(struct smtp_header *h, struct slice run, size_t at, uint64_t room,
+                         uint64_t max_fields)
 {
-    const uint8_t *line = run.data + at, *lf = memchr(line, '\n', run.len - at);
-    if (lf == NULL)
-        return at;
-    const uint8_t *colon = line;
-    while (is_ftext[*colon]) /* the LF is none */
-        colon++;
-    return *colon == ':' && colon > line ? (size_t)(lf - run.data) + 1 : at;
+    const uint8_t *lf;
+    while (at < run.len && (lf = memchr(run.data + at, '\n', run.len - at)) != NULL) {
+        const uint8_t *line = run.data + at, *colon = line;
+        while (is_ftext[*colon]) /* the LF is none */
+            colon++;
+        bool is_field = *colon == ':' && colon > line;
+        bool is_within = is_field ? h->fields < max_fields : is_blank(*line) && h->fields > 0;
+        size_t end = (size_t)(lf - run.data) + 1;
+        if (!is_within || end > room)
+            break;
+        h->fields += is_field;
+        at = end;
+    }
+    return at;
 }
 
 static enum smtp_header_verdict end_with(struct smtp_header *h, enum smtp_header_verdict verdict)
@@ -117,13 +125,8 @@ enum smtp_header_verdict smtp_header_look(struct smtp_header *h, struct slice ru
     uint64_t room = max_octets > h->octets ? max_octets - h->octets : 0;
     size_t at = 0;
     while (at < run.len && !h->ended && at <= room && h->fields <= max_fields) {
-        size_t end = h->place == LINE_START ? skip_field(run, at) : at;
-        if (end > at && end <= room && h->fields < max_fields) {
-            h->fields++;
-            at = end;
-        } else {
-            at = move(h, run, at);
-        }
+        size_t end = h->place == LINE_START ? skip_lines(h, run, at, room, max_fields) : at;
+        at = end > at ? end : move(h, run, at);
     }
     h->octets += at;
     if (at > room)
