@@ -24,9 +24,9 @@ struct smtp_command {
 struct smtp_command smtp_command_split(struct slice line);
 
 /*
- * True when this is the first line of a client of HTTP or SSH, or the first octets of one of TLS (RFC
- * 8446 5.1: a record of type handshake), and none of SMTP: whoever it is was made to speak to us by somebody
- * else.
+ * True when this is the first line of a client of HTTP or SSH, or of a proxy that nobody expects here, or the
+ * first octets of one of TLS (RFC 8446 5.1: a record of type handshake), and none of SMTP: whoever it is was
+ * made to speak to us by somebody else.
  */
 bool smtp_line_is_foreign(struct slice line);
 

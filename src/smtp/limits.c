@@ -44,7 +44,8 @@ const struct option_row smtp_limit_rows[] = {
     ROW(foreign, .name = "foreign-protocols", .kind = OPTION_CHOICE, .fallback = "refuse",
         .choices = foreign_names,
         .sentence =
-            "Whether the session ends when a client speaks HTTP, SSH or, where none is offered, TLS: "
+            "Whether the session ends when a client speaks HTTP, SSH or, where none is expected, TLS or "
+            "the PROXY protocol's first version: "
             "such clients were made to by somebody else. With answer, its lines are commands that are "
             "not recognized."),
     ROW(command_timeout, .name = "command-timeout", .kind = OPTION_DURATION, .fallback = "5m", .min = 1000,

@@ -116,6 +116,7 @@ static const struct foreign_row {
     FOREIGN("a header of HTTP without a blank", "host:mx", true),
     FOREIGN("lower case", "get / http/1.1", true),
     FOREIGN("SSH's version", "SSH-2.0-OpenSSH_9.2", true),
+    FOREIGN("a proxy's header", "PROXY TCP4 192.0.2.1 192.0.2.2 1 25", true),
     FOREIGN("TLS 1.0 to 1.3", "\x16\x03\x01\x02\0\x01", true),
     FOREIGN("SSL 3", "\x16\x03\0", true),
     FOREIGN("two octets of TLS", "\x16\x03", true),
