@@ -42,19 +42,22 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Equal when the ASCII letters' case is ignored; other bytes are compared as they are. Inline, for the
- * compiler knows how long a literal is. */
+/* Equal when the ASCII letters' case is ignored; other bytes are compared as they are. */
 bool slice_begins_nocase(struct slice s, const char *prefix, size_t len);
 
+/* Inline, for the compiler knows how long a literal is, and compares what is the same as it is, which is
+ * usual, without a call. */
 static inline bool slice_has_prefix_nocase(struct slice s, const char *prefix)
 {
-    return slice_begins_nocase(s, prefix, strlen(prefix));
+    size_t len = strlen(prefix);
+    if (s.len < len)
+        return false;
+    return len == 0 || memcmp(s.data, prefix, len) == 0 || slice_begins_nocase(s, prefix, len);
 }
 
 static inline bool slice_equal_nocase(struct slice a, const char *b)
 {
-    size_t len = strlen(b);
-    return a.len == len && slice_begins_nocase(a, b, len);
+    return a.len == strlen(b) && slice_has_prefix_nocase(a, b);
 }
 
 /* Index of the first `byte` at or after `from`, or s.len. */

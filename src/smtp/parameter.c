@@ -24,6 +24,7 @@ struct parse {
 /* A keyword and what takes its value, which is empty when there was none: 0, -EBADMSG or -E2BIG. */
 struct row {
     const char *keyword;
+    size_t len;
     int (*take)(struct parse *p, struct slice value);
 };
 
@@ -190,21 +191,24 @@ static int take_orcpt(struct parse *p, struct slice value)
     return 0;
 }
 
+#define KEYWORD(text) text, sizeof(text) - 1
+
 /* Those that nearly every client sends come first. */
 static const struct row mail_rows[] = {
-    { "SIZE", take_size }, { "BODY", take_body },   { "SMTPUTF8", take_smtputf8 },
-    { "RET", take_ret },   { "ENVID", take_envid },
+    { KEYWORD("SIZE"), take_size }, { KEYWORD("BODY"), take_body },   { KEYWORD("SMTPUTF8"), take_smtputf8 },
+    { KEYWORD("RET"), take_ret },   { KEYWORD("ENVID"), take_envid },
 };
 
 static const struct row rcpt_rows[] = {
-    { "NOTIFY", take_notify },
-    { "ORCPT", take_orcpt },
+    { KEYWORD("NOTIFY"), take_notify },
+    { KEYWORD("ORCPT"), take_orcpt },
 };
 
 static size_t find_row(const struct row *rows, size_t count, struct slice keyword)
 {
     size_t i = 0;
-    while (i < count && !slice_equal_nocase(keyword, rows[i].keyword))
+    while (i < count &&
+           (keyword.len != rows[i].len || !slice_begins_nocase(keyword, rows[i].keyword, rows[i].len)))
         i++;
     return i;
 }

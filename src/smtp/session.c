@@ -67,6 +67,7 @@ enum argument { ARGUMENT_NONE, ARGUMENT_OPTIONAL, ARGUMENT_REQUIRED };
 
 #define VERB(name) name, sizeof(name) - 1
 
+/* Those of every message come first. */
 static const struct verb {
     const char *name;
     size_t len;
@@ -74,13 +75,13 @@ static const struct verb {
     enum argument argument;
     void (*start)(struct smtp_session *s, const struct smtp_command *command);
 } verbs[] = {
-    { VERB("EHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
-    { VERB("HELO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
-    { VERB("LHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
     { VERB("MAIL"), IN(READY), ARGUMENT_OPTIONAL, smtp_start_mail },
     { VERB("RCPT"), IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_rcpt },
     { VERB("DATA"), IN(MAIL), ARGUMENT_NONE, smtp_start_data },
     { VERB("BDAT"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_bdat },
+    { VERB("EHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
+    { VERB("HELO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
+    { VERB("LHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
     { VERB("RSET"), ANYWHERE, ARGUMENT_NONE, smtp_start_rset },
     { VERB("NOOP"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_noop },
     { VERB("VRFY"), ANYWHERE, ARGUMENT_REQUIRED, smtp_start_vrfy },
@@ -270,7 +271,8 @@ static const struct verb *find_verb(struct slice name)
         return NULL;
     const char first = g_ascii_toupper((char)name.data[0]);
     for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-        if (verbs[i].len == name.len && verbs[i].name[0] == first && slice_equal_nocase(name, verbs[i].name))
+        if (verbs[i].len == name.len && verbs[i].name[0] == first &&
+            slice_begins_nocase(name, verbs[i].name, verbs[i].len))
             return &verbs[i];
     return NULL;
 }
