@@ -8,7 +8,7 @@
  * vectors each. One for each kind of vector, because gcc makes good code only of those that the processor
  * has.
  */
-#define DEFINE_SKIP_PLAIN(name, vector, count)                                                               \
+#define DEFINE_SKIP_PLAIN(name, vector, is_zero, count)                                                      \
     static const uint8_t *name(const uint8_t *at, const uint8_t *end)                                        \
     {                                                                                                        \
         for (; end - at >= (ptrdiff_t)((count) * sizeof(vector)); at += (count) * sizeof(vector)) {          \
@@ -20,26 +20,35 @@
                 odd |= (vector)(now == '\n') ^ (vector)(before == '\r');                                     \
                 odd |= (vector)(now == '.') & (vector)(before == '\n');                                      \
             }                                                                                                \
-            uint64_t words[sizeof odd / 8], any = 0;                                                         \
-            memcpy(words, &odd, sizeof odd);                                                                 \
-            _Pragma("GCC unroll 8") for (size_t i = 0; i < sizeof odd / 8; i++) any |= words[i];             \
-            if (any != 0)                                                                                    \
+            if (!is_zero(odd))                                                                               \
                 break;                                                                                       \
         }                                                                                                    \
         return at;                                                                                           \
     }
 
 typedef uint8_t octets16 __attribute__((vector_size(16)));
-typedef uint8_t octets32 __attribute__((vector_size(32)));
 
 enum { SMALL_BLOCK = sizeof(octets16) };
 
-DEFINE_SKIP_PLAIN(skip_small_blocks, octets16, 1)
-DEFINE_SKIP_PLAIN(skip_blocks, octets16, 4)
+static inline bool is_zero16(octets16 octets)
+{
+    uint64_t halves[2];
+    memcpy(halves, &octets, sizeof octets);
+    return (halves[0] | halves[1]) == 0;
+}
+
+DEFINE_SKIP_PLAIN(skip_small_blocks, octets16, is_zero16, 1)
+DEFINE_SKIP_PLAIN(skip_blocks, octets16, is_zero16, 4)
 
 #if defined(__x86_64__) && !defined(SMTP_DATA_PORTABLE) /* a test has both */
+#include <immintrin.h>
+
+typedef uint8_t octets32 __attribute__((vector_size(32)));
+
+#define IS_ZERO32(octets) _mm256_testz_si256((__m256i)(octets), (__m256i)(octets))
+
 __attribute__((target("avx2"))) static const uint8_t *skip_blocks_avx2(const uint8_t *at, const uint8_t *end);
-DEFINE_SKIP_PLAIN(skip_blocks_avx2, octets32, 4)
+DEFINE_SKIP_PLAIN(skip_blocks_avx2, octets32, IS_ZERO32, 4)
 
 static const uint8_t *skip_large_blocks(const uint8_t *at, const uint8_t *end)
 {
