@@ -90,26 +90,25 @@ static size_t move(struct smtp_header *h, struct slice run, size_t at)
 }
 
 /*
- * The usual lines, for speed alone: fields and continuations, each in the run as a whole, that pass no limit.
- * The index behind them: `at` when the line there is another.
+ * The usual lines, for speed alone: fields and continuations of which all lies in `s`, and that do not make
+ * too many fields. How many octets they have: 0 when the first line there is another.
  */
-static size_t skip_lines(struct smtp_header *h, struct slice run, size_t at, uint64_t room,
-                         uint64_t max_fields)
+static size_t skip_lines(struct smtp_header *h, struct slice s, uint64_t max_fields)
 {
-    const uint8_t *lf;
-    while (at < run.len && (lf = memchr(run.data + at, '\n', run.len - at)) != NULL) {
-        const uint8_t *line = run.data + at, *colon = line;
+    const uint8_t *line = s.data, *end = slice_skip(s, s.len).data, *lf;
+    uint64_t fields = h->fields;
+    while (line < end && (lf = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+        const uint8_t *colon = line;
         while (is_ftext[*colon]) /* the LF is none */
             colon++;
         bool is_field = *colon == ':' && colon > line;
-        bool is_within = is_field ? h->fields < max_fields : is_blank(*line) && h->fields > 0;
-        size_t end = (size_t)(lf - run.data) + 1;
-        if (!is_within || end > room)
+        if (is_field ? fields >= max_fields : !is_blank(*line) || fields == 0)
             break;
-        h->fields += is_field;
-        at = end;
+        fields += is_field;
+        line = lf + 1;
     }
-    return at;
+    h->fields = fields;
+    return (size_t)(line - s.data);
 }
 
 static enum smtp_header_verdict end_with(struct smtp_header *h, enum smtp_header_verdict verdict)
@@ -123,10 +122,11 @@ enum smtp_header_verdict smtp_header_look(struct smtp_header *h, struct slice ru
                                           uint64_t max_fields)
 {
     uint64_t room = max_octets > h->octets ? max_octets - h->octets : 0;
+    struct slice within = room < run.len ? slice_first(run, (size_t)room) : run;
     size_t at = 0;
     while (at < run.len && !h->ended && at <= room && h->fields <= max_fields) {
-        size_t end = h->place == LINE_START ? skip_lines(h, run, at, room, max_fields) : at;
-        at = end > at ? end : move(h, run, at);
+        size_t len = h->place == LINE_START ? skip_lines(h, slice_skip(within, at), max_fields) : 0;
+        at = len > 0 ? at + len : move(h, run, at);
     }
     h->octets += at;
     if (at > room)
