@@ -81,18 +81,19 @@ bool smtp_path_argument(struct slice argument, const char *keyword, struct slice
     return true;
 }
 
-static bool is_keyword(uint8_t byte)
-{
-    return byte < 0x80 && (g_ascii_isalnum((char)byte) || byte == '-');
-}
+static const bool is_keyword[256] = {
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['-'] = true
+};
 
-/* The octets of the esmtp-value that `s` begins with: printable, but no "=", and the UTF-8 that RFC 6531 3.3
- * adds. 0 when there is none, or the UTF-8 is malformed. */
+/* Printable, but no "=", and the octets of the UTF-8 that RFC 6531 3.3 adds. */
+static const bool is_value[256] = { ['!' ... '<'] = true, ['>' ... '~'] = true, [0x80 ... 0xff] = true };
+
+/* The octets of the esmtp-value that `s` begins with. 0 when there is none, or its UTF-8 is malformed. */
 static size_t value_len(struct slice s)
 {
     size_t len = 0;
     uint8_t all = 0;
-    for (; len < s.len && s.data[len] > ' ' && s.data[len] != 0x7f && s.data[len] != '='; len++)
+    for (; len < s.len && is_value[s.data[len]]; len++)
         all |= s.data[len];
     return all < 0x80 || g_utf8_validate((const char *)s.data, (gssize)len, NULL) ? len : 0;
 }
@@ -105,7 +106,7 @@ int smtp_parameter_next(struct slice *rest, struct smtp_parameter *ret_parameter
     if (s.data == rest->data || s.data[0] == '-')
         return -EBADMSG; /* no blank before it: something hangs on the path */
     size_t end = 0;
-    while (end < s.len && is_keyword(s.data[end]))
+    while (end < s.len && is_keyword[s.data[end]])
         end++;
     struct smtp_parameter parameter = { .keyword = slice_first(s, end) };
     s = slice_skip(s, end);
