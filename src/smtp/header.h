@@ -1,8 +1,9 @@
 /*
- * smtp/header.h - bounds the header section of a message while it streams: counts its octets and fields. It
- * looks at a line no further than to tell a field, a continuation (RFC 5322 2.2.3) and the end of the section
- * apart. The section ends at an empty line, or at a line that is neither field nor continuation; the body
- * behind it costs nothing. A value, zeroed at the start of a message; holds no bytes and cannot fail.
+ * smtp/header.h - bounds the header section of a message while it streams: counts its octets and fields. A
+ * message has one if its first line is a field, or a mailbox file's "From " line. It ends at the first empty
+ * line and nowhere else, since readers differ in what they make of a line that is no field: each such line
+ * counts as one, unless it continues the one before (RFC 5322 2.2.3). The body costs nothing. A value, zeroed
+ * at the start of a message; holds no bytes and cannot fail.
  */
 #pragma once
 
@@ -14,9 +15,10 @@
 enum smtp_header_verdict { SMTP_HEADER_WITHIN, SMTP_HEADER_TOO_BIG, SMTP_HEADER_TOO_MANY };
 
 struct smtp_header {
-    uint64_t octets; /* of the section, up to the one that showed its end */
-    uint64_t fields; /* whose colon was seen */
+    uint64_t octets; /* of the section so far, without the empty line */
+    uint64_t fields; /* lines that continue no other */
     uint8_t place;   /* in the line; header.c knows */
+    uint8_t from;    /* octets of "From" that the first line begins with */
     bool ended;      /* the section is over, or a limit was passed: nothing more is looked at */
     uint8_t verdict; /* enum smtp_header_verdict; stays what it is when it is not WITHIN */
 };

@@ -51,6 +51,7 @@ class Lines(MemoryCase):
             wire.envelope(ALICE)
             wire.command("DATA", 354)
             self.start_measuring(server)
+            wire.send(b"Subject: ")
             for _ in range(64):
                 wire.send(b"x" * MIB)
             wire.send(b"\r\n.\r\n")

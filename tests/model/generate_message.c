@@ -61,6 +61,8 @@ static void put_header(struct generator *g, GString *to)
         " three",
         "To\t: ann",
         "A:b",
+        "no field",
+        "From a b",
     };
     for (uint64_t left = below(g, 6); left > 0; left--) {
         g_string_append(to, *pick(g, header_lines));

@@ -137,9 +137,12 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* RFC 5322 2.2: a name of printable characters, and a colon; before it blanks may stand (4.5). The octets up
- * to the colon, or up to the one that shows that it is no field; negative then. */
-static gssize look_for_field(const char *line, gsize len)
+/*
+ * Whether a message's first line is a field (RFC 5322 2.2: a name of printable characters and a colon, before
+ * which, 4.5, blanks may stand) or a mailbox's "From ". *ret_octets is how far one has to read to know that
+ * it is none.
+ */
+static bool begins_a_header(const char *line, gsize len, uint64_t *ret_octets)
 {
     gsize at = 0;
     while (at < len && line[at] > ' ' && line[at] < 0x7f && line[at] != ':')
@@ -147,29 +150,34 @@ static gssize look_for_field(const char *line, gsize len)
     gsize name = at;
     while (at < len && name > 0 && is_blank(line[at]))
         at++;
-    return name > 0 && at < len && line[at] == ':' ? (gssize)at + 1 : -(gssize)at - 1;
+    *ret_octets = name > 998 ? 999 : at;
+    bool is_mailbox = name == 4 && at > name && memcmp(line, "From", 4) == 0;
+    return name > 0 && name <= 998 && (is_mailbox || (at < len && line[at] == ':'));
+}
+
+/* Or what may still become one: a CR with nothing behind it. */
+static bool is_empty(const char *line, gsize len)
+{
+    return len == 0 || *line == '\n' || memcmp(line, "\r\n", MIN(len, 2)) == 0;
 }
 
 /*
- * The section ends at the first line that is neither a field nor the continuation of one. An LF alone, which
- * BDAT may carry, ends a line here: in the file, where lines end in LF, it will.
+ * The section ends at the first empty line, and each line in it that continues no other is a field. An LF
+ * alone, which BDAT may carry, ends a line here: in the file, where lines end in LF, it will.
  */
 static void measure_header(const GString *content, uint64_t *octets, uint64_t *fields)
 {
-    *octets = *fields = 0;
-    for (gsize at = 0; at < content->len;) {
+    *fields = 0;
+    if (!begins_a_header(content->str, content->len, octets))
+        return;
+    gsize at = 0;
+    while (!is_empty(content->str + at, content->len - at)) {
         const char *line = content->str + at;
         const char *lf = memchr(line, '\n', content->len - at);
-        gsize len = lf != NULL ? (gsize)(lf - line) + 1 : content->len - at;
-        bool continues = at > 0 && is_blank(*line);
-        gssize seen = continues ? 0 : look_for_field(line, len);
-        if (seen < 0) {
-            *octets += MIN((gsize)-seen, len);
-            return;
-        }
-        *fields += !continues;
-        *octets = at += len;
+        *fields += at == 0 || !is_blank(*line);
+        at = lf != NULL ? (gsize)(lf - content->str) + 1 : content->len;
     }
+    *octets = at;
 }
 
 /* What is wrong with a message, as the replies of which it gets one. */
