@@ -400,17 +400,19 @@ static void parse_line(struct parser *p, const char *line)
         d->parse(p, rest);
 }
 
-/* "# r0042: why" */
+/* "# r0042: why (RFC 5321 4.2)". Without the section, nobody could tell a rule from a habit of ours. */
 static void parse_title(struct parser *p, const char *line)
 {
     g_autoptr(GRegex) form = g_regex_new("^# (r[0-9]{4}): ([^#]*[^# ])$", 0, 0, NULL);
     g_autoptr(GMatchInfo) match = NULL;
-    if (g_regex_match(form, line, 0, &match)) {
-        p->script->id = g_match_info_fetch(match, 1);
-        p->script->reason = g_match_info_fetch(match, 2);
-    } else {
+    if (!g_regex_match(form, line, 0, &match)) {
         problem(p, "the first line must be '# rNNNN: reason', without another #");
+        return;
     }
+    p->script->id = g_match_info_fetch(match, 1);
+    p->script->reason = g_match_info_fetch(match, 2);
+    if (!g_regex_match_simple("\\bRFC [0-9]+ [0-9]", p->script->reason, 0, 0))
+        problem(p, "the reason names no RFC section, as in '(RFC 5321 4.5.2)'");
 }
 
 static char *name_of(const char *path)

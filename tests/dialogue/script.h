@@ -2,7 +2,8 @@
  * tests/dialogue/script.h - a script: a conversation as a client has it, with what the server must say and
  * what the mailboxes must hold.
  *
- *     # r0042: why this matters (RFC section)   the first line; the number is the script's for ever
+ *     # r0042: why (RFC 5321 4.2)  the first line; the number is the script's for ever, and no
+ *                                  script is without the section of the RFC that it holds us to
  *     protocol smtp|lmtp           smtp if not told
  *     only core|daemon             not for a running daemon; only for one
  *     mailbox carol                exists, as alice, bob and postmaster of example.org always do

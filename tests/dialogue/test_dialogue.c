@@ -107,7 +107,7 @@ static void check_want(void **state)
 
 /* ---- scripts ---- */
 
-#define TITLE "# r0000: a test of the runner\n"
+#define TITLE "# r0000: a test of the runner (RFC 5321 4.2)\n"
 
 static const struct play_row {
     const char *name, *script;
@@ -181,6 +181,9 @@ static const struct parse_row {
 } parse_rows[] = {
     { "a script needs its title", "hello\n", "first line" },
     { "a title needs a number", "# r12: short\n", "first line" },
+    { "a title names an RFC", "# r0000: because\n", "no RFC section" },
+    { "a title names the RFC's section", "# r0000: because (RFC 5321)\n", "no RFC section" },
+    { "a section without its RFC is none", "# r0000: because (5321 4.2)\n", "no RFC section" },
     { "a directive must be known", TITLE "wish 250\n", "no directive" },
     { "a blank at the end is not seen", TITLE "send NOOP \n", "blank at the end" },
     { "a code must be one", TITLE "want 25\n", "no reply code" },
