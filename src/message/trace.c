@@ -92,9 +92,10 @@ static void append_word(struct field *f, const char *before, const char *text, c
  */
 static void append_from(struct field *f, const struct trace *t)
 {
-    if (strcmp(t->client, "unix") == 0) {
+    bool is_unix = strcmp(t->client, "unix") == 0;
+    if (is_unix || strcmp(t->client, "unknown") == 0) {
         bool is_domain = *t->helo != '\0' && *t->helo != '[';
-        put_word(f, "from ", is_domain ? t->helo : "localhost", "");
+        put_word(f, "from ", is_domain ? t->helo : is_unix ? "localhost" : "unknown", "");
         return;
     }
     if (*t->helo != '\0')

@@ -16,7 +16,7 @@ struct trace {
     const char *hostname;    /* ours */
     const char *protocol;    /* "SMTP", "ESMTP", "LMTP"; "UTF8SMTP", "UTF8LMTP" (RFC 6531 4.3) */
     const char *helo;        /* what the client said, valid as Domain or address-literal */
-    const char *client;      /* its address: "192.0.2.1", "IPv6:2001:db8::1", or "unix" */
+    const char *client;      /* its address: "192.0.2.1", "IPv6:2001:db8::1", "unix", or "unknown" */
     const char *client_name; /* a Domain that a trusted relay knows it by; or NULL */
     const struct smtp_address *reverse_path;
     int64_t arrived_us; /* microseconds since 1970 UTC */

@@ -29,7 +29,8 @@ struct session {
     uint64_t ticket; /* of the message's end, while it is owed answers: from `answered` to `answers` */
     size_t answered, answers;
     bool ended; /* by the server */
-    int error;  /* of `in` or `out` */
+    enum smtp_outcome why;
+    int error; /* of `in` or `out` */
     char id[ID_SIZE];
     size_t kept; /* octets in `input`, not taken yet */
     uint8_t input[SMTP_KEEP_MAX + 2 * READ_SIZE];
@@ -135,7 +136,7 @@ static bool answer_next(struct session *s)
 
 static void log_refusal(const struct session *s, const struct smtp_effect *e)
 {
-    if (s->mail.open)
+    if (s->mail.open && e->bytes.data == NULL)
         trial_mail_log_refusal(&s->mail, e->outcome);
     else
         session_log_command_refused(s->log, s->id, e);
@@ -176,6 +177,7 @@ static void perform(struct session *s, const struct smtp_effect *e)
         break;
     case SMTP_EFFECT_END:
         s->ended = true;
+        s->why = e->outcome;
         break;
     }
 }
@@ -258,7 +260,7 @@ static int session_end(struct session *s)
     bool hung_up = s->error == -ENODATA;
     pst_log(s->log, PST_LOG_INFO, "session-closed", PST_STR("session", s->id),
             PST_STR("reason", hung_up         ? "peer-ended"
-                              : s->error == 0 ? "ended"
+                              : s->error == 0 ? smtp_outcome_name(s->why)
                                               : "connection-lost"),
             PST_STR("phase", smtp_session_phase(s->smtp)), PST_UINT("messages", s->mail.messages));
     int error = hung_up ? 0 : s->error;

@@ -51,13 +51,20 @@ static bool is_noncharacter(gunichar c)
     return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe;
 }
 
+/* What turns the direction of the text behind it: U+202A to U+202E, U+2066 to U+2069. No address needs them,
+ * and a reader may see another one than there is. */
+static bool turns_text(gunichar c)
+{
+    return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 size_t smtp_utf8_len(struct slice text)
 {
     if (text.len == 0 || text.data[0] < 0x80)
         return 0;
     /* Errors are the numbers -1 and -2, which lie above all characters. */
     gunichar c = g_utf8_get_char_validated((const char *)text.data, (gssize)text.len);
-    if (c > 0x10ffff || c < 0xa0 || c == 0x2028 || c == 0x2029 || is_noncharacter(c))
+    if (c > 0x10ffff || c < 0xa0 || c == 0x2028 || c == 0x2029 || turns_text(c) || is_noncharacter(c))
         return 0;
     return (size_t)g_unichar_to_utf8(c, NULL);
 }

@@ -72,7 +72,7 @@ int smtp_domain_canonical(struct slice text, char ret_name[SMTP_DOMAIN_MAX + 1])
 /*
  * The length in octets of the UTF8-non-ascii character (RFC 6532 3.1) that `text` begins with; 0 if it begins
  * with none: with ASCII, malformed UTF-8, or what no address needs and a header or terminal may suffer from
- * (C1 controls, U+2028, U+2029, noncharacters). Never reads behind `text`.
+ * (C1 controls, U+2028, U+2029, what turns the direction of text, noncharacters). Never reads behind `text`.
  */
 size_t smtp_utf8_len(struct slice text);
 

@@ -27,9 +27,11 @@ static struct slice trim(struct slice s)
 
 struct smtp_command smtp_command_split(struct slice line)
 {
-    line = trim(line);
-    size_t end = slice_find(line, 0, ' ');
-    return (struct smtp_command){ .verb = slice_first(line, end), .argument = trim(slice_skip(line, end)) };
+    struct slice trimmed = trim(line);
+    size_t end = slice_find(trimmed, 0, ' ');
+    return (struct smtp_command){ .line = line,
+                                  .verb = slice_first(trimmed, end),
+                                  .argument = trim(slice_skip(trimmed, end)) };
 }
 
 bool smtp_line_is_foreign(struct slice line)

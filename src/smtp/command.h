@@ -16,6 +16,7 @@
 enum { SMTP_COMMAND_LENGTH_MIN = 1536 };
 
 struct smtp_command {
+    struct slice line;     /* all of it */
     struct slice verb;     /* everything up to the first blank */
     struct slice argument; /* without blanks around it; len 0: none */
 };

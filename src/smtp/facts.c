@@ -29,10 +29,20 @@ static void set(struct value *v, const char *text)
 
 /* The checks of the kinds: true when the value is good, which is then as facts.h promises it. */
 
+/*
+ * What XFORWARD tells is for the log, and XFORWARD_README lets it be anything there: names that no host has,
+ * an address that is none, the protocol of another world. A client's HELO was what it was, too.
+ */
+static bool check_text(struct value *v, unsigned allowed)
+{
+    (void)v;
+    (void)allowed;
+    return true;
+}
+
 static bool check_host(struct value *v, unsigned allowed)
 {
-    (void)allowed;
-    return smtp_domain_valid(as_slice(v));
+    return allowed == SMTP_XFORWARD_FACTS || smtp_domain_valid(as_slice(v));
 }
 
 /* An IPv4 client of a socket for both is the same client. */
@@ -47,7 +57,6 @@ static void set_ipv6(struct value *v, const struct in6_addr *address)
 /* "IPV6:" stands before an IPv6 address; it is missed by none who reads one, so it may be absent. */
 static bool check_address(struct value *v, unsigned allowed)
 {
-    (void)allowed;
     static const char prefix[] = "IPV6:";
     bool prefixed = slice_has_prefix_nocase(as_slice(v), prefix);
     struct in_addr ipv4;
@@ -55,7 +64,7 @@ static bool check_address(struct value *v, unsigned allowed)
         return true; /* inet_pton() takes no other form than the one that inet_ntop() writes */
     struct in6_addr ipv6;
     if (inet_pton(AF_INET6, prefixed ? v->text + strlen(prefix) : v->text, &ipv6) != 1)
-        return false;
+        return allowed == SMTP_XFORWARD_FACTS;
     set_ipv6(v, &ipv6);
     return true;
 }
@@ -80,8 +89,9 @@ static bool check_word(struct value *v, const char *const *words)
 
 static bool check_protocol(struct value *v, unsigned allowed)
 {
-    static const char *const words[] = { "LMTP", "SMTP", "ESMTP", NULL };
-    return check_word(v, allowed == SMTP_XFORWARD_FACTS ? words : words + 1);
+    static const char *const words[] = { "SMTP", "ESMTP", NULL };
+    enum { OTHER_MAX = 64 }; /* XFORWARD_README */
+    return check_word(v, words) || (allowed == SMTP_XFORWARD_FACTS && v->len <= OTHER_MAX);
 }
 
 static bool check_source(struct value *v, unsigned allowed)
@@ -89,13 +99,6 @@ static bool check_source(struct value *v, unsigned allowed)
     (void)allowed;
     static const char *const words[] = { "LOCAL", "REMOTE", NULL };
     return check_word(v, words);
-}
-
-/* A name of somebody else's making: nothing that ends a quoted string or a comment of a header field. */
-static bool check_name(struct value *v, unsigned allowed)
-{
-    (void)allowed;
-    return strpbrk(v->text, "\"\\()<>") == NULL;
 }
 
 static const struct row {
@@ -106,11 +109,11 @@ static const struct row {
     [SMTP_FACT_ADDR] = { "ADDR", check_address },
     [SMTP_FACT_PORT] = { "PORT", check_port },
     [SMTP_FACT_PROTO] = { "PROTO", check_protocol },
-    [SMTP_FACT_HELO] = { "HELO", check_host },
-    [SMTP_FACT_LOGIN] = { "LOGIN", check_name },
+    [SMTP_FACT_HELO] = { "HELO", check_text },
+    [SMTP_FACT_LOGIN] = { "LOGIN", check_text },
     [SMTP_FACT_DESTADDR] = { "DESTADDR", check_address },
     [SMTP_FACT_DESTPORT] = { "DESTPORT", check_port },
-    [SMTP_FACT_IDENT] = { "IDENT", check_name },
+    [SMTP_FACT_IDENT] = { "IDENT", check_text },
     [SMTP_FACT_SOURCE] = { "SOURCE", check_source },
 };
 
@@ -131,12 +134,12 @@ static bool is_unavailable(unsigned fact, struct slice encoded)
            (fact == SMTP_FACT_NAME && slice_equal_nocase(encoded, "[TEMPUNAVAIL]"));
 }
 
-/* XFORWARD_README, note 1: at most 255 octets; decoded, no controls, blanks or octets above ASCII. */
+/* XFORWARD_README, note 1: at most 255 octets; decoded, no controls or octets above ASCII. */
 static bool decode(struct slice encoded, struct value *v)
 {
     int len = smtp_xtext_decode(encoded, v->text, SMTP_FACT_MAX);
     for (int i = 0; i < len; i++)
-        if (!g_ascii_isgraph(v->text[i]))
+        if (!g_ascii_isprint(v->text[i]))
             return false;
     if (len <= 0)
         return false;

@@ -1,8 +1,8 @@
 /*
  * smtp/facts.h - what XCLIENT and XFORWARD tell about a client, as Postfix documents them in XCLIENT_README
  * and XFORWARD_README: "ATTRIBUTE=xtext" and more of them behind blanks. Whoever sends them is trusted to
- * name another client, not to write well: each value is checked by its kind, and made of printable ASCII
- * without blanks. Without allocation: values live in the caller's text.
+ * name another client, not to write well: each value is printable ASCII, and checked by its kind where
+ * more than the log makes use of it. Without allocation: values live in the caller's text.
  */
 #pragma once
 
@@ -13,11 +13,12 @@
 
 /* In the order in which EHLO names them. */
 enum smtp_fact {
-    SMTP_FACT_NAME,     /* the client's host name: a domain or an address literal */
-    SMTP_FACT_ADDR,     /* its address: "192.0.2.1", "2001:db8::1", as inet_ntop() writes it */
-    SMTP_FACT_PORT,     /* "1" to "65535" */
-    SMTP_FACT_PROTO,    /* "SMTP" or "ESMTP"; of XFORWARD also "LMTP" */
-    SMTP_FACT_HELO,     /* what it said in HELO: a domain or an address literal */
+    SMTP_FACT_NAME, /* the client's host name: a domain or an address literal; of XFORWARD any text */
+    SMTP_FACT_ADDR, /* its address: "192.0.2.1", "2001:db8::1", as inet_ntop() writes it; of XFORWARD any text
+                     */
+    SMTP_FACT_PORT, /* "1" to "65535" */
+    SMTP_FACT_PROTO,    /* "SMTP" or "ESMTP"; of XFORWARD any text */
+    SMTP_FACT_HELO,     /* what it said in HELO: any text */
     SMTP_FACT_LOGIN,    /* the name it authenticated with */
     SMTP_FACT_DESTADDR, /* the address and port it connected to */
     SMTP_FACT_DESTPORT,
@@ -44,8 +45,8 @@ struct smtp_facts {
     struct slice value[SMTP_FACTS]; /* of those given and not unavailable; len 0 for all others */
 };
 
-/* Room for the values of any good command. */
-enum { SMTP_FACT_MAX = 255, SMTP_FACTS_TEXT = 4 * SMTP_FACT_MAX };
+/* Room for the values of any good command: of XFORWARD four may be any text, and the others are short. */
+enum { SMTP_FACT_MAX = 255, SMTP_FACTS_TEXT = 5 * SMTP_FACT_MAX };
 
 /*
  * `allowed` is one of the two sets. The values go to `text`, whose `size` is SMTP_FACTS_TEXT or more. 0, or

@@ -4,6 +4,7 @@ src_smtp_libsmtp_a_SOURCES = \
 	src/smtp/address.c src/smtp/address.h \
 	src/smtp/command.c src/smtp/command.h \
 	src/smtp/data.c src/smtp/data.h \
+	src/smtp/effect.c \
 	src/smtp/facts.c src/smtp/facts.h \
 	src/smtp/header.c src/smtp/header.h \
 	src/smtp/limits.c \

@@ -36,6 +36,11 @@ const struct option_row smtp_limit_rows[] = {
     ROW(messages, .name = "messages-per-session", .kind = OPTION_COUNT, .fallback = "100000", .min = 1,
         .max = 999999, /* RFC 9422 4.1: six digits */
         .sentence = "Transactions before a session is ended with 421; told to clients by LIMITS."),
+    ROW(strangers, .name = "unknown-recipients-per-session", .kind = OPTION_COUNT, .fallback = "1000",
+        .min = 1, .max = 1000000000,
+        .sentence =
+            "Recipients refused because they are not known here before a session is ended with 421: more "
+            "than any mailing list has, and few for somebody who tries out names."),
     ROW(data_rate, .name = "data-rate", .kind = OPTION_SIZE, .fallback = "100", .min = 0,
         .max = UINT64_C(1) << 30,
         .sentence = "How many octets a second a client must send of a message at least, averaged over "
@@ -51,6 +56,7 @@ const struct option_row smtp_limit_rows[] = {
     ROW(command_timeout, .name = "command-timeout", .kind = OPTION_DURATION, .fallback = "5m", .min = 1000,
         .max = 86400000, .sentence = "How long a client may take to send its next command."),
     ROW(data_timeout, .name = "data-timeout", .kind = OPTION_DURATION, .fallback = "10m", .min = 1000,
-        .max = 86400000, .sentence = "How long a client may be silent in the middle of a message."),
+        .max = 86400000,
+        .sentence = "How long a client may be silent in the middle of a message; see WHO IS TURNED AWAY."),
 };
 const size_t smtp_limit_row_count = G_N_ELEMENTS(smtp_limit_rows);

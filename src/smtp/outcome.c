@@ -42,6 +42,8 @@ static const struct row {
         REPLY(421, "too-many-commands", "4.7.0 Too many commands, closing the connection"),
     [SMTP_TOO_MANY_MESSAGES] =
         REPLY(421, "too-many-messages", "4.7.0 Enough messages for one session, come again"),
+    [SMTP_TOO_MANY_STRANGERS] =
+        REPLY(421, "too-many-strangers", "4.7.0 Too many unknown recipients, closing the connection"),
     [SMTP_TOO_EARLY] = REPLY(554, "too-early", "5.5.1 You spoke before the greeting"),
     [SMTP_FOREIGN_PROTOCOL] = REPLY(554, "foreign-protocol", "5.5.1 This is a mail server"),
     [SMTP_TOO_MANY_CONNECTIONS] =
@@ -108,7 +110,7 @@ const char *smtp_outcome_name(enum smtp_outcome outcome)
 bool smtp_outcome_is_mistake(enum smtp_outcome outcome)
 {
     unsigned code = rows[outcome].code;
-    return (code >= 500 && code <= 503) || code == 555;
+    return (code >= 500 && code <= 503) || code == 553 || code == 555 || outcome == SMTP_FACTS_REFUSED;
 }
 
 /* A text that grows and has room for all that is written to it. */

@@ -18,8 +18,6 @@
 #include "smtp/session.h"
 
 #include <glib.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 #include "base/assert.h"
 #include "smtp/session_internal.h"
@@ -40,16 +38,17 @@ static const unsigned legal_next[] = {
     [SMTP_PHASE_SILENT] = IN(START) | IN(ENDED),
     [SMTP_PHASE_START] = IN(START) | IN(READY) | IN(SKIPPING) | IN(ENDED),
     [SMTP_PHASE_READY] = IN(START) | IN(READY) | IN(MAIL) | IN(SKIPPING) | IN(ENDED),
-    [SMTP_PHASE_MAIL] = IN(READY) | IN(ROUTING) | IN(DATA) | IN(CHUNK) | IN(SKIPPING) | IN(ENDED),
+    [SMTP_PHASE_MAIL] =
+        IN(READY) | IN(ROUTING) | IN(DATA) | IN(CHUNK) | IN(SKIPPING) | IN(FAILED) | IN(ENDED),
     [SMTP_PHASE_ROUTING] = IN(MAIL) | IN(ENDED),
     [SMTP_PHASE_DATA] = IN(DRAINING) | IN(FINISHING) | IN(ENDED),
     [SMTP_PHASE_DRAINING] = IN(REFUSING) | IN(ENDED),
-    [SMTP_PHASE_CHUNKING] = IN(READY) | IN(CHUNK) | IN(SKIPPING) | IN(ENDED),
+    [SMTP_PHASE_CHUNKING] = IN(READY) | IN(CHUNK) | IN(SKIPPING) | IN(FAILED) | IN(ENDED),
     [SMTP_PHASE_CHUNK] = IN(CHUNKING) | IN(SKIPPING) | IN(FINISHING) | IN(ENDED),
     [SMTP_PHASE_SKIPPING] = IN(REFUSING) | IN(ENDED),
     [SMTP_PHASE_FAILED] = IN(READY) | IN(SKIPPING) | IN(ENDED),
     [SMTP_PHASE_FINISHING] = IN(READY) | IN(ENDED),
-    [SMTP_PHASE_REFUSING] = ANYWHERE | IN(ENDED),
+    [SMTP_PHASE_REFUSING] = IN(START) | IN(READY) | IN(FAILED) | IN(ENDED),
     [SMTP_PHASE_ENDED] = 0,
 };
 
@@ -77,7 +76,7 @@ static const struct verb {
 } verbs[] = {
     { VERB("MAIL"), IN(READY), ARGUMENT_OPTIONAL, smtp_start_mail },
     { VERB("RCPT"), IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_rcpt },
-    { VERB("DATA"), IN(MAIL), ARGUMENT_NONE, smtp_start_data },
+    { VERB("DATA"), IN(MAIL) | IN(CHUNKING), ARGUMENT_NONE, smtp_start_data },
     { VERB("BDAT"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_bdat },
     { VERB("EHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
     { VERB("HELO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
@@ -180,9 +179,11 @@ void smtp_reply(struct smtp_session *s, enum smtp_outcome outcome)
     smtp_push(s, SMTP_EFFECT_WRITE)->outcome = outcome;
 }
 
-void smtp_end(struct smtp_session *s)
+void smtp_end(struct smtp_session *s, enum smtp_outcome outcome)
 {
-    smtp_push(s, SMTP_EFFECT_END);
+    smtp_reply(s, outcome);
+    smtp_push(s, SMTP_EFFECT_END)->outcome = outcome;
+    s->after = s->phase;
     smtp_enter(s, SMTP_PHASE_ENDED);
     s->deadline = MSEC_NEVER;
 }
@@ -205,20 +206,12 @@ void smtp_greet(struct smtp_session *s)
     smtp_reply(s, SMTP_GREETING);
 }
 
-/* Also while a chunk is skipped that came too early, before a recipient was accepted. */
-static bool is_in_transaction(const struct smtp_session *s)
-{
-    return is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK)) ||
-           (is_in(s, IN(SKIPPING)) && s->after == SMTP_PHASE_MAIL);
-}
-
 /* A message on its way is lost. */
 void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome)
 {
-    if (is_in_transaction(s))
+    if (is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK)))
         smtp_push(s, SMTP_EFFECT_RESET);
-    smtp_reply(s, outcome);
-    smtp_end(s);
+    smtp_end(s, outcome);
 }
 
 bool smtp_blame(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
@@ -291,9 +284,25 @@ static bool refuses_foreign(const struct smtp_session *s)
     return s->service->limits.foreign == SMTP_FOREIGN_REFUSE;
 }
 
+/* As whoever is in front of us may read it: blanks before the verb, and whatever is no letter behind it. */
 static bool is_bdat(struct slice line)
 {
-    return slice_equal_nocase(smtp_command_split(line).verb, "BDAT");
+    static const char verb[] = "BDAT";
+    while (line.len > 0 && (line.data[0] == ' ' || line.data[0] == '\t'))
+        line = slice_skip(line, 1);
+    struct slice rest = slice_skip(line, sizeof verb - 1);
+    return slice_has_prefix_nocase(line, verb) && (rest.len == 0 || !g_ascii_isalnum((char)rest.data[0]));
+}
+
+/* The same of a line that is too long, by its beginning: that may be blanks alone, or half a verb. */
+static bool may_be_bdat(const struct smtp_session *s, struct slice line)
+{
+    struct slice seen = slice_first(line, s->service->limits.command_length - 2);
+    size_t blanks = 0;
+    while (blanks < seen.len && (seen.data[blanks] == ' ' || seen.data[blanks] == '\t'))
+        blanks++;
+    struct slice rest = slice_skip(seen, blanks);
+    return rest.len < 4 ? slice_begins_nocase(rest, "BDAT", rest.len) : is_bdat(rest);
 }
 
 /* A line that is not read. If it told of a chunk, nobody knows where that ends, and its octets must not be
@@ -316,7 +325,7 @@ static void run_line(struct smtp_session *s, struct slice line)
     if (verb == NULL && refuses_foreign(s) && smtp_line_is_foreign(line))
         turn_away(s, SMTP_FOREIGN_PROTOCOL, line);
     else if (verb == NULL)
-        smtp_refuse(s, SMTP_UNKNOWN_COMMAND, line);
+        refuse_line(s, SMTP_UNKNOWN_COMMAND, line, is_bdat(line));
     else if (++s->commands > s->service->limits.commands)
         smtp_say_goodbye(s, SMTP_TOO_MANY_COMMANDS);
     else if (verb->argument == ARGUMENT_NONE && command.argument.len > 0)
@@ -345,7 +354,7 @@ static size_t skip_part_of_line(struct smtp_session *s, struct slice in)
     if (!s->skipping && len + 2 <= s->service->limits.command_length)
         return 0; /* it may still become a line */
     if (!s->skipping)
-        s->skipping_bdat = is_bdat(in);
+        s->skipping_bdat = may_be_bdat(s, in);
     s->skipping = true;
     return len;
 }
@@ -370,7 +379,7 @@ static size_t take_line(struct smtp_session *s, struct slice in)
     enum smtp_phase before = s->phase;
     if (s->skipping || lf + 1 > s->service->limits.command_length)
         refuse_line(s, SMTP_LINE_TOO_LONG, slice_first(line, 64),
-                    s->skipping ? s->skipping_bdat : is_bdat(line));
+                    s->skipping ? s->skipping_bdat : may_be_bdat(s, line));
     else
         run_line(s, line);
     s->skipping = false;
@@ -424,7 +433,7 @@ static size_t take(struct smtp_session *s, struct slice in)
 
 size_t smtp_session_feed(struct smtp_session *s, struct slice in, msec_t now)
 {
-    s->now = now;
+    s->now = s->fed_at = now;
     size_t taken = 0;
     while (taken < in.len && smtp_has_room(s) &&
            !is_in(s, IN(ROUTING) | IN(FINISHING) | IN(REFUSING) | IN(ENDED))) {
@@ -447,7 +456,10 @@ void smtp_session_answer(struct smtp_session *s, uint64_t ticket, struct smtp_ve
     slot->bytes = slice_str(verdict.detail != NULL ? verdict.detail : "");
     if (is_in(s, IN(ROUTING))) {
         s->accepted += smtp_outcome_code(verdict.outcome) < 400;
+        s->strangers += smtp_outcome_code(verdict.outcome) >= 500;
         smtp_enter(s, SMTP_PHASE_MAIL);
+        if (s->strangers > s->service->limits.strangers)
+            smtp_say_goodbye(s, SMTP_TOO_MANY_STRANGERS);
     } else if (--s->answers_due == 0) {
         finish_transaction(s, SMTP_PHASE_READY);
     }
@@ -458,7 +470,7 @@ void smtp_session_tick(struct smtp_session *s, msec_t now)
 {
     if (now < smtp_session_deadline(s))
         return;
-    bool silent = now - s->now >= s->service->limits.data_timeout;
+    bool silent = now - s->fed_at >= s->service->limits.data_timeout;
     s->now = now;
     if (is_in(s, IN(SILENT))) {
         smtp_greet(s);
@@ -509,111 +521,10 @@ bool smtp_session_is_extended(const struct smtp_session *s)
 
 const char *smtp_session_phase(const struct smtp_session *s)
 {
-    return phase_names[s->phase];
+    return phase_names[is_in(s, IN(ENDED)) ? s->after : s->phase];
 }
 
 /* ---- pulling ---- */
-
-enum { FACTS_LINE = SMTP_FACTS_NAMES + 16 };
-
-/* A line of EHLO, or none. */
-static const char *render_facts(bool may, const char *verb, unsigned facts, char text[FACTS_LINE])
-{
-    char names[SMTP_FACTS_NAMES];
-    text[0] = '\0';
-    if (may)
-        (void)snprintf(text, FACTS_LINE, "250-%s %s\r\n", verb, smtp_facts_names(facts, names));
-    return text;
-}
-
-/* RFC 5321 4.1.1.1: the name, then one extension a line. */
-static size_t render_extensions(const struct smtp_session *s, char *text, size_t size)
-{
-    const struct smtp_limits *limits = &s->service->limits;
-    char xclient[FACTS_LINE], xforward[FACTS_LINE];
-    int len =
-        snprintf(text, size,
-                 "250-%.255s\r\n250-PIPELINING\r\n250-SIZE %" PRIu64 "\r\n250-8BITMIME\r\n"
-                 "250-CHUNKING\r\n250-BINARYMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n"
-                 "250-LIMITS RCPTMAX=%" PRIu64 " MAILMAX=%" PRIu64 "\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
-                 s->service->hostname, limits->message_size, limits->recipients, limits->messages,
-                 render_facts(s->client.may_xclient, "XCLIENT", SMTP_XCLIENT_FACTS, xclient),
-                 render_facts(s->client.may_xforward, "XFORWARD", SMTP_XFORWARD_FACTS, xforward));
-    pst_assert(len > 0 && (size_t)len < size);
-    return (size_t)len;
-}
-
-static size_t render(const struct smtp_session *s, const struct smtp_slot *slot, char *text, size_t size)
-{
-    bool lmtp = s->service->protocol == SMTP_PROTOCOL_LMTP;
-    char greeting[SMTP_DOMAIN_MAX + 32];
-    const char *detail = (const char *)slot->bytes.data;
-    switch (slot->outcome) {
-    case SMTP_GREETING:
-        (void)snprintf(greeting, sizeof greeting, "%.255s %s postern", s->service->hostname,
-                       lmtp ? "LMTP" : "ESMTP");
-        detail = greeting;
-        break;
-    case SMTP_HELLO:
-        if (!slice_equal_nocase(slot->bytes, "HELO"))
-            return render_extensions(s, text, size);
-        detail = s->service->hostname;
-        break;
-    case SMTP_NEEDS_HELO:
-    case SMTP_WRONG_HELO:
-        detail = lmtp ? "LHLO" : "EHLO";
-        break;
-    case SMTP_HELP:
-        detail = lmtp ? "LHLO" : "EHLO HELO";
-        break;
-    default:
-        break;
-    }
-    return smtp_outcome_format(slot->outcome, detail, text, size);
-}
-
-/* The address is copied from the command line only now, so that no session keeps room for one. */
-static void fill_mail(const struct smtp_session *s, struct smtp_effect *e)
-{
-    smtp_path_address(&s->sender, e->bytes, &e->address);
-    e->mail = s->mail;
-}
-
-static void fill_rcpt(const struct smtp_session *s, struct smtp_effect *e)
-{
-    smtp_path_address(&s->recipient, e->bytes, &e->address);
-    e->ticket = s->ticket;
-    e->rcpt = s->rcpt;
-}
-
-static void fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e)
-{
-    e->kind = slot->kind;
-    e->outcome = slot->outcome;
-    e->bytes = slot->bytes;
-    switch (slot->kind) {
-    case SMTP_EFFECT_WRITE:
-        e->bytes = slice_of(e->text, render(s, slot, e->text, sizeof e->text));
-        break;
-    case SMTP_EFFECT_MAIL:
-        fill_mail(s, e);
-        break;
-    case SMTP_EFFECT_RCPT:
-        fill_rcpt(s, e);
-        break;
-    case SMTP_EFFECT_XCLIENT:
-        pst_assert(smtp_facts_parse(e->bytes, SMTP_XCLIENT_FACTS, e->text, sizeof e->text, &e->facts) == 0);
-        break;
-    case SMTP_EFFECT_XFORWARD:
-        pst_assert(smtp_facts_parse(e->bytes, SMTP_XFORWARD_FACTS, e->text, sizeof e->text, &e->facts) == 0);
-        break;
-    case SMTP_EFFECT_FINISH:
-        e->ticket = s->ticket;
-        break;
-    default:
-        break;
-    }
-}
 
 bool smtp_session_next(struct smtp_session *s, struct smtp_effect *ret_effect)
 {
@@ -628,6 +539,6 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_effect *ret_effect)
     struct smtp_slot *slot = &s->slots[s->slot_first];
     s->slot_first = (uint8_t)((s->slot_first + 1) % SMTP_SLOTS);
     s->slot_count--;
-    fill(s, slot, ret_effect);
+    smtp_effect_fill(s, slot, ret_effect);
     return true;
 }

@@ -33,6 +33,7 @@ struct smtp_limits {
     uint64_t command_length; /* octets of a command line with its CR LF, at most SMTP_KEEP_MAX */
     uint64_t commands;       /* of one session */
     uint64_t messages;       /* of one session */
+    uint64_t strangers;      /* recipients refused as unknown, in one session */
     uint64_t data_rate;      /* octets a second, at least, averaged over data_timeout; 0: any */
     msec_t command_timeout;
     msec_t data_timeout;
@@ -67,11 +68,13 @@ enum smtp_effect_kind {
     SMTP_EFFECT_FINISH,   /* ticket: the message is complete; wants one answer (LMTP: one for each accepted
                              recipient) */
     SMTP_EFFECT_RESET,    /* the transaction is gone, and with it the message that was opened */
-    SMTP_EFFECT_REFUSED,  /* outcome, bytes: what the peer was refused, for the log */
-    SMTP_EFFECT_END,      /* close the connection once all is written; the session does nothing more */
+    SMTP_EFFECT_REFUSED,  /* outcome, bytes: the line that was refused, for the log; without data: the message
+                             was */
+    SMTP_EFFECT_END, /* outcome: why. Close the connection once all is written; the session does nothing more
+                      */
 };
 
-enum { SMTP_EFFECT_TEXT = 1024 };
+enum { SMTP_EFFECT_TEXT = SMTP_FACTS_TEXT };
 
 struct smtp_effect {
     enum smtp_effect_kind kind;
@@ -125,4 +128,4 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_effect *ret_effect);
 /* For the trace header and the log. */
 const char *smtp_session_helo(const struct smtp_session *s);  /* "" before HELO */
 bool smtp_session_is_extended(const struct smtp_session *s);  /* EHLO or LHLO, not HELO */
-const char *smtp_session_phase(const struct smtp_session *s); /* a word */
+const char *smtp_session_phase(const struct smtp_session *s); /* a word; behind END, the last one before it */

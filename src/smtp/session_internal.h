@@ -41,7 +41,7 @@ struct smtp_session {
     const struct smtp_service *service;
     struct smtp_client client;
     enum smtp_phase phase;
-    enum smtp_phase after;     /* SKIPPING, REFUSING: the phase that follows */
+    enum smtp_phase after;     /* SKIPPING, REFUSING: the phase that follows; ENDED: the one before */
     enum smtp_outcome refusal; /* DRAINING, SKIPPING, REFUSING: why */
     enum smtp_outcome shut;    /* with `shutting`: what the last reply will be */
     bool shutting;
@@ -62,6 +62,7 @@ struct smtp_session {
     uint64_t errors;
     uint64_t commands;
     uint64_t messages;
+    uint64_t strangers;   /* recipients that we do not know */
     uint64_t accepted;    /* recipients of this transaction */
     uint64_t answers_due; /* replies that the end of this message still owes */
     uint64_t octets;      /* of this message */
@@ -69,6 +70,7 @@ struct smtp_session {
     uint64_t rate_rest;   /* thousandths of octets that were taken, and are not worth a millisecond yet */
     msec_t deadline;
     msec_t paused_at;
+    msec_t fed_at;
     msec_t now; /* of the latest call */
     struct smtp_slot slots[SMTP_SLOTS];
 };
@@ -114,6 +116,10 @@ void smtp_refuse(struct smtp_session *s, enum smtp_outcome outcome,
 bool smtp_blame(struct smtp_session *s, enum smtp_outcome outcome, struct slice line);
 void smtp_reset(struct smtp_session *s); /* forgets the transaction, if there is one */
 void smtp_greet(struct smtp_session *s); /* from the start, as if the client had just come */
-void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome); /* the last reply; ends it */
-void smtp_end(struct smtp_session *s);
+void smtp_say_goodbye(struct smtp_session *s,
+                      enum smtp_outcome outcome);                 /* the same; forgets what there is */
+void smtp_end(struct smtp_session *s, enum smtp_outcome outcome); /* the last reply, and the end */
 bool smtp_has_room(const struct smtp_session *s);
+
+/* What a slot stands for, in full; in effect.c. The command that it came from was checked when it was read. */
+void smtp_effect_fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e);

@@ -76,7 +76,8 @@ static void begin_chunk(struct smtp_session *s, struct slice line)
 {
     bool first = s->phase == SMTP_PHASE_MAIL;
     if (s->chunk_left > s->service->limits.message_size - (first ? 0 : s->octets)) {
-        (void)smtp_blame(s, SMTP_TOO_BIG, line); /* which is no mistake, and so never one too many */
+        /* It is no mistake, and so never one too many. If a message is open, it is that which is refused. */
+        (void)smtp_blame(s, SMTP_TOO_BIG, first ? line : (struct slice){ 0 });
         fail(s, SMTP_TOO_BIG);
         return;
     }
@@ -90,16 +91,17 @@ static void begin_chunk(struct smtp_session *s, struct slice line)
 void smtp_start_bdat(struct smtp_session *s, const struct smtp_command *command)
 {
     if (!parse(command->argument, &s->chunk_left, &s->last)) {
-        if (smtp_blame(s, SMTP_BDAT_SYNTAX, command->argument)) {
+        if (smtp_blame(s, SMTP_BDAT_SYNTAX, command->line)) {
             smtp_reply(s, SMTP_BDAT_SYNTAX);
             smtp_say_goodbye(s, SMTP_OUT_OF_STEP);
         }
     } else if (s->phase == SMTP_PHASE_MAIL && s->accepted == 0) {
-        refuse_chunk(s, SMTP_NEEDS_RCPT, command->verb);
+        if (smtp_blame(s, SMTP_NEEDS_RCPT, command->line))
+            fail(s, SMTP_NEEDS_RCPT);
     } else if (s->phase == SMTP_PHASE_MAIL || s->phase == SMTP_PHASE_CHUNKING) {
-        begin_chunk(s, command->argument);
+        begin_chunk(s, command->line);
     } else {
-        refuse_chunk(s, smtp_out_of_sequence(s), command->verb);
+        refuse_chunk(s, smtp_out_of_sequence(s), command->line);
     }
 }
 

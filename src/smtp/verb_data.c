@@ -50,13 +50,25 @@ void smtp_message_finish(struct smtp_session *s)
 
 /* ---- DATA ---- */
 
+/* RFC 3030 2, 3: DATA and BDAT do not mix, nor DATA and BINARYMIME; behind such a mistake it takes RSET. */
+static void refuse_for_good(struct smtp_session *s, enum smtp_outcome why, struct slice line)
+{
+    if (!smtp_blame(s, why, line))
+        return;
+    smtp_push(s, SMTP_EFFECT_RESET);
+    smtp_enter(s, SMTP_PHASE_FAILED);
+    smtp_reply(s, why);
+}
+
 void smtp_start_data(struct smtp_session *s, const struct smtp_command *command)
 {
-    if (s->accepted == 0) {
+    if (s->phase == SMTP_PHASE_CHUNKING) {
+        refuse_for_good(s, SMTP_NEEDS_BDAT, command->line);
+    } else if (s->accepted == 0) {
         smtp_refuse(s, SMTP_NEEDS_RCPT,
-                    command->verb); /* RFC 2033 4.2 wants this 503; RFC 5321 3.3 allows it */
+                    command->line); /* RFC 2033 4.2 wants this 503; RFC 5321 3.3 allows it */
     } else if (s->mail.body == SMTP_BODY_BINARYMIME) {
-        smtp_refuse(s, SMTP_BINARY_NEEDS_BDAT, command->verb); /* RFC 3030 3 */
+        refuse_for_good(s, SMTP_BINARY_NEEDS_BDAT, command->line);
     } else {
         smtp_message_open(s);
         smtp_enter(s, SMTP_PHASE_DATA);

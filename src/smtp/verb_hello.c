@@ -12,7 +12,7 @@ void smtp_start_hello(struct smtp_session *s, const struct smtp_command *command
 {
     bool lhlo = slice_equal_nocase(command->verb, "LHLO");
     if (lhlo != is_lmtp(s)) {
-        smtp_refuse(s, SMTP_WRONG_HELO, command->verb);
+        smtp_refuse(s, SMTP_WRONG_HELO, command->line);
         return;
     }
     /* The root's dot, which some clients say, is no part of the grammar; nothing is lost without it. */
@@ -22,7 +22,7 @@ void smtp_start_hello(struct smtp_session *s, const struct smtp_command *command
     /* Some clients name themselves with characters that no host has; what may stand in a Received field is a
      * Domain. */
     if (!smtp_domain_valid(name)) {
-        smtp_refuse(s, SMTP_HELO_SYNTAX, command->argument);
+        smtp_refuse(s, SMTP_HELO_SYNTAX, command->line);
         return;
     }
     smtp_reset(s); /* RFC 5321 4.1.4: as if RSET had been said */

@@ -23,14 +23,14 @@ void smtp_start_mail(struct smtp_session *s, const struct smtp_command *command)
 {
     struct slice argument;
     if (!smtp_path_argument(command->argument, "FROM:", &argument)) {
-        smtp_refuse(s, SMTP_MAIL_SYNTAX, command->argument);
+        smtp_refuse(s, SMTP_MAIL_SYNTAX, command->line);
         return;
     }
     struct smtp_path sender;
     struct smtp_mail_parameters parameters;
     enum smtp_outcome outcome = check(argument, s->service->limits.message_size, &sender, &parameters);
     if (outcome != SMTP_SENDER_OK) {
-        smtp_refuse(s, outcome, command->argument);
+        smtp_refuse(s, outcome, command->line);
         return;
     }
     if (++s->messages > s->service->limits.messages) { /* RFC 9422 4.1, MAILMAX */

@@ -37,6 +37,5 @@ void smtp_start_quit(struct smtp_session *s, const struct smtp_command *command)
 {
     (void)command;
     smtp_reset(s);
-    smtp_reply(s, SMTP_BYE);
-    smtp_end(s);
+    smtp_end(s, SMTP_BYE);
 }

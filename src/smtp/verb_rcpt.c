@@ -25,12 +25,12 @@ void smtp_start_rcpt(struct smtp_session *s, const struct smtp_command *command)
 {
     struct slice argument;
     if (!smtp_path_argument(command->argument, "TO:", &argument)) {
-        smtp_refuse(s, SMTP_RCPT_SYNTAX, command->argument);
+        smtp_refuse(s, SMTP_RCPT_SYNTAX, command->line);
         return;
     }
     enum smtp_outcome outcome = check(s, argument, &s->recipient, &s->rcpt);
     if (outcome != SMTP_RECIPIENT_OK) {
-        smtp_refuse(s, outcome, command->argument);
+        smtp_refuse(s, outcome, command->line);
         return;
     }
     s->ticket++;

@@ -139,17 +139,18 @@ static void take_client(struct conn *c, const struct smtp_facts *facts)
     struct slice address = facts->value[SMTP_FACT_ADDR], name = facts->value[SMTP_FACT_NAME];
     if (address.len > 0)
         (void)g_strlcpy(c->client, (const char *)address.data, MIN(address.len + 1, sizeof c->client));
-    else if (facts->unavailable & (1U << SMTP_FACT_ADDR))
+    else if (facts->unavailable & SMTP_FACT_BIT(SMTP_FACT_ADDR))
         (void)g_strlcpy(c->client, "unknown", sizeof c->client);
-    if (facts->given & (1U << SMTP_FACT_NAME)) {
-        g_free(c->client_name);
+    if (facts->given & (SMTP_FACT_BIT(SMTP_FACT_NAME) | SMTP_FACT_BIT(SMTP_FACT_ADDR))) {
+        g_free(c->client_name); /* which is not the name of another address */
         c->client_name = name.len > 0 ? slice_dup(name) : NULL;
     }
 }
 
 static void log_refusal(struct conn *c, const struct smtp_effect *e)
 {
-    if (c->transaction != NULL && transaction_is_open(c->transaction)) {
+    bool is_message = e->bytes.data == NULL && c->transaction != NULL && transaction_is_open(c->transaction);
+    if (is_message) {
         transaction_log_refusal(c->transaction, e->outcome);
         return;
     }
@@ -194,7 +195,7 @@ static void perform(struct conn *c, const struct smtp_effect *e)
         break;
     case SMTP_EFFECT_END:
         flush(c);
-        conn_close(c, "ended");
+        conn_close(c, smtp_outcome_name(e->outcome));
         break;
     }
 }
@@ -278,10 +279,12 @@ static void arm(struct conn *c)
 static enum crowd_rank rank_of(const struct conn *c)
 {
     if (c->session == NULL)
-        return CROWD_IDLE;
+        return CROWD_STRANGER;
     if (c->paused || smtp_session_is_waiting(c->session))
         return CROWD_OWED;
-    return c->transaction != NULL && transaction_is_open(c->transaction) ? CROWD_SENDING : CROWD_IDLE;
+    if (c->transaction != NULL && transaction_is_open(c->transaction))
+        return CROWD_SENDING;
+    return *smtp_session_helo(c->session) == '\0' ? CROWD_STRANGER : CROWD_IDLE;
 }
 
 /*

@@ -4,10 +4,8 @@
 
 /* How long a member of that rank is silent before it gives way. */
 static const msec_t patience_ms[CROWD_RANKS] = {
-    [CROWD_LEAVING] = CROWD_SILENT_MS,
-    [CROWD_IDLE] = CROWD_SILENT_MS,
-    [CROWD_SENDING] = CROWD_STALLED_MS,
-    [CROWD_OWED] = MSEC_NEVER,
+    [CROWD_LEAVING] = CROWD_SILENT_MS,  [CROWD_STRANGER] = 0,      [CROWD_IDLE] = CROWD_SILENT_MS,
+    [CROWD_SENDING] = CROWD_STALLED_MS, [CROWD_OWED] = MSEC_NEVER,
 };
 
 static struct crowd_member *member_of(GList *link)
@@ -44,7 +42,7 @@ static void enter(struct crowd *c, struct crowd_member *m, enum crowd_rank rank,
 void crowd_join(struct crowd *c, struct crowd_member *m, void *who, msec_t now)
 {
     *m = (struct crowd_member){ .link.data = who };
-    enter(c, m, CROWD_IDLE, now);
+    enter(c, m, CROWD_STRANGER, now);
 }
 
 void crowd_leave(struct crowd *c, struct crowd_member *m)

@@ -3,9 +3,9 @@
  * silent: when there is no room for a newcomer, it tells who gives way. Every operation takes the same short
  * time, however many there are.
  *
- * The one that has been silent longest goes first, so that whoever gets on with it is safe. Who was just
- * heard of is spared, for a moment's silence is the network's, and who is in the middle of a message for
- * longer, as more would be lost. Who awaits something of ours never goes.
+ * The one that has been silent longest goes first, so that whoever gets on with it is safe. Who has said HELO
+ * and was just heard of is spared, for a moment's silence is the network's, and who is in the middle of a
+ * message for longer, as more would be lost. Who awaits something of ours never goes.
  *
  * Ownership: a member lies in its connection, and leaves before that goes.
  */
@@ -22,10 +22,11 @@ enum {
 };
 
 enum crowd_rank {
-    CROWD_LEAVING, /* it was told goodbye, and keeps a descriptor until it has taken that */
-    CROWD_IDLE,    /* the peer may say something, and no message is on its way */
-    CROWD_SENDING, /* it is sending a message */
-    CROWD_OWED,    /* it awaits an answer or is held back; or nothing of it is left that would make room */
+    CROWD_LEAVING,  /* it was told goodbye, and keeps a descriptor until it has taken that */
+    CROWD_STRANGER, /* it has not said yet who it is: any newcomer is as good */
+    CROWD_IDLE,     /* the peer may say something, and no message is on its way */
+    CROWD_SENDING,  /* it is sending a message */
+    CROWD_OWED,     /* it awaits an answer or is held back; or nothing of it is left that would make room */
     CROWD_RANKS,
 };
 
@@ -43,7 +44,8 @@ void crowd_init(struct crowd *c);
 size_t crowd_size(const struct crowd *c);
 size_t crowd_count(const struct crowd *c, enum crowd_rank rank);
 
-void crowd_join(struct crowd *c, struct crowd_member *m, void *who, msec_t now); /* idle, heard of now */
+void crowd_join(struct crowd *c, struct crowd_member *m, void *who,
+                msec_t now); /* a stranger, heard of now */
 void crowd_leave(struct crowd *c, struct crowd_member *m);
 
 /* A sign of life, or another rank. */

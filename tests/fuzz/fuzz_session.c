@@ -45,6 +45,7 @@ static struct plan choose_plan(struct slice in)
                 .messages = counts[numbers >> 6],
                 .command_length = lengths[others & 3],
                 .data_rate = rates[others >> 2 & 3],
+                .strangers = counts[others >> 5 & 3],
                 .foreign = others & 16 ? SMTP_FOREIGN_ANSWER : SMTP_FOREIGN_REFUSE,
                 .command_timeout = 300000,
                 .data_timeout = 600000,

@@ -1,7 +1,7 @@
 /*
  * What XCLIENT and XFORWARD tell of a client (smtp/facts.h): values hold nothing that could not go into a
  * header, and mean the same when they are written and read again; a session takes the command just when the
- * facts are good and the client may.
+ * facts are good and the client may, and MAIL behind it just when it told of a HELO that would do.
  */
 #include <glib.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static void check_values(const struct smtp_facts *f, unsigned allowed)
         bool has = (f->given & ~f->unavailable & SMTP_FACT_BIT(i)) != 0;
         pst_assert(has == (f->value[i].len > 0) && f->value[i].len <= SMTP_FACT_MAX);
         for (size_t k = 0; k < f->value[i].len; k++)
-            pst_assert(g_ascii_isgraph((char)f->value[i].data[k]));
+            pst_assert(g_ascii_isprint((char)f->value[i].data[k]));
     }
 }
 
@@ -49,8 +49,10 @@ static bool parse(struct slice argument, unsigned allowed, char *text, struct sm
     return r == 0;
 }
 
-static bool check_facts(struct slice argument, unsigned allowed)
+/* *ret_greets: they are as good as HELO. */
+static bool check_facts(struct slice argument, unsigned allowed, bool *ret_greets)
 {
+    *ret_greets = false;
     struct smtp_facts facts, again;
     g_autofree char *text = g_malloc(SMTP_FACTS_TEXT), *other = g_malloc(SMTP_FACTS_TEXT);
     if (!parse(argument, allowed, text, &facts))
@@ -61,10 +63,11 @@ static bool check_facts(struct slice argument, unsigned allowed)
     pst_assert(again.given == facts.given && again.unavailable == facts.unavailable);
     for (unsigned i = 0; i < SMTP_FACTS; i++)
         pst_assert(slice_equal(facts.value[i], again.value[i]));
+    *ret_greets = allowed == SMTP_XCLIENT_FACTS && smtp_domain_valid(facts.value[SMTP_FACT_HELO]);
     return true;
 }
 
-static void check_session(struct slice line, bool good, const struct smtp_client *client,
+static void check_session(struct slice line, bool good, bool greets, const struct smtp_client *client,
                           struct fuzz_cuts *cuts)
 {
     static const struct smtp_service service = {
@@ -76,6 +79,7 @@ static void check_session(struct slice line, bool good, const struct smtp_client
                     .errors = 10,
                     .commands = 10,
                     .messages = 10,
+                    .strangers = 10,
                     .command_length = 2048,
                     .command_timeout = 1000,
                     .data_timeout = 1000 },
@@ -85,6 +89,8 @@ static void check_session(struct slice line, bool good, const struct smtp_client
         talk_hear(t, slice_first(line, len));
     unsigned code = talk_last_code(t);
     pst_assert(good ? code == 220 || code == 250 : code >= 500);
+    talk_hear(t, slice_str("MAIL FROM:<>\r\n"));
+    pst_assert(talk_last_code(t) == (good && greets ? 250 : 503));
     talk_free(t);
 }
 
@@ -96,15 +102,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool xforward = (flags & 1) != 0;
     struct smtp_client client = { .may_xclient = (flags & 2) != 0, .may_xforward = (flags & 4) != 0 };
     unsigned allowed = xforward ? SMTP_XFORWARD_FACTS : SMTP_XCLIENT_FACTS;
-    (void)check_facts(in, allowed);
+    bool greets;
+    (void)check_facts(in, allowed, &greets);
     if (!smtp_line_is_clean(in) || in.len > 2000)
         return 0;
     g_autoptr(GString) line = g_string_new(xforward ? "XFORWARD " : "XCLIENT ");
     g_string_append_len(line, (const char *)in.data, (gssize)in.len);
     struct slice argument = smtp_command_split(slice_of(line->str, line->len)).argument;
     bool may = xforward ? client.may_xforward : client.may_xclient;
-    bool good = check_facts(argument, allowed) && may;
+    bool good = check_facts(argument, allowed, &greets) && may;
     g_string_append(line, "\r\n");
-    check_session(slice_of(line->str, line->len), good, &client, &cuts);
+    check_session(slice_of(line->str, line->len), good, greets, &client, &cuts);
     return 0;
 }

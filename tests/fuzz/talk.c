@@ -188,7 +188,7 @@ static void on_facts(struct talk *t, const struct smtp_effect *e, unsigned allow
         bool has = (f->given & ~f->unavailable & SMTP_FACT_BIT(i)) != 0;
         pst_assert(has || f->value[i].len == 0);
         for (size_t k = 0; k < f->value[i].len; k++)
-            pst_assert(f->value[i].data[k] > ' ' && f->value[i].data[k] < 0x7f);
+            pst_assert(f->value[i].data[k] >= ' ' && f->value[i].data[k] < 0x7f);
         g_string_append_len(t->transcript, (const char *)f->value[i].data, (gssize)f->value[i].len);
         note(t, "");
     }
@@ -200,9 +200,11 @@ static void on_refused(const struct smtp_effect *e)
     g_free(slice_dup(e->bytes)); /* it can be read */
 }
 
-static void on_end(struct talk *t)
+static void on_end(struct talk *t, const struct smtp_effect *e)
 {
     pst_assert(t->last_code == 221 || t->last_code == 421 || t->last_code == 554);
+    pst_assert(smtp_outcome_code(e->outcome) == t->last_code);
+    pst_assert(!g_str_equal(smtp_session_phase(t->session), "ended")); /* it is the one before */
     pst_assert(!t->in_mail && !t->open);
     note(t, "END");
     t->ended = true;
@@ -244,7 +246,7 @@ static void on_effect(struct talk *t, const struct smtp_effect *e)
         on_refused(e);
         break;
     case SMTP_EFFECT_END:
-        on_end(t);
+        on_end(t, e);
         break;
     }
 }

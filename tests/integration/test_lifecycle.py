@@ -166,6 +166,8 @@ class Stop(Case):
             wire.close()
         server.stop()
         self.assertFalse(server.lmtp.exists())
+        closed = [event["phase"] for event in server.events("session-closed") if event["reason"] == "shutting-down"]
+        self.assertEqual(sorted(closed), ["ready"] * 5 + ["start"] * 6)
 
     def test_sigint_stops_it_as_well(self):
         server = self.postern()

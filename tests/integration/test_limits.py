@@ -1,4 +1,5 @@
 """Limits hold, and what runs into one costs neither memory nor the service."""
+import contextlib
 import select
 import socket
 
@@ -118,12 +119,14 @@ class Sessions(MemoryCase):
             self.assertEqual(codes[-1], 421)
             self.assertEqual(codes[:4], [500] * 4)
             self.assertTrue(wire.at_end())
+        server.wait_log("session-closed", reason="too-many-errors", phase="start")
 
     def test_a_silent_client_gets_421(self):
         server = self.postern(sections={"limits": {"command-timeout": "1s"}})
         with server.connect() as wire:
             wire.expect(421, "4.4.2")
             self.assertTrue(wire.at_end())
+        server.wait_log("session-closed", reason="timeout", phase="start")
 
     def test_a_client_silent_within_a_message_gets_421_and_leaves_nothing(self):
         server = self.postern(sections={"limits": {"data-timeout": "1s"}})
@@ -134,12 +137,17 @@ class Sessions(MemoryCase):
             wire.send(b"x" * 200_000)
             wire.expect(421, "4.4.2")
             self.assertTrue(wire.at_end())
+        server.wait_log("session-closed", reason="timeout", phase="data")
         server.stop()
         self.assertEqual(server.maildir().names(), [])
 
     def test_one_connection_too_many_gets_421(self):
         server = self.postern(sections={"limits": {"connections": 3}})
         wires = [server.connect() for _ in range(3)]
+        for wire in wires:  # who is in the middle of a message does not give way to a newcomer
+            wire.hello()
+            wire.envelope(ALICE)
+            wire.command("DATA", 354)
         with server.connect(greet=False) as wire:
             wire.expect(421, "4.3.2")
             self.assertTrue(wire.at_end())
@@ -150,8 +158,20 @@ class Sessions(MemoryCase):
                 return again.reply()[0] == 220
         wait_until(is_free, "a place is free again")
         for wire in wires:
-            wire.command("NOOP", 250)
+            wire.send(simple_message() + b".\r\n")
+            wire.expect(250)
             wire.close()
+
+    def test_who_has_not_said_helo_gives_way_at_once(self):
+        server = self.postern(sections={"limits": {"connections": 1}})
+        strangers = [server.connect() for _ in range(3)]  # all of them greeted, so that each took the place of the one before
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        for stranger in strangers:  # told why, where it costs no place
+            with stranger, contextlib.suppress(ConnectionResetError, EOFError):
+                stranger.expect(421, "4.3.2")
+        server.wait_log("session-closed", 3, reason="shed", phase="start")
 
     def test_a_client_that_never_reads_costs_a_bounded_buffer(self):
         server = self.postern(sections={"limits": {"commands-per-session": "100000000"}})

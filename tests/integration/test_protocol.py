@@ -239,6 +239,7 @@ class Proxy(Case):
             wire.expect(554, "5.5.1")
             self.assertTrue(wire.at_end())
         server.wait_log("command-refused", reason="too-early")
+        server.wait_log("session-closed", reason="too-early", phase="silent")
 
 
 # ---- XCLIENT and XFORWARD ------------------------------------------------------------------------------------------------
@@ -256,17 +257,17 @@ class Facts(Case):
             wire.hello()
             wire.deliver(simple_message(), ALICE)
         trace, _ = split_trace(server.maildir().only())
-        self.assertIn("Received: from client.example.net ", trace.decode())
+        self.assertRegex(trace.decode(), r"Received: from client\.example\.net\s")
         for text in expected:
             self.assertIn(text, trace.decode().replace("\n\t", " "))
         return server.wait_log("xclient")[0]
 
     def test_xclient_tells_name_and_address(self):
-        event = self.check_client("XCLIENT NAME=mail.example.com ADDR=192.0.2.9 PORT=99 PROTO=ESMTP HELO=x.example.com LOGIN=u",
-                                  "(mail.example.com [192.0.2.9])")
-        self.assertEqual({key: event[key] for key in ("name", "client", "port", "proto", "helo", "login")},
+        event = self.check_client("XCLIENT NAME=mail.example.com ADDR=192.0.2.9 PORT=99 PROTO=ESMTP LOGIN=u+20v "
+                                  "DESTADDR=192.0.2.1 DESTPORT=25", "(mail.example.com [192.0.2.9])")
+        self.assertEqual({key: event[key] for key in ("name", "client", "port", "proto", "login", "destaddr", "destport")},
                          {"name": "mail.example.com", "client": "192.0.2.9", "port": "99", "proto": "ESMTP",
-                          "helo": "x.example.com", "login": "u"})
+                          "login": "u v", "destaddr": "192.0.2.1", "destport": "25"})
         self.assertNotIn("ident", event)
 
     def test_xclient_tells_an_ipv6_address(self):
@@ -277,7 +278,31 @@ class Facts(Case):
         self.check_client("XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.9", "([192.0.2.9])")
 
     def test_xclient_of_an_unknown_client(self):
-        self.check_client("XCLIENT NAME=[TEMPUNAVAIL] ADDR=[UNAVAILABLE]", "([unknown])")
+        self.check_client("XCLIENT NAME=[TEMPUNAVAIL] ADDR=[UNAVAILABLE]", f"Received: from client.example.net by {HOSTNAME} ")
+
+    def test_xclient_of_an_unknown_client_with_a_literal(self):
+        server = self.trusting()
+        with server.connect() as wire:
+            wire.command("XCLIENT ADDR=[UNAVAILABLE] HELO=[192.0.2.9]", 220)
+            wire.deliver(simple_message(), ALICE)
+        self.assertIn(b"Received: from unknown\n\tby ", server.maildir().only())
+
+    def test_xclient_with_helo_is_as_if_that_had_been_said(self):
+        for proto, name in (("PROTO=ESMTP", "ESMTP"), ("PROTO=SMTP", "SMTP"), ("", "SMTP")):
+            with self.subTest(proto):
+                server = self.trusting()
+                with server.connect() as wire:
+                    wire.hello()
+                    wire.command(f"XCLIENT ADDR=192.0.2.9 HELO=x.example.com {proto}", 220)
+                    wire.deliver(simple_message(), ALICE)
+                trace = server.maildir().only().decode().replace("\n\t", " ")
+                self.assertIn(f"Received: from x.example.com ([192.0.2.9]) by {HOSTNAME} with {name} id ", trace)
+                self.assertEqual(server.wait_log("xclient")[0]["helo"], "x.example.com")
+                server.stop()
+
+    def test_xclient_with_helo_that_is_no_domain_goes_to_the_log_alone(self):
+        event = self.check_client("XCLIENT ADDR=192.0.2.9 HELO=(+20+22x+5C PROTO=ESMTP", "([192.0.2.9])")
+        self.assertEqual(event["helo"], '( "x\\')
 
     def test_xclient_can_be_said_again_by_who_may(self):
         server = self.trusting()
@@ -285,10 +310,19 @@ class Facts(Case):
             for number in (1, 2):
                 wire.command(f"XCLIENT NAME=client{number}.example.com ADDR=192.0.2.{number}", 220)
                 self.assertIn("XCLIENT ", wire.hello())
-            wire.command("XCLIENT ADDR=192.0.2.3", 220)  # of the name nothing is said: it stays
+            wire.command("XCLIENT LOGIN=u", 220)  # of name and address nothing is said: they stay
             wire.hello()
             wire.deliver(simple_message(), ALICE)
-        self.assertIn(b"(client2.example.com [192.0.2.3])", server.maildir().only().replace(b"\n\t", b" "))
+        self.assertIn(b"(client2.example.com [192.0.2.2])", server.maildir().only().replace(b"\n\t", b" "))
+
+    def test_xclient_with_another_address_forgets_the_name(self):
+        server = self.trusting()
+        with server.connect() as wire:
+            wire.command("XCLIENT NAME=client1.example.com ADDR=192.0.2.1", 220)
+            wire.command("XCLIENT ADDR=192.0.2.3", 220)
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        self.assertIn(b"Received: from client.example.net ([192.0.2.3])", server.maildir().only())
 
     def test_xclient_in_a_transaction_is_refused_and_the_transaction_lives(self):
         server = self.trusting()
@@ -320,13 +354,17 @@ class Facts(Case):
 
     def test_nothing_that_xtext_hides_gets_anywhere(self):
         server = self.trusting()
-        values = ("NAME=a.example+0D+0AX-Evil:+201", "NAME=a+20b", "NAME=a+00", "NAME=<script>", "NAME=a)", "NAME=+",
-                  "NAME=+zz", "NAME=\u00e4.example", "NAME=", "NAME=" + "a" * 256, "ADDR=192.0.2.9+0A", "ADDR=192.0.2.999",
-                  "ADDR=192.0.2.9]", "ADDR=mail.example.com", "ADDR=IPV6:192.0.2.9", "PORT=0", "PORT=65536",
-                  "PORT=1+0A", "HELO=a+0Alevel=info+20event=delivered", "LOGIN=a+22+20event=delivered", "LOGIN=a+7Fb",
-                  "PROTO=HTTP", "BANANA=1", "ADDR=192.0.2.9 ADDR=192.0.2.9", "NAME")
-        for verb in ("XCLIENT", "XFORWARD"):
-            for value in values:
+        both = ("NAME=a.example+0D+0AX-Evil:+201", "NAME=a+00", "NAME=+", "NAME=+zz", "NAME=\u00e4.example", "NAME=",
+                "NAME=" + "a" * 256, "ADDR=192.0.2.9+0A", "PORT=0", "PORT=65536", "PORT=1+0A",
+                "HELO=a+0Alevel=info+20event=delivered", "HELO=a+1B[2J", "HELO=+C2+85", "PROTO=a+0Ab", "BANANA=1",
+                "ADDR=192.0.2.9 ADDR=192.0.2.9", "NAME")
+        values = {
+            "XCLIENT": ("NAME=a+20b", "NAME=<script>", "NAME=a)", "ADDR=192.0.2.999", "ADDR=192.0.2.9]",
+                        "ADDR=mail.example.com", "ADDR=IPV6:192.0.2.9", "LOGIN=a+7Fb", "PROTO=HTTP"),
+            "XFORWARD": ("IDENT=a+7Fb", "IDENT=a+0Ab", "PROTO=" + "a" * 65),
+        }
+        for verb, own in values.items():
+            for value in both + own:
                 with self.subTest(f"{verb} {value}"), server.connect() as wire:
                     wire.hello()
                     wire.send(f"{verb} {value}\r\n".encode())
@@ -334,8 +372,22 @@ class Facts(Case):
                     wire.command("NOOP", 250)
         server.stop()
         self.assertEqual(server.events("xclient") + server.events("xforward") + server.events("delivered"), [])
-        self.assertEqual(len(server.events("command-refused")), 2 * len(values))
+        self.assertEqual(len(server.events("command-refused")), 2 * len(both) + sum(map(len, values.values())))
         self.assertEqual([line for line in server.log if not line.startswith("time=")], [])
+
+    def test_xforward_may_be_any_text_and_stays_in_its_line_of_the_log(self):
+        server = self.trusting()
+        with server.connect() as wire:
+            wire.hello()
+            wire.command('XFORWARD NAME=a_b+20event+3Ddelivered ADDR=nobody+22 HELO=("x\\ IDENT=a+22+20event+3Dpanic PROTO=HTTP',
+                         250, "2.0.0")
+            wire.deliver(simple_message(), ALICE)
+        (event,) = server.wait_log("xforward")
+        self.assertEqual([event[key] for key in ("name", "client", "helo", "ident", "proto")],
+                         ["a_b event=delivered", 'nobody"', '("x\\', 'a" event=panic', "HTTP"])
+        server.stop()
+        self.assertEqual(len(server.events("delivered")), 1)
+        self.assertEqual(server.events("panic"), [])
 
     def test_xforward_goes_to_the_log_alone(self):
         server = self.trusting()
@@ -426,9 +478,27 @@ class Bdat(MemoryCase):
             wire.hello()
             wire.envelope(ALICE, mail=" BODY=BINARYMIME")
             wire.command("DATA", 503, "5.5.1")
+            wire.bdat(ALL_OCTETS, last=True)  # too late: that transaction is gone
+            wire.expect(503, "5.5.1")
+            wire.command("RSET", 250)
+            wire.envelope(ALICE, mail=" BODY=BINARYMIME")
             wire.bdat(ALL_OCTETS, last=True)
             wire.expect(250)
+        server.stop()
         self.assertEqual(split_trace(server.maildir().only())[1], ALL_OCTETS)
+        self.assertEqual([(event["reason"], event["line"]) for event in server.events("command-refused")],
+                         [("binary-needs-bdat", "DATA"), ("needs-rset", f"BDAT {len(ALL_OCTETS)} LAST")])
+
+    def test_what_may_be_a_chunk_ends_the_session(self):
+        server = self.postern()
+        for line, code in (("BDAT\t6", 500), ("BDAT\0 6", 500), ("BDAT 6x", 501), (" " * 5000 + "BDAT 6", 500)):
+            with self.subTest(line[-10:]), server.connect() as wire:
+                wire.hello()
+                wire.send(f"{line}\r\nQUIT\r\n".encode())
+                self.assertEqual(wire.reply()[0], code)
+                wire.expect(421, "4.7.0")
+                self.assertTrue(wire.at_end())
+        server.wait_log("session-closed", 4, reason="out-of-step", phase="ready")
 
     def test_an_enormous_chunk_costs_no_memory(self):
         server = self.postern(sections={"limits": {"message-size": "1G"}})
@@ -512,7 +582,9 @@ class Bdat(MemoryCase):
             wire.command("MAIL FROM:<>", 250)
             wire.bdat(smuggled)  # no recipient
             wire.expect(503, "5.5.1")
-            wire.command(f"RCPT TO:<{ALICE}>", 250)
+            wire.command(f"RCPT TO:<{ALICE}>", 503, "5.5.1")
+            wire.command("RSET", 250)
+            wire.envelope(ALICE)
             wire.bdat(smuggled * 1000)  # too big
             wire.bdat(smuggled, last=True)  # pipelined behind it
             wire.expect(552, "5.3.4")
@@ -681,7 +753,7 @@ class Foreign(Case):
         self.assertNotEqual(done.returncode, 0)
         event, *more = server.wait_log("command-refused")
         self.assertEqual((event["reason"], event["code"], more), ("foreign-protocol", "554", []))
-        server.wait_log("session-closed", session=event["session"], reason="ended")
+        server.wait_log("session-closed", session=event["session"], reason="foreign-protocol", phase="start")
 
     def test_curl_speaks_http(self):
         server = self.postern()
@@ -727,7 +799,7 @@ class Patience(Case):
         while not select.select([wire.socket], [], [], 0.05)[0]:
             wire.send(b"x")
 
-    def check_slow_body(self, begin):
+    def check_slow_body(self, begin, phase):
         server = self.postern(sections={"limits": {"data-timeout": "1s", "data-rate": "1000"}})
         with server.connect() as wire:
             wire.hello()
@@ -736,15 +808,15 @@ class Patience(Case):
             self.drip(wire)
             wire.expect(421, "4.4.2 The message comes too slowly")
             self.assertTrue(wire.at_end())
-        server.wait_log("session-closed")
+        server.wait_log("session-closed", reason="too-slow", phase=phase)
         server.stop()
         self.assertEqual(server.maildir().names(), [])
 
     def test_a_body_that_drips_is_ended(self):
-        self.check_slow_body(lambda wire: wire.command("DATA", 354))
+        self.check_slow_body(lambda wire: wire.command("DATA", 354), "data")
 
     def test_a_chunk_that_drips_is_ended(self):
-        self.check_slow_body(lambda wire: wire.send(b"BDAT 1000000 LAST\r\n"))
+        self.check_slow_body(lambda wire: wire.send(b"BDAT 1000000 LAST\r\n"), "chunk")
 
     def test_an_early_talker_is_refused_before_the_greeting(self):
         server = self.postern(sections={"listen smtp": {"greeting-delay": "1m"}})
@@ -769,6 +841,7 @@ class Caps(Case):
                 wire.command("NOOP", 250)
             wire.command("NOOP", 421, "4.7.0")
             self.assertTrue(wire.at_end())
+        server.wait_log("session-closed", reason="too-many-commands", phase="start")
 
     def test_messages_of_a_session_are_counted_and_their_number_is_told(self):
         server = self.postern(sections={"limits": {"messages-per-session": "2"}})
@@ -778,7 +851,27 @@ class Caps(Case):
                 wire.deliver(simple_message(), ALICE)
             wire.command("MAIL FROM:<>", 421, "4.7.0")
             self.assertTrue(wire.at_end())
+        server.wait_log("session-closed", reason="too-many-messages", phase="ready", messages="2")
         self.assertEqual(len(server.maildir().names()), 2)
+
+    def test_unknown_recipients_of_a_session_are_counted(self):
+        server = self.postern(sections={"limits": {"unknown-recipients-per-session": "3"}})
+        with server.connect() as wire:
+            wire.hello()
+            for _ in range(2):
+                wire.command("MAIL FROM:<>", 250)
+                wire.command(f"RCPT TO:<nobody@{DOMAIN}>", 550, "5.1.1")
+                wire.command("RSET", 250)
+            wire.command("MAIL FROM:<>", 250)
+            wire.command(f"RCPT TO:<{ALICE}>", 250)
+            wire.command("RCPT TO:<alice@elsewhere.example>", 550, "5.7.1")
+            wire.command(f"RCPT TO:<nobody@{DOMAIN}>", 550, "5.1.1")
+            wire.expect(421, "4.7.0")
+            self.assertTrue(wire.at_end())
+        server.wait_log("session-closed", reason="too-many-strangers", phase="mail", messages="0")
+        self.assertEqual(len(server.events("rcpt-refused")), 4)
+        server.stop()
+        self.assertEqual(server.maildir().names(), [])
 
     def test_a_header_section_is_bounded_and_a_body_is_not(self):
         server = self.postern(sections={"limits": {"header-size": "16K", "header-fields": "100"}})

@@ -79,7 +79,8 @@ class Sessions(TryCase):
         self.assertEqual((kept["from"], kept["to"], kept["mailbox"], kept["maildirs"], kept["session"]),
                          ("bob@example.net", ALICE, "alice", str(server.maildirs), opened["session"]))
         self.assertEqual(int(kept["octets"]), len(script(*MESSAGE[:-1])) - 1)
-        self.assertEqual(self.event(events, "session-closed")["reason"], "ended")
+        closed = self.event(events, "session-closed")
+        self.assertEqual((closed["reason"], closed["phase"]), ("bye", "ready"))
 
     def test_a_refused_recipient_is_told_where_it_was_looked_for(self):
         server = self.configured()
@@ -147,10 +148,12 @@ class Sessions(TryCase):
 
     def test_the_end_of_the_input_is_a_client_that_hangs_up(self):
         server = self.configured()
-        for lines in ([], ENVELOPE[:1], ENVELOPE, [*ENVELOPE, "DATA", "Subject: cut"]):
+        for lines, phase in (([], "start"), (ENVELOPE[:1], "ready"), (ENVELOPE, "mail"),
+                             ([*ENVELOPE, "DATA", "Subject: cut"], "data")):
             with self.subTest(lines):
                 _, events = self.run_try(server, script(*lines))
-                self.assertEqual(self.event(events, "session-closed")["reason"], "peer-ended")
+                closed = self.event(events, "session-closed")
+                self.assertEqual((closed["reason"], closed["phase"]), ("peer-ended", phase))
                 self.assertNotIn("would-be-delivered", [event["event"] for event in events])
 
     def test_a_client_that_stops_reading_is_no_signal(self):
@@ -169,6 +172,19 @@ class Sessions(TryCase):
             said = process.stdout.read().decode()
             self.assertEqual(process.wait(PATIENCE), 0)
         self.assertIn("\r\n421 4.4.2 ", said)
+
+    def test_the_log_tells_why_the_session_ended_and_what_was_refused(self):
+        server = self.configured()
+        for lines, reason, phase, refused in (
+                (["BANANA"] * 20, "too-many-errors", "start", ["BANANA"] * 20),
+                (["EHLO x", "GET / HTTP/1.1"], "foreign-protocol", "ready", ["GET / HTTP/1.1"]),
+                ([*ENVELOPE, "BDAT 1x"], "out-of-step", "mail", ["BDAT 1x"]),
+                ([*ENVELOPE, "mail FROM:<>", "RCPT TO:<@>", "QUIT"], "bye", "ready", ["mail FROM:<>", "RCPT TO:<@>"])):
+            with self.subTest(reason):
+                _, events = self.run_try(server, script(*lines))
+                closed = self.event(events, "session-closed")
+                self.assertEqual((closed["reason"], closed["phase"]), (reason, phase))
+                self.assertEqual([event["line"] for event in events if event["event"] == "command-refused"], refused)
 
     def test_a_large_message_takes_no_memory(self):
         server = self.configured(sections={"limits": {"message-size": "1G"}})
@@ -201,6 +217,12 @@ class Sessions(TryCase):
 
 
 class LineEnds(TryCase):
+    def test_the_end_of_a_typed_line_is_two_octets_of_a_chunk(self):
+        server = self.configured()
+        said, events = self.run_try(server, script(*ENVELOPE, "BDAT 14 LAST", "Subject: x", "", "QUIT", end="\n"))
+        self.assertEqual(said[-2:], [KEPT_NOTHING, "221 2.0.0 Bye"])
+        self.assertEqual(int(self.event(events, "would-be-delivered")["octets"]), 14)
+
     def test_typed_lines_may_end_in_lf(self):
         server = self.configured()
         said, _ = self.run_try(server, script(*ENVELOPE, "DATA", *MESSAGE, "QUIT", end="\n"))

@@ -27,10 +27,10 @@ enum act_kind {
     ACT_RCPT,    /* envelope, recipient */
     ACT_DATA,
     ACT_MESSAGE, /* content: the whole message, and its end */
-    ACT_BDAT,    /* content, last; a fault: its size cannot be read */
+    ACT_BDAT,    /* content, last; a fault: nobody can tell how many octets come behind it */
     ACT_RSET,
     ACT_QUIT,
-    ACT_XCLIENT,
+    ACT_XCLIENT, /* greets */
     ACT_XFORWARD,
     ACT_FOREIGN, /* another protocol's first words; a fault: what they are as a command */
     ACT_SILENCE, /* the beginning of something, perhaps, and then nothing until the server's patience ends */
@@ -58,6 +58,7 @@ struct act {
     bool begins_chunk; /* SILENCE, DRIP, HANG_UP: a whole BDAT, and not all of its octets */
     bool binary;       /* MAIL: BODY=BINARYMIME */
     bool utf8;         /* MAIL: with SMTPUTF8 */
+    bool greets;       /* XCLIENT: as good as HELO */
     bool needs_utf8;   /* MAIL: an address that only it allows */
     const struct recipient *recipient;
     GString *envelope; /* MAIL, RCPT: what must be known of it later, by note_mail() or note_rcpt() */

@@ -24,6 +24,10 @@ static const struct line {
     { "FOO", 0, "500 5.5.1" },
     { "MAILFROM:<carol@example.net>", 0, "500 5.5.1" },
     { "BDATA 5", 0, "500 5.5.1" },
+    { "BDATX", 0, "500 5.5.1" },
+    { "BDAT5", 0, "500 5.5.1" },
+    { "XBDAT 5", 0, "500 5.5.1" },
+    { ".BDAT 5", 0, "500 5.5.1" },
     { "DATA.", 0, "500 5.5.1" },
     { ".", 0, "500 5.5.1" },
     { "Subject: a message without DATA", 0, "500 5.5.1" },
@@ -56,7 +60,8 @@ static void generate_line(struct generator *g, struct act *act)
 
 static void generate_long_line(struct generator *g, struct act *act)
 {
-    static const char *const beginnings[] = { "NOOP ", "MAIL FROM:<", "RCPT TO:<", "EHLO ", "x", "" };
+    static const char *const beginnings[] = { "NOOP ", "MAIL FROM:<", "RCPT TO:<", "EHLO ", "x",
+                                              "",      "BDATx",       " \tx" };
     act->kind = ACT_LINE;
     act->reply = "500 5.5.2";
     put_too_long(g, act, *pick(g, beginnings));
@@ -89,28 +94,45 @@ static void generate_quit(struct generator *g, struct act *act)
     generate_bare_verb(g, act, "QUIT");
 }
 
-static const struct line xclient[] = {
-    { "XCLIENT NAME=spike.example.com ADDR=192.0.2.9", 0, NULL },
-    { "XCLIENT ADDR=IPV6:2001:db8::9 PORT=4711", 0, NULL },
-    { "XCLIENT NAME=[UNAVAILABLE] HELO=other.example.com PROTO=ESMTP", 0, NULL },
-    { "XCLIENT NAME=[TEMPUNAVAIL] LOGIN=[UNAVAILABLE]", 0, NULL },
-    { "XCLIENT COLOUR=blue", 0, "501 5.5.4" },
-    { "XCLIENT ADDR=300.0.0.1", 0, "501 5.5.4" },
-    { "XCLIENT ADDR", 0, "501 5.5.4" },
-    { "XCLIENT HELO=a+0D+0Ab", 0, "501 5.5.4" },
+static const struct xclient {
+    const char *text;
+    bool greets;
+    const char *fault;
+} xclient[] = {
+    { "XCLIENT NAME=spike.example.com ADDR=192.0.2.9", false, NULL },
+    { "XCLIENT ADDR=IPV6:2001:db8::9 PORT=4711", false, NULL },
+    { "XCLIENT NAME=[UNAVAILABLE] HELO=other.example.com PROTO=ESMTP", true, NULL },
+    { "XCLIENT HELO=[192.0.2.9] PROTO=SMTP", true, NULL },
+    { "XCLIENT HELO=other.example.com", true, NULL },
+    { "XCLIENT HELO=[UNAVAILABLE] PROTO=ESMTP", false, NULL },
+    { "XCLIENT HELO=no+20name+22", false, NULL },
+    { "XCLIENT HELO=-other..example", false, NULL },
+    { "XCLIENT NAME=[TEMPUNAVAIL] LOGIN=[UNAVAILABLE]", false, NULL },
+    { "XCLIENT LOGIN=ann+20lee+3", false, "501 5.5.4" },
+    { "XCLIENT COLOUR=blue", false, "501 5.5.4" },
+    { "XCLIENT ADDR=300.0.0.1", false, "501 5.5.4" },
+    { "XCLIENT ADDR", false, "501 5.5.4" },
+    { "XCLIENT HELO=a+0D+0Ab", false, "501 5.5.4" },
+    { "XCLIENT HELO=other.example.com PROTO=LMTP", false, "501 5.5.4" },
 };
+#define SIXTY_FOUR "0123456789012345678901234567890123456789012345678901234567890123"
 static const struct line xforward[] = {
     { "XFORWARD NAME=spike.example.com ADDR=192.0.2.9 PROTO=ESMTP HELO=spike.example.com", 0, NULL },
     { "XFORWARD IDENT=4711ABC SOURCE=REMOTE PORT=25", 0, NULL },
+    { "XFORWARD NAME=no+20name ADDR=unix:+28local+29 PROTO=QMQP HELO=+22+22", 0, NULL },
+    { "XFORWARD IDENT=one+20two", 0, NULL },
+    { "XFORWARD PROTO=" SIXTY_FOUR, 0, NULL },
+    { "XFORWARD PROTO=" SIXTY_FOUR "x", 0, "501 5.5.4" },
     { "XFORWARD LOGIN=ann", 0, "501 5.5.4" },
     { "XFORWARD HELO=a+00b", 0, "501 5.5.4" },
 };
 
 static void generate_xclient(struct generator *g, struct act *act)
 {
-    const struct line *line = pick(g, xclient);
-    act->fault = line->reply;
-    put_line(g, act, line->text);
+    const struct xclient *row = pick(g, xclient);
+    act->fault = row->fault;
+    act->greets = row->greets;
+    put_line(g, act, row->text);
 }
 
 static void generate_xforward(struct generator *g, struct act *act)

@@ -149,10 +149,11 @@ static const struct sender {
     { "<carol..x@example.net>", NULL, false, "501 5.1.7" },
     { "<carol@example..net>", NULL, false, "501 5.1.7" },
     { "<carol@[192.0.2.256]>", NULL, false, "501 5.1.7" },
-    { "<car\xffol@example.net>", NULL, false, "501 5.1.7" },       /* no UTF-8 */
-    { "<car\xc3@example.net>", NULL, false, "501 5.1.7" },         /* cut short */
-    { "<car\xed\xa0\x80@example.net>", NULL, false, "501 5.1.7" }, /* a surrogate */
-    { "<car\xc0\xafol@example.net>", NULL, false, "501 5.1.7" },   /* a slash in two octets */
+    { "<car\xffol@example.net>", NULL, false, "501 5.1.7" },         /* no UTF-8 */
+    { "<car\xc3@example.net>", NULL, false, "501 5.1.7" },           /* cut short */
+    { "<car\xed\xa0\x80@example.net>", NULL, false, "501 5.1.7" },   /* a surrogate */
+    { "<car\xc0\xafol@example.net>", NULL, false, "501 5.1.7" },     /* a slash in two octets */
+    { "<car\xe2\x80\xaeol@example.net>", NULL, false, "501 5.1.7" }, /* text turned round */
     { "<postmaster>", NULL, false, "501 5.1.7" },
 };
 
@@ -201,6 +202,7 @@ static const char *const bad_rcpt[] = {
     "RCPT TO:<.ann@example.org>",
     "RCPT TO:<ann@-example.org>",
     "RCPT TO:<ann\xf5@example.org>",
+    "RCPT TO:<ann\xe2\x81\xa6@example.org>",
     "RCPT TO:<../../etc/passwd@example.org >",
     "RCPT TO:<;for i in 0 1 2;do read r;done;@example.org>", /* CVE-2020-7247 */
 };

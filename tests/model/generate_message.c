@@ -108,24 +108,68 @@ void generate_message(struct generator *g, struct act *act)
 
 /* ---- BDAT ---- */
 
-static const char *const bad_bdat[] = {
-    "BDAT 5 FIRST", "BDAT 5 LAST LAST", "BDAT",         "BDAT LAST",
-    "BDAT -1",      "BDAT 0x10",        "BDAT 1K LAST", "BDAT 18446744073709551616 LAST",
-    "BDAT +5",
+/* What may have octets behind it, and nobody knows how many. */
+#define WITH_NUL(text) (text), sizeof(text) - 1
+static const struct bad_bdat {
+    const char *text;
+    size_t len; /* 0: its length as a string */
+    const char *fault;
+} bad_bdat[] = {
+    { "BDAT 5 FIRST", 0, "501 5.5.4" },
+    { "BDAT 5 LAST LAST", 0, "501 5.5.4" },
+    { "BDAT", 0, "501 5.5.4" },
+    { "BDAT LAST", 0, "501 5.5.4" },
+    { "BDAT -1", 0, "501 5.5.4" },
+    { "BDAT 0x10", 0, "501 5.5.4" },
+    { "BDAT 1K LAST", 0, "501 5.5.4" },
+    { "BDAT 18446744073709551616 LAST", 0, "501 5.5.4" },
+    { "BDAT +5", 0, "501 5.5.4" },
+    { "BDAT 5\tLAST", 0, "501 5.5.4" },
+    { " \tBDAT", 0, "501 5.5.4" },
+    { "BDAT\t5", 0, "500 5.5.1" },
+    { "\t BDAT\t5 LAST", 0, "500 5.5.1" },
+    { "BDAT\xc2\xa0 5", 0, "500 5.5.1" },
+    { "BDAT=5", 0, "500 5.5.1" },
+    { "BDAT 5\x7f", 0, "500 5.5.2" },
+    { "BDAT 5\nLAST", 0, "500 5.5.2" },
+    { "BDAT\r", 0, "500 5.5.2" },
+    { " BDAT\v5", 0, "500 5.5.2" },
+    { WITH_NUL("BDAT\0 5"), "500 5.5.2" },
+    { WITH_NUL("BDAT 5\0"), "500 5.5.2" },
 };
+
+/* So many blanks that the beginning of the line, by which it is judged, tells little or nothing of BDAT. */
+static void put_blank_line(struct generator *g, struct act *act)
+{
+    size_t judged = (size_t)g->rules->service.limits.command_length - 2;
+    for (size_t blanks = judged - below(g, 6); blanks > 0; blanks--)
+        g_string_append_c(act->wire, one_in(g, 100) ? '\t' : ' ');
+    put_keyword(g, act, "BDAT 5");
+    if (one_in(g, 2))
+        put_too_long(g, act, " ");
+    else
+        end_line(g, act);
+}
+
+static void put_bad_bdat(struct generator *g, struct act *act, const struct bad_bdat *bad)
+{
+    act->fault = bad->fault;
+    if (bad->len > 0)
+        g_string_append_len(act->wire, bad->text, (gssize)bad->len);
+    else
+        put_keyword(g, act, bad->text);
+    end_line(g, act);
+}
 
 static void generate_bad_bdat(struct generator *g, struct act *act)
 {
-    if (one_in(g, 3)) {
-        act->fault = "500 5.5.2";
-        put_line(g, act, one_in(g, 2) ? "BDAT 5\x7f" : "BDAT 5\nLAST");
-    } else if (one_in(g, 3)) {
-        act->fault = "500 5.5.2";
-        put_too_long(g, act, "BDAT 5 LAST ");
-    } else {
-        act->fault = "501 5.5.4";
-        put_line(g, act, *pick(g, bad_bdat));
-    }
+    act->fault = "500 5.5.2";
+    if (one_in(g, 8))
+        put_blank_line(g, act);
+    else if (one_in(g, 8))
+        put_too_long(g, act, one_in(g, 2) ? "BDAT 5 LAST " : "\t BDAT\t");
+    else
+        put_bad_bdat(g, act, pick(g, bad_bdat));
 }
 
 /* Half a message, or all that was put, or nothing: chunks are cut anywhere. */

@@ -39,7 +39,7 @@ static void end(struct model *m, const char *reply)
 /* A command that breaks the protocol counts; what is well said but not to be had does not. */
 static bool is_mistake(const char *reply)
 {
-    static const char *const codes[] = { "500", "501", "503", "555" };
+    static const char *const codes[] = { "500", "501", "503", "553", "555", "550 5.7.0" };
     for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)
         if (g_str_has_prefix(reply, codes[i]))
             return true;
@@ -99,6 +99,13 @@ static void mail(struct model *m, const struct act *act)
     }
 }
 
+/* Who is never known here may be somebody who tries out names. */
+static void count_stranger(struct model *m, const struct recipient *recipient)
+{
+    if (recipient->route_reply[0] == '5' && ++m->strangers > limits(m)->strangers)
+        end(m, "421 4.7.0");
+}
+
 static void rcpt(struct model *m, const struct act *act)
 {
     if (m->place != MODEL_ENVELOPE) {
@@ -111,8 +118,10 @@ static void rcpt(struct model *m, const struct act *act)
         refuse(m, "452 4.5.3");
     } else {
         say(m, act->recipient->route_reply);
-        if (act->recipient->route != SMTP_RECIPIENT_OK)
+        if (act->recipient->route != SMTP_RECIPIENT_OK) {
+            count_stranger(m, act->recipient);
             return;
+        }
         g_ptr_array_add(m->to, (void *)act->recipient);
         g_ptr_array_add(m->notes, g_strdup(act->envelope->str));
     }
@@ -246,9 +255,28 @@ static void deliver(struct model *m, const GString *content)
         deliver_to_all(m, content);
 }
 
+/* RFC 3030 2: what is left of this message must not be taken for another's. In LMTP its recipients are still
+ * owed their replies. */
+static void refuse_for_good(struct model *m)
+{
+    refuse(m, "503 5.5.1");
+    if (m->place != MODEL_OVER)
+        m->place = MODEL_BROKEN;
+}
+
+/* RFC 3030 2, 3: behind BDAT there is no DATA, and BINARYMIME needs BDAT. */
+static bool needs_bdat(const struct model *m)
+{
+    return m->place == MODEL_CHUNKS || (m->place == MODEL_ENVELOPE && m->to->len > 0 && m->binary);
+}
+
 static void data(struct model *m, const struct act *act)
 {
-    if (m->place != MODEL_ENVELOPE || m->to->len == 0 || m->binary) { /* RFC 3030 3: BINARYMIME needs BDAT */
+    if (needs_bdat(m) && act->fault == NULL) {
+        refuse_for_good(m);
+    } else if (needs_bdat(m)) {
+        refuse(m, act->fault); /* it was no DATA: the message goes on */
+    } else if (m->place != MODEL_ENVELOPE || m->to->len == 0) {
         refuse_now(m, act);
     } else if (act->fault != NULL) {
         refuse(m, act->fault);
@@ -302,6 +330,14 @@ static void chunk(struct model *m, const struct act *act)
     m->place = MODEL_IDLE;
 }
 
+/* RFC 3030 2: a chunk for nobody fails the transaction, and what of it is still to come. */
+static void bdat_without_recipients(struct model *m, const struct act *act)
+{
+    refuse_for_good(m);
+    if (act->last && m->place != MODEL_OVER)
+        m->place = MODEL_IDLE;
+}
+
 static bool takes_chunks(const struct model *m)
 {
     return (m->place == MODEL_ENVELOPE || m->place == MODEL_CHUNKS) && m->to->len > 0;
@@ -315,6 +351,8 @@ static void bdat(struct model *m, const struct act *act)
             end(m, "421");
     } else if (m->place == MODEL_BROKEN) {
         bdat_when_broken(m, act);
+    } else if (m->place == MODEL_ENVELOPE && m->to->len == 0) {
+        bdat_without_recipients(m, act);
     } else if (!takes_chunks(m)) {
         refuse(m, "503 5.5.1");
     } else {
@@ -358,7 +396,7 @@ static void xclient(struct model *m, const struct act *act)
     } else if (act->fault != NULL) {
         refuse(m, act->fault);
     } else {
-        m->place = MODEL_START;
+        m->place = act->greets ? MODEL_IDLE : MODEL_START;
         say(m, "220");
     }
 }

@@ -23,7 +23,7 @@ enum model_place {
     MODEL_ENVELOPE, /* MAIL was taken */
     MODEL_MESSAGE,  /* behind 354 */
     MODEL_CHUNKS,   /* between two BDATs */
-    MODEL_BROKEN,   /* a chunk was refused: only RSET or a new greeting mends it */
+    MODEL_BROKEN,   /* a chunk was refused, or DATA came instead: only RSET or a new greeting mends it */
     MODEL_OVER,
 };
 
@@ -32,7 +32,7 @@ struct model {
     enum model_place place;
     bool utf8, binary;
     unsigned acts;
-    uint64_t errors, commands, messages;
+    uint64_t errors, commands, messages, strangers;
     GString *mail;    /* the transaction's note */
     GPtrArray *to;    /* const struct recipient *, accepted, in order */
     GPtrArray *notes; /* char *, of each of them */

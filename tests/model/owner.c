@@ -13,6 +13,7 @@ struct owner {
     bool ended;
     const char *broken;
     GString *said;
+    enum smtp_outcome last; /* that was said */
     GString *stored;
     GByteArray *kept; /* what the session did not take */
     struct smtp_effect *effect;
@@ -204,13 +205,18 @@ static void on_reset(struct owner *o)
 static void on_write(struct owner *o, const struct smtp_effect *e)
 {
     o->seen->at[e->outcome] = true;
+    o->last = e->outcome;
     g_string_append_len(o->said, (const char *)e->bytes.data, (gssize)e->bytes.len);
 }
 
-static void on_end(struct owner *o)
+static void on_end(struct owner *o, const struct smtp_effect *e)
 {
     if (o->in_mail)
         broke(o, "END inside a transaction, without RESET");
+    if (e->outcome != o->last)
+        broke(o, "END for another reason than was told");
+    if (g_str_equal(smtp_session_phase(o->session), "ended"))
+        broke(o, "END hides the phase before it");
     o->ended = true;
 }
 
@@ -251,7 +257,7 @@ static void perform(struct owner *o, const struct smtp_effect *e)
         o->seen->at[e->outcome] = true;
         break;
     case SMTP_EFFECT_END:
-        on_end(o);
+        on_end(o, e);
         break;
     case SMTP_EFFECT_XCLIENT:
     case SMTP_EFFECT_XFORWARD:

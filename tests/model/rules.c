@@ -3,17 +3,18 @@
 #include "act.h"
 
 /* clang-format off */
-#define LIMITS(ERRORS, COMMANDS, MESSAGES, HEADER_SIZE, HEADER_FIELDS, FOREIGN)                               \
+#define LIMITS(ERRORS, COMMANDS, MESSAGES, STRANGERS, HEADER_SIZE, HEADER_FIELDS, FOREIGN)                    \
     .limits = { .message_size = 2000, .recipients = 3, .errors = (ERRORS), .command_length = 2048,           \
                 .commands = (COMMANDS), .messages = (MESSAGES), .header_size = (HEADER_SIZE),                \
-                .header_fields = (HEADER_FIELDS), .foreign = (FOREIGN), .data_rate = 100,                    \
-                .command_timeout = 300000, .data_timeout = 600000 }
-#define GENEROUS LIMITS(1000000, 1000000, 999999, 1000000, 1000000, SMTP_FOREIGN_REFUSE)
+                .header_fields = (HEADER_FIELDS), .strangers = (STRANGERS), .foreign = (FOREIGN),             \
+                .data_rate = 100, .command_timeout = 300000, .data_timeout = 600000 }
+#define GENEROUS LIMITS(1000000, 1000000, 999999, 1000000, 1000000, 1000000, SMTP_FOREIGN_REFUSE)
 #define SMTP(...)  { .protocol = SMTP_PROTOCOL_SMTP, .hostname = "mx.example.org", __VA_ARGS__ }
 #define LMTP(...)  { .protocol = SMTP_PROTOCOL_LMTP, .hostname = "mx.example.org", __VA_ARGS__ }
 #define EXTENSIONS(limits, more)                                                                             \
     "8BITMIME\r\nBINARYMIME\r\nCHUNKING\r\nDSN\r\nENHANCEDSTATUSCODES\r\n" limits                            \
     "PIPELINING\r\nSIZE 2000\r\nSMTPUTF8\r\n" more
+#define XCLIENT "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"
 
 const struct rules rules[] = {
     { "SMTP", .service = SMTP(GENEROUS),
@@ -21,22 +22,22 @@ const struct rules rules[] = {
     { "LMTP", .service = LMTP(GENEROUS),
       .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=999999\r\n", "") },
     { "SMTP with little time",
-      .service = SMTP(LIMITS(1000000, 60, 999999, 60, 1000000, SMTP_FOREIGN_REFUSE)),
+      .service = SMTP(LIMITS(1000000, 60, 999999, 1000000, 60, 1000000, SMTP_FOREIGN_REFUSE)),
       .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=999999\r\n", "") },
-    { "LMTP and small headers",
-      .service = LMTP(LIMITS(1000000, 1000000, 4, 300, 2, SMTP_FOREIGN_REFUSE)),
-      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=4\r\n", "") },
+    { "LMTP, small headers and few strangers",
+      .service = LMTP(LIMITS(1000000, 1000000, 4, 2, 300, 2, SMTP_FOREIGN_REFUSE)),
+      .client = { .may_xclient = true },
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=4\r\n", XCLIENT) },
     { "SMTP with little patience",
-      .service = SMTP(LIMITS(5, 60, 4, 300, 6, SMTP_FOREIGN_ANSWER), .greeting_delay = 5000),
+      .service = SMTP(LIMITS(5, 60, 4, 1, 300, 6, SMTP_FOREIGN_ANSWER), .greeting_delay = 5000),
       .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=4\r\n", "") },
     { "LMTP with little patience",
-      .service = LMTP(LIMITS(3, 60, 4, 300, 6, SMTP_FOREIGN_REFUSE)),
+      .service = LMTP(LIMITS(3, 60, 4, 3, 300, 6, SMTP_FOREIGN_REFUSE)),
       .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=4\r\n", "") },
     { "SMTP from a trusted client", .service = SMTP(GENEROUS),
       .client = { .may_xclient = true, .may_xforward = true },
       .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=999999\r\n",
-                               "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"
-                               "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n") },
+                               XCLIENT "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n") },
 };
 const size_t rules_count = G_N_ELEMENTS(rules);
 

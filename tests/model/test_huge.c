@@ -38,6 +38,7 @@ static void begin(struct talk *t, enum smtp_protocol protocol)
                                                             .command_length = 2048,
                                                             .commands = 1000,
                                                             .messages = 1000,
+                                                            .strangers = 1000,
                                                             .command_timeout = 300000,
                                                             .data_timeout = 600000 } };
     talk_begin(t, &services[protocol], false);

@@ -21,6 +21,7 @@ static const struct smtp_service service = {
                 .command_length = 2048,
                 .commands = UINT64_MAX,
                 .messages = UINT64_MAX,
+                .strangers = UINT64_MAX,
                 .command_timeout = 300000,
                 .data_timeout = 600000 },
 };
@@ -277,6 +278,66 @@ static void bdat_row(void **state)
     g_string_free(wire, TRUE);
 }
 
+/* ---- what may be BDAT ---- */
+
+static const char chunk[] = "MAIL FROM:<evil@example.net>\r\nNOOP\r\n";
+
+/*
+ * A line that somebody in front of us might read as BDAT, with what would be its octets behind it: they are a
+ * chunk, or the session ends, and never are they carried out.
+ */
+static void assert_not_carried_out(const GString *wire, size_t cut)
+{
+    struct talk t;
+    talk_begin(&t, &service, true);
+    talk_send(&t, wire->str, cut);
+    talk_send(&t, wire->str + cut, wire->len - cut);
+    bool taken = g_str_equal(t.codes->str, "503 ");
+    bool ended = g_str_equal(t.codes->str, "500 421 ") || g_str_equal(t.codes->str, "501 421 ");
+    if (!taken && !ended)
+        fail_msg("BDAT's octets were carried out, or lost: %s", t.codes->str);
+    assert_string_equal(smtp_session_phase(t.session), "ready");
+    talk_end(&t);
+}
+
+static void put_lookalike(GString *wire, size_t blanks, const char *between, size_t len)
+{
+    g_string_set_size(wire, blanks);
+    memset(wire->str, ' ', blanks);
+    g_string_append(wire, "BDAT");
+    g_string_append_len(wire, between, (gssize)len);
+    g_string_append_printf(wire, "%zu\r\n%s", sizeof chunk - 1, chunk);
+}
+
+static void bdat_lookalikes(void **state)
+{
+    static const struct row row = { .letters = " \t\0\r\n=.\x7f\xa0", .letter_count = 9, .longest = 4 };
+    (void)state;
+    GString *wire = g_string_new(NULL), *between = g_string_new(NULL);
+    while (next_sequence(&row, between)) {
+        size_t blanks = between->len % 2;
+        put_lookalike(wire, blanks, between->str, between->len);
+        for (size_t cut = 0; cut <= blanks + 4 + between->len + 4; cut++)
+            assert_not_carried_out(wire, cut);
+    }
+    g_string_free(between, TRUE);
+    g_string_free(wire, TRUE);
+}
+
+/* As long as a line may be, and longer, so that the verb stands at the edge of what is looked at. */
+static void bdat_behind_blanks(void **state)
+{
+    (void)state;
+    GString *wire = g_string_new(NULL);
+    size_t limit = service.limits.command_length;
+    for (size_t blanks = limit - 16; blanks < limit + 4; blanks++) {
+        put_lookalike(wire, blanks, " ", 1);
+        for (size_t cut = limit - 20; cut <= blanks + 9; cut++)
+            assert_not_carried_out(wire, cut);
+    }
+    g_string_free(wire, TRUE);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("smuggling");
@@ -286,6 +347,8 @@ int main(int argc, char **argv)
         suite_add(s, data, data_row, (void *)&rows[i]);
         suite_add(s, bdat, bdat_row, (void *)&rows[i]);
     }
+    suite_add(s, "BDAT and something else between it and its size", bdat_lookalikes, NULL);
+    suite_add(s, "BDAT behind as many blanks as a line may have", bdat_behind_blanks, NULL);
     suite_add(s, "only sequences that hold CR LF . CR LF end the data", one_family_ends, (void *)&rows[0]);
     return suite_run(s, argc, argv);
 }

@@ -95,6 +95,13 @@ static void assert_alive(struct world *w, struct caller *c)
     assert_said(c, "250 ");
 }
 
+/* It is a stranger no more. */
+static void introduce(struct world *w, struct caller *c)
+{
+    say(w, c, "EHLO x.example\r\n");
+    assert_said(c, "250-");
+}
+
 static void begin_message(struct world *w, struct caller *c)
 {
     say(w, c, "EHLO x.example\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n");
@@ -208,10 +215,24 @@ static void nobody_is_silent_for_long_enough(void **state)
     (void)state;
     struct world *w = world_new(1);
     struct caller *first = call(w, 0, 0);
-    assert_greeted(first);
+    introduce(w, first);
     struct caller *newcomer = call(w, 1, 0);
     assert_sent_away(newcomer);
     assert_alive(w, first);
+    world_end(w);
+}
+
+/* Or a crowd that comes at once and says nothing would have the door to itself. */
+static void a_stranger_gives_way_at_once(void **state)
+{
+    (void)state;
+    struct world *w = world_new(2);
+    struct caller *known = call(w, 0, 0);
+    introduce(w, known);
+    struct caller *stranger = call(w, 1, 0), *newcomer = call(w, 2, 0);
+    assert_greeted(newcomer);
+    assert_sent_away(stranger);
+    assert_alive(w, known);
     world_end(w);
 }
 
@@ -255,8 +276,10 @@ static void a_message_is_spared_for_a_while(void **state)
     struct caller *sends = call(w, 0, 0), *silent = call(w, 1, 0);
     begin_message(w, sends);
     run_for(w, ALMOST_STALLED_MS);
-    assert_greeted(call(w, 2, 0));
+    struct caller *newcomer = call(w, 2, 0);
+    assert_greeted(newcomer);
     assert_sent_away(silent); /* it came later, and had said nothing */
+    introduce(w, newcomer);
     assert_sent_away(call(w, 3, 0));
     assert_false(sends->ended);
     say(w, sends, "\r\nbody\r\n.\r\n");
@@ -321,7 +344,7 @@ static void another_workers_active_ones_stay(void **state)
     struct world *w = world_new(2);
     add_worker(w, 2);
     for (size_t i = 0; i < 2; i++)
-        assert_greeted(call(w, i, 0));
+        introduce(w, call(w, i, 0));
     for (int round = 0; round < 10; round++) {
         for (size_t i = 0; i < 2; i++)
             assert_alive(w, &w->callers[i]);
@@ -338,6 +361,8 @@ static void a_worker_has_its_own_bound(void **state)
     struct world *w = world_new(100);
     w->settings[0].connections_here = 2;
     struct caller *first = call(w, 0, 0), *second = call(w, 1, 0);
+    introduce(w, first);
+    introduce(w, second);
     assert_sent_away(call(w, 2, 0));
     run_for(w, LATER_MS);
     assert_greeted(call(w, 3, 0));
@@ -368,6 +393,7 @@ int main(int argc, char **argv)
     } cases[] = {
         { "the one that has been silent longest gives way", the_silent_one_gives_way },
         { "who was just heard of does not", nobody_is_silent_for_long_enough },
+        { "a stranger gives way at once", a_stranger_gives_way_at_once },
         { "octets that complete no line are silence", octets_without_a_line_are_silence },
         { "who awaits an answer is spared", who_awaits_an_answer_is_spared },
         { "who is sending a message is spared for a while", a_message_is_spared_for_a_while },

@@ -266,7 +266,8 @@ static bool is_wanted(gunichar c)
 {
     if (c >= 0xd800 && c <= 0xdfff)
         return false;
-    return c >= 0xa0 && c != 0x2028 && c != 0x2029 && (c < 0xfdd0 || c > 0xfdef) && c % 0x10000 < 0xfffe;
+    return c >= 0xa0 && c != 0x2028 && c != 0x2029 && !(c >= 0x202a && c <= 0x202e) &&
+           !(c >= 0x2066 && c <= 0x2069) && (c < 0xfdd0 || c > 0xfdef) && c % 0x10000 < 0xfffe;
 }
 
 /* Alone, with text behind it, and cut short. GLib writes what it is asked to, also surrogates. */

@@ -31,6 +31,17 @@ static const struct row {
     { "a value in xtext", SMTP_XCLIENT_FACTS, "LOGIN=bob+2Btag+40example.org", "LOGIN=bob+tag@example.org" },
     { "the longest values", SMTP_XCLIENT_FACTS, "NAME=" NAME255 " HELO=" NAME255 " LOGIN=" NAME255,
       "NAME=" NAME255 " HELO=" NAME255 " LOGIN=" NAME255 },
+    { "all of XFORWARD, and the longest", SMTP_XFORWARD_FACTS,
+      "NAME=" NAME255 " ADDR=" NAME255 " PORT="
+      "65535"
+      " PROTO=" LABEL63 "x"
+      " HELO=" NAME255 " IDENT=" NAME255 " SOURCE="
+      "REMOTE",
+      "NAME=" NAME255 " ADDR=" NAME255 " PORT="
+      "65535"
+      " PROTO=" LABEL63 "x"
+      " HELO=" NAME255 " IDENT=" NAME255 " SOURCE="
+      "REMOTE" },
     { "256 octets", SMTP_XCLIENT_FACTS, "LOGIN=" NAME255 "x", NULL },
 
     { "unavailable", SMTP_XCLIENT_FACTS, "NAME=[UNAVAILABLE] ADDR=[Unavailable] HELO=[unavailable]",
@@ -65,13 +76,24 @@ static const struct row {
     { "encoded CR LF", SMTP_XCLIENT_FACTS, "LOGIN=a+0D+0AEvil:", NULL },
     { "encoded NUL", SMTP_XCLIENT_FACTS, "ADDR=192.0.2.1+00", NULL },
     { "encoded NUL in a name", SMTP_XCLIENT_FACTS, "HELO=a.example+00.evil.example", NULL },
-    { "encoded blank", SMTP_XCLIENT_FACTS, "LOGIN=a+20b", NULL },
+    { "encoded tab", SMTP_XCLIENT_FACTS, "LOGIN=a+09b", NULL },
+    { "encoded blank", SMTP_XCLIENT_FACTS, "LOGIN=a+20b", "LOGIN=a b" },
+    { "encoded blank in a name", SMTP_XCLIENT_FACTS, "NAME=a+20b", NULL },
+    { "encoded DEL", SMTP_XFORWARD_FACTS, "IDENT=a+7Fb", NULL },
+    { "encoded CR LF in an id", SMTP_XFORWARD_FACTS, "IDENT=a+0D+0AEvil:", NULL },
+    { "encoded LF in a protocol", SMTP_XFORWARD_FACTS, "PROTO=a+0Ab", NULL },
+    { "encoded NUL in an address that is none", SMTP_XFORWARD_FACTS, "ADDR=a+00b", NULL },
+    { "encoded escape in a name that is none", SMTP_XFORWARD_FACTS, "NAME=a+1B[2J", NULL },
+    { "encoded C1 control", SMTP_XFORWARD_FACTS, "HELO=a+85b", NULL },
     { "octets above ASCII", SMTP_XCLIENT_FACTS, "HELO=\xc3\xa4.example", NULL },
     { "encoded octets above ASCII", SMTP_XCLIENT_FACTS, "HELO=+C3+A4.example", NULL },
 
     { "a name may be a literal", SMTP_XCLIENT_FACTS, "HELO=[192.0.2.1]", "HELO=[192.0.2.1]" },
     { "a literal of IPv6", SMTP_XFORWARD_FACTS, "HELO=[IPv6:2001:db8::1]", "HELO=[IPv6:2001:db8::1]" },
-    { "a name with a bad character", SMTP_XCLIENT_FACTS, "HELO=a,b", NULL },
+    { "a name with a bad character", SMTP_XCLIENT_FACTS, "NAME=a,b", NULL },
+    { "what was said in HELO is any text", SMTP_XCLIENT_FACTS, "HELO=(a,+20\"b\\", "HELO=(a, \"b\\" },
+    { "a name with a bad character, for the log", SMTP_XFORWARD_FACTS, "NAME=a,_b+20c", "NAME=a,_b c" },
+    { "HELO for the log", SMTP_XFORWARD_FACTS, "HELO=<a..b>", "HELO=<a..b>" },
     { "a name with an empty label", SMTP_XCLIENT_FACTS, "NAME=a..b", NULL },
 
     { "an address of IPv6", SMTP_XCLIENT_FACTS, "ADDR=IPV6:2001:db8::1", "ADDR=2001:db8::1" },
@@ -89,21 +111,30 @@ static const struct row {
     { "a short address", SMTP_XCLIENT_FACTS, "ADDR=10.1", NULL },
     { "a name where an address belongs", SMTP_XCLIENT_FACTS, "ADDR=a.example", NULL },
     { "an address with a port", SMTP_XCLIENT_FACTS, "ADDR=192.0.2.1:25", NULL },
+    { "a destination that is no address", SMTP_XCLIENT_FACTS, "DESTADDR=a.example", NULL },
+    { "an address that is none, for the log", SMTP_XFORWARD_FACTS, "ADDR=a.example:25+20x",
+      "ADDR=a.example:25 x" },
+    { "an address for the log is as others", SMTP_XFORWARD_FACTS, "ADDR=IPV6:::ffff:192.0.2.1",
+      "ADDR=192.0.2.1" },
 
     { "the last port", SMTP_XCLIENT_FACTS, "PORT=65535 DESTPORT=1", "PORT=65535 DESTPORT=1" },
     { "port 0", SMTP_XCLIENT_FACTS, "PORT=0", NULL },
     { "port 65536", SMTP_XCLIENT_FACTS, "PORT=65536", NULL },
     { "a port with a leading zero", SMTP_XCLIENT_FACTS, "PORT=025", NULL },
     { "a port that is no number", SMTP_XCLIENT_FACTS, "PORT=smtp", NULL },
+    { "nor is it one for the log", SMTP_XFORWARD_FACTS, "PORT=smtp", NULL },
 
-    { "LMTP in XFORWARD", SMTP_XFORWARD_FACTS, "PROTO=lmtp", "PROTO=LMTP" },
+    { "any protocol in XFORWARD", SMTP_XFORWARD_FACTS, "PROTO=lmtp+20(x", "PROTO=lmtp (x" },
+    { "the known ones have no case", SMTP_XFORWARD_FACTS, "PROTO=esmtp", "PROTO=ESMTP" },
+    { "the longest protocol", SMTP_XFORWARD_FACTS, "PROTO=" LABEL63 "x", "PROTO=" LABEL63 "x" },
+    { "a longer one", SMTP_XFORWARD_FACTS, "PROTO=" LABEL63 "xy", NULL },
     { "no LMTP in XCLIENT", SMTP_XCLIENT_FACTS, "PROTO=LMTP", NULL },
-    { "another protocol", SMTP_XFORWARD_FACTS, "PROTO=HTTP", NULL },
+    { "another protocol", SMTP_XCLIENT_FACTS, "PROTO=HTTP", NULL },
     { "a local source", SMTP_XFORWARD_FACTS, "SOURCE=local", "SOURCE=LOCAL" },
     { "another source", SMTP_XFORWARD_FACTS, "SOURCE=ELSEWHERE", NULL },
-    { "a login with a quote", SMTP_XCLIENT_FACTS, "LOGIN=a\"b", NULL },
-    { "a login with a backslash", SMTP_XCLIENT_FACTS, "LOGIN=a\\b", NULL },
-    { "an id that ends a comment", SMTP_XFORWARD_FACTS, "IDENT=a)b", NULL },
+    { "a login with a quote", SMTP_XCLIENT_FACTS, "LOGIN=a\"b", "LOGIN=a\"b" },
+    { "a login with a backslash", SMTP_XCLIENT_FACTS, "LOGIN=a\\b", "LOGIN=a\\b" },
+    { "an id that ends a comment", SMTP_XFORWARD_FACTS, "IDENT=a)b", "IDENT=a)b" },
 };
 
 static void append(GString *got, const struct smtp_facts *facts, unsigned fact)

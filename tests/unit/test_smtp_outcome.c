@@ -59,11 +59,26 @@ static void detail_has_its_place(void **state)
     assert_true(smtp_outcome_format(SMTP_DELIVERED, endless, text, sizeof text) < sizeof text);
 }
 
+/* RFC 5321 7.8: what no client says that means well; but not what the best list of addresses may hold. */
+static void mistakes_are_the_clients(void **state)
+{
+    (void)state;
+    static const enum smtp_outcome mistakes[] = { SMTP_UNKNOWN_COMMAND, SMTP_NEEDS_RCPT, SMTP_NEEDS_BDAT,
+                                                  SMTP_BDAT_SYNTAX,     SMTP_NEEDS_UTF8, SMTP_FACTS_REFUSED };
+    static const enum smtp_outcome others[] = { SMTP_NO_SUCH_MAILBOX, SMTP_NO_SUCH_DOMAIN,   SMTP_TOO_BIG,
+                                                SMTP_DISK_FULL,       SMTP_FOREIGN_PROTOCOL, SMTP_DELIVERED };
+    for (size_t i = 0; i < G_N_ELEMENTS(mistakes); i++)
+        assert_true(smtp_outcome_is_mistake(mistakes[i]));
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+        assert_false(smtp_outcome_is_mistake(others[i]));
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("smtp/outcome");
     suite_add(s, "every outcome is well formed", every_outcome_is_well_formed, NULL);
     suite_add(s, "names differ", names_differ, NULL);
+    suite_add(s, "mistakes are the client's", mistakes_are_the_clients, NULL);
     suite_add(s, "the detail has its place", detail_has_its_place, NULL);
     return suite_run(s, argc, argv);
 }

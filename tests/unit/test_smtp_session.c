@@ -8,7 +8,7 @@
 #define LIMITS                                                                                               \
     {                                                                                                        \
         .message_size = 100000, .header_size = 100000, .header_fields = 1000, .recipients = 100,             \
-        .command_length = 2048, .commands = 1000000, .messages = 1000, .errors = 5,                          \
+        .command_length = 2048, .commands = 1000000, .messages = 1000, .errors = 5, .strangers = 10,         \
         .command_timeout = 300000, .data_timeout = 600000                                                    \
     }
 
@@ -259,24 +259,37 @@ static void shutting_waits_a_moment_for_a_message(void **state)
     smtp_session_free(s);
 }
 
-/* Whatever the phase: the owner learns that the transaction is gone before it learns of the end. */
+/* Whatever the phase: the owner learns, once, that the transaction is gone before it learns of the end. */
 static void a_timeout_ends_the_transaction(void **state)
 {
     (void)state;
     static const char *const scripts[] = {
         "EHLO c\r\nMAIL FROM:<>\r\n",
         "EHLO c\r\nMAIL FROM:<>\r\nBDAT 5\r\nab", /* thrown away, for there is no recipient */
+        "EHLO c\r\nMAIL FROM:<>\r\nBDAT 5 LAST\r\nab",
     };
     for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
         g_autoptr(GString) trace = g_string_new(NULL);
         struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
         feed(s, scripts[i], 0, trace, NULL);
-        g_string_truncate(trace, 0);
         smtp_session_tick(s, smtp_session_deadline(s));
         pull(s, trace, NULL);
-        assert_trace(trace, "reset 421 end ");
+        assert_trace(trace,
+                     i == 0 ? "220 250 mail 250 reset 421 end " : "220 250 mail 250 refused reset 421 end ");
         smtp_session_free(s);
     }
+}
+
+/* `line` is fed to a fresh session, cut in two at `cut`. */
+static void check_cut_line(const char *line, size_t cut, const char *want)
+{
+    g_autoptr(GString) trace = g_string_new(NULL);
+    g_autofree char *first = g_strndup(line, cut);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+    g_autofree char *rest = g_strconcat(feed(s, first, 0, trace, NULL), line + cut, NULL);
+    feed(s, rest, 0, trace, NULL);
+    assert_trace(trace, want);
+    smtp_session_free(s);
 }
 
 /* Its octets would be taken for commands. */
@@ -285,17 +298,35 @@ static void a_chunk_that_cannot_be_read_ends_the_session(void **state)
     (void)state;
     g_autofree char *blanks = g_strnfill(5000, ' ');
     g_autofree char *too_long = g_strdup_printf("bdat 6 LAST%s\r\nQUIT\r\n", blanks);
-    const char *const lines[] = { "BDAT 6 LAST\x01\r\nQUIT\r\n", "BDAT 6\nLAST\r\nQUIT\r\n", too_long };
+    const char *const lines[] = { "BDAT 6 LAST\x01\r\nQUIT\r\n", "BDAT 6\nLAST\r\nQUIT\r\n",
+                                  "BDAT\t6\r\nQUIT\r\n", " \tbdat.6\r\nQUIT\r\n", too_long };
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
-        for (size_t cut = 0; cut < strlen(lines[i]); cut++) {
-            g_autoptr(GString) trace = g_string_new(NULL);
-            g_autofree char *first = g_strndup(lines[i], cut);
-            struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
-            g_autofree char *rest = g_strconcat(feed(s, first, 0, trace, NULL), lines[i] + cut, NULL);
-            feed(s, rest, 0, trace, NULL);
-            assert_trace(trace, "220 refused 500 421 end ");
-            smtp_session_free(s);
-        }
+        for (size_t cut = 0; cut < strlen(lines[i]); cut++)
+            check_cut_line(lines[i], cut, "220 refused 500 421 end ");
+}
+
+/* Wherever its verb is cut: what is seen of a line that is too long may be all blanks, or a part of BDAT. */
+static void a_line_too_long_may_be_a_chunk(void **state)
+{
+    (void)state;
+    for (int blanks = 2030; blanks < 2060; blanks++) {
+        g_autofree char *bdat = g_strdup_printf("%*sBdat 6 LAST%20s\r\nNOOP\r\n", blanks, "", "");
+        g_autofree char *other = g_strdup_printf("%*sNOOP%40s\r\nNOOP\r\n", blanks, "", "x");
+        for (size_t cut = 2000; cut < strlen(bdat); cut++)
+            check_cut_line(bdat, cut, "220 refused 500 421 end ");
+        for (size_t cut = 2000; cut < strlen(other); cut++)
+            check_cut_line(other, cut, blanks < 2046 ? "220 refused 500 250 " : "220 refused 500 421 end ");
+    }
+}
+
+static void another_word_is_no_chunk(void **state)
+{
+    (void)state;
+    static const char *const lines[] = { "BDATX 6\r\nNOOP\r\n", "BDAT6\r\nNOOP\r\n", "BDA\r\nNOOP\r\n",
+                                         "XBDAT 6\r\nNOOP\r\n", "X BDAT 6\r\nNOOP\r\n" };
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+        for (size_t cut = 0; cut < strlen(lines[i]); cut++)
+            check_cut_line(lines[i], cut, "220 refused 500 250 ");
 }
 
 /* A session whose transaction has one recipient, who was taken; all at time 0. */
@@ -489,6 +520,15 @@ static const struct chunk_row {
       "open append 250 refused reset " },
     { "a chunk after RSET is refused, and resets nothing", "RSET\r\nBDAT 1\r\nx", "reset 250 refused 503 " },
     { "RSET between chunks resets once", "BDAT 1\r\nxRSET\r\nRSET\r\n", "open append 250 reset 250 250 " },
+    { "DATA between chunks resets, and what follows is refused",
+      "BDAT 1\r\nxDATA\r\nMAIL FROM:<>\r\nBDAT 1\r\nx",
+      "open append 250 refused reset 503 refused 503 refused 503 " },
+    { "which RSET ends, and resets nothing again", "BDAT 0\r\nDATA\r\nRSET\r\nMAIL FROM:<>\r\n",
+      "open 250 refused reset 503 250 mail 250 " },
+    { "a chunk before a recipient resets", "RSET\r\nMAIL FROM:<>\r\nBDAT 1\r\nxRCPT TO:<a@b>\r\nRSET\r\n",
+      "reset 250 mail 250 refused reset 503 refused 503 250 " },
+    { "a last one, too, and MAIL may follow", "RSET\r\nMAIL FROM:<>\r\nBDAT 1 LAST\r\nxMAIL FROM:<>\r\n",
+      "reset 250 mail 250 refused reset 503 mail 250 " },
     { "a size that is none resets before the end", "BDAT 1\r\nxBDAT y\r\nNOOP\r\n",
       "open append 250 refused 501 reset 421 end " },
 };
@@ -507,6 +547,19 @@ static void check_chunks(void **state)
         assert_trace(trace, row->want);
         smtp_session_free(s);
     }
+}
+
+static void data_with_binarymime_resets(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<> BODY=BINARYMIME\r\n");
+    feed(s, "DATA\r\n", 0, trace, NULL);
+    assert_trace(trace, "refused reset 503 ");
+    assert_string_equal(smtp_session_phase(s), "failed");
+    feed(s, "BDAT 1 LAST\r\nxRSET\r\nMAIL FROM:<>\r\n", 0, trace, NULL);
+    assert_trace(trace, "refused 503 250 mail 250 ");
+    smtp_session_free(s);
 }
 
 static void a_header_too_large_resets_behind_open(void **state)
@@ -617,13 +670,170 @@ static void xclient_and_xforward_tell_their_facts(void **state)
     assert_slice(e.facts.value[SMTP_FACT_ADDR], "2001:db8::1");
     assert_int_equal(e.facts.given, SMTP_FACT_BIT(SMTP_FACT_IDENT) | SMTP_FACT_BIT(SMTP_FACT_ADDR));
     assert_string_equal(smtp_session_helo(s), "c");
-    first_effect(s, "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.1 HELO=h.example\r\n", SMTP_EFFECT_XCLIENT, &e);
+    first_effect(s, "XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.1 HELO=x+20y\r\n", SMTP_EFFECT_XCLIENT, &e);
     assert_slice(e.facts.value[SMTP_FACT_ADDR], "192.0.2.1");
-    assert_slice(e.facts.value[SMTP_FACT_HELO], "h.example");
+    assert_slice(e.facts.value[SMTP_FACT_HELO], "x y");
     assert_int_equal(e.facts.unavailable, SMTP_FACT_BIT(SMTP_FACT_NAME));
-    assert_string_equal(smtp_session_helo(s), "");
-    assert_false(smtp_session_is_extended(s));
+    smtp_session_free(s);
+}
+
+static const struct hello_row {
+    const char *name, *xclient;
+    const char *helo; /* what the session then has of it */
+    bool extended;
+    const char *phase;
+} hello_rows[] = {
+    { "XCLIENT without HELO forgets it", "XCLIENT ADDR=192.0.2.1 PROTO=ESMTP\r\n", "", false, "start" },
+    { "XCLIENT with HELO is as if it had been said", "XCLIENT HELO=h.example\r\n", "h.example", false,
+      "ready" },
+    { "XCLIENT with HELO of SMTP", "XCLIENT PROTO=smtp HELO=[192.0.2.1]\r\n", "[192.0.2.1]", false, "ready" },
+    { "XCLIENT with HELO of ESMTP", "XCLIENT PROTO=esmtp HELO=h.example\r\n", "h.example", true, "ready" },
+    { "XCLIENT with HELO that is no Domain", "XCLIENT HELO=h_+20x PROTO=ESMTP\r\n", "", false, "start" },
+    { "XCLIENT with HELO that nobody knows", "XCLIENT HELO=[UNAVAILABLE]\r\n", "", false, "start" },
+};
+
+static void check_hello(void **state)
+{
+    const struct hello_row *row = *state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    const struct smtp_client trusted = { .may_xclient = true };
+    struct smtp_session *s = smtp_session_new(&smtp, &trusted, 0);
+    feed(s, "EHLO c\r\n", 0, trace, NULL);
+    feed(s, row->xclient, 0, trace, NULL);
+    assert_trace(trace, "220 250 xclient 220 ");
+    assert_string_equal(smtp_session_helo(s), row->helo);
+    assert_int_equal(smtp_session_is_extended(s), row->extended);
+    assert_string_equal(smtp_session_phase(s), row->phase);
+    smtp_session_free(s);
+}
+
+/* ---- the end ---- */
+
+static const struct end_row {
+    const char *name, *input;
+    msec_t wait; /* behind the input; 0: no tick */
+    enum smtp_outcome why;
+    const char *phase;
+} end_rows[] = {
+    { "QUIT ends an idle session", "EHLO c\r\nQUIT\r\n", 0, SMTP_BYE, "ready" },
+    { "QUIT before HELO", "QUIT\r\n", 0, SMTP_BYE, "start" },
+    { "silence before HELO", "", 300000, SMTP_TIMEOUT, "start" },
+    { "silence in a transaction", "EHLO c\r\nMAIL FROM:<>\r\n", 300000, SMTP_TIMEOUT, "mail" },
+    { "silence in a chunk that is thrown away", "EHLO c\r\nBDAT 2\r\nx", 600000, SMTP_TIMEOUT, "skipping" },
+    { "an error too many", "A\r\nA\r\nA\r\nA\r\nA\r\n", 0, SMTP_TOO_MANY_ERRORS, "start" },
+    { "a foreign protocol", "EHLO c\r\nGET / HTTP/1.1\r\n", 0, SMTP_FOREIGN_PROTOCOL, "ready" },
+    { "a chunk without a size", "EHLO c\r\nMAIL FROM:<>\r\nBDAT\r\n", 0, SMTP_OUT_OF_STEP, "mail" },
+};
+
+/* The last effect of `s`, which is pulled dry. */
+static struct smtp_effect last_effect(struct smtp_session *s)
+{
+    struct smtp_effect e = { 0 };
+    while (smtp_session_next(s, &e))
+        continue;
+    return e;
+}
+
+static void check_end(void **state)
+{
+    const struct end_row *row = *state;
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+    struct smtp_effect e = last_effect(s);
+    for (const char *rest = row->input; *rest != '\0'; e = last_effect(s))
+        rest += smtp_session_feed(s, slice_str(rest), 0);
+    if (row->wait > 0) {
+        assert_int_not_equal(e.kind, SMTP_EFFECT_END);
+        smtp_session_tick(s, row->wait);
+        e = last_effect(s);
+    }
+    assert_int_equal(e.kind, SMTP_EFFECT_END);
+    assert_string_equal(smtp_outcome_name(e.outcome), smtp_outcome_name(row->why));
+    assert_string_equal(smtp_session_phase(s), row->phase);
+    smtp_session_free(s);
+}
+
+static void the_end_tells_that_it_was_shut_or_too_slow(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_service service = smtp;
+    service.limits.data_rate = 100;
+    struct smtp_session *s = session_with_recipient(&service, "MAIL FROM:<>\r\n");
+    feed(s, "DATA\r\n", 0, trace, NULL);
+    feed(s, "x", 599000, trace, NULL);
+    smtp_session_tick(s, 600010);
+    assert_int_equal(last_effect(s).outcome, SMTP_TOO_SLOW);
+    assert_string_equal(smtp_session_phase(s), "data");
+    smtp_session_free(s);
+
+    s = smtp_session_new(&smtp, &client, 0);
+    smtp_session_shut(s, SMTP_SHUTTING_DOWN, 0);
+    assert_int_equal(last_effect(s).outcome, SMTP_SHUTTING_DOWN);
     assert_string_equal(smtp_session_phase(s), "start");
+    smtp_session_free(s);
+}
+
+/* What pauses and shuts is the owner's doing: it makes nobody less silent. */
+static void silence_is_the_peers(void **state)
+{
+    (void)state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+    feed(s, "DATA\r\nx", 0, trace, NULL);
+    smtp_session_set_paused(s, true, 1000);
+    smtp_session_set_paused(s, false, 2000);
+    smtp_session_tick(s, 601000);
+    assert_int_equal(last_effect(s).outcome, SMTP_TIMEOUT);
+    smtp_session_free(s);
+}
+
+/* ---- unknown recipients ---- */
+
+static const struct stranger_row {
+    const char *name;
+    enum smtp_outcome outcome;
+    bool counts;
+} stranger_rows[] = {
+    { "an unknown mailbox is a stranger", SMTP_NO_SUCH_MAILBOX, true },
+    { "and an unknown domain", SMTP_NO_SUCH_DOMAIN, true },
+    { "but not what cannot be looked up", SMTP_LOCAL_ERROR, false },
+    { "nor who is known", SMTP_RECIPIENT_OK, false },
+};
+
+/* Its own reply comes first; and the transaction is gone. */
+static void check_strangers(void **state)
+{
+    const struct stranger_row *row = *state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    g_autofree char *code = g_strdup_printf("%u ", smtp_outcome_code(row->outcome));
+    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+    for (uint64_t i = 0; i <= smtp.limits.strangers; i++) {
+        uint64_t ticket = 0;
+        assert_string_equal(smtp_session_phase(s), "mail");
+        feed(s, "RCPT TO:<a@b>\r\n", 0, trace, &ticket);
+        g_string_truncate(trace, 0);
+        answer(s, ticket, row->outcome, trace);
+        g_autofree char *last = g_strconcat(code, "reset 421 end ", NULL);
+        assert_trace(trace, row->counts && i == smtp.limits.strangers ? last : code);
+    }
+    assert_int_equal(smtp_session_deadline(s), row->counts ? MSEC_NEVER : 300000);
+    smtp_session_free(s);
+}
+
+/* For the log: a message that is refused, or a mere line while one is on its way. */
+static void a_refusal_tells_a_line_from_a_message(void **state)
+{
+    (void)state;
+    struct smtp_session *s = session_with_recipient(&smtp, "MAIL FROM:<>\r\n");
+    g_autoptr(GString) trace = g_string_new(NULL);
+    feed(s, "BDAT 1\r\nx", 0, trace, NULL);
+    struct smtp_effect e;
+    first_effect(s, "\r\n", SMTP_EFFECT_REFUSED, &e);
+    assert_non_null(e.bytes.data);
+    first_effect(s, "RCPT TO:<c@b>\r\n", SMTP_EFFECT_REFUSED, &e);
+    assert_slice(e.bytes, "RCPT TO:<c@b>");
+    first_effect(s, "BDAT 1000000\r\n", SMTP_EFFECT_REFUSED, &e);
+    assert_null(e.bytes.data);
     smtp_session_free(s);
 }
 
@@ -639,6 +849,34 @@ static void refusals_tell_a_bounded_line(void **state)
     first_effect(s, line, SMTP_EFFECT_REFUSED, &e);
     assert_int_equal(e.outcome, SMTP_LINE_TOO_LONG);
     assert_int_equal(e.bytes.len, 64);
+    smtp_session_free(s);
+}
+
+static const struct refusal_row {
+    const char *name, *line;
+} refusal_rows[] = {
+    { "a refused MAIL is told whole", "MAIL FROM:<> FOO=bar" },
+    { "a refused RCPT is told whole", "RCPT TO:<a@b>" },
+    { "a refused BDAT is told whole", "BDAT 0 LAST" },
+    { "a refused DATA is told whole", "data " },
+    { "a refused LHLO is told whole", "LHLO c" },
+    { "a refused EHLO is told whole", " EHLO (" },
+    { "a refused XCLIENT is told whole", "XCLIENT ADDR=127.0.0.1" },
+    { "an unknown command is told whole", " FOO bar" },
+    { "a bad size is told whole", "BDAT x" },
+};
+
+/* The log's reader sees what the peer said, and not our reading of it. */
+static void check_refusal(void **state)
+{
+    const struct refusal_row *row = *state;
+    g_autoptr(GString) trace = g_string_new(NULL);
+    g_autofree char *line = g_strconcat(row->line, "\r\n", NULL);
+    struct smtp_session *s = smtp_session_new(&smtp, &client, 0);
+    feed(s, "EHLO c\r\n", 0, trace, NULL);
+    struct smtp_effect e;
+    first_effect(s, line, SMTP_EFFECT_REFUSED, &e);
+    assert_slice(e.bytes, row->line);
     smtp_session_free(s);
 }
 
@@ -659,6 +897,8 @@ int main(int argc, char **argv)
     suite_add(s, "shutting ends an idle session", shutting_ends_an_idle_session, NULL);
     suite_add(s, "a chunk that cannot be read ends the session", a_chunk_that_cannot_be_read_ends_the_session,
               NULL);
+    suite_add(s, "a line too long may be a chunk", a_line_too_long_may_be_a_chunk, NULL);
+    suite_add(s, "another word is no chunk", another_word_is_no_chunk, NULL);
     suite_add(s, "a pause stops the clock", a_pause_stops_the_clock, NULL);
     suite_add(s, "a message may end while paused", a_message_may_end_while_paused, NULL);
     suite_add(s, "a pause before the clock began is no gift", a_pause_before_the_clock_began_is_no_gift,
@@ -670,12 +910,21 @@ int main(int argc, char **argv)
     suite_add(s, "shutting waits a moment between chunks, at a rate", shutting_waits_a_moment_between_chunks,
               &some_rate);
     suite_add_rows(s, chunk_rows, check_chunks);
+    suite_add(s, "DATA with BINARYMIME resets", data_with_binarymime_resets, NULL);
     suite_add(s, "a header too large resets behind OPEN", a_header_too_large_resets_behind_open, NULL);
     suite_add(s, "nothing is taken while a question is open", nothing_is_taken_while_a_question_is_open,
               NULL);
     suite_add(s, "MAIL and RCPT tell their parameters", mail_and_rcpt_tell_their_parameters, NULL);
     suite_add(s, "without parameters there are none", without_parameters_there_are_none, NULL);
     suite_add(s, "XCLIENT and XFORWARD tell their facts", xclient_and_xforward_tell_their_facts, NULL);
+    suite_add_rows(s, hello_rows, check_hello);
+    suite_add_rows(s, end_rows, check_end);
+    suite_add(s, "the end tells that it was shut or too slow", the_end_tells_that_it_was_shut_or_too_slow,
+              NULL);
+    suite_add(s, "silence is the peer's", silence_is_the_peers, NULL);
+    suite_add_rows(s, stranger_rows, check_strangers);
+    suite_add_rows(s, refusal_rows, check_refusal);
+    suite_add(s, "a refusal tells a line from a message", a_refusal_tells_a_line_from_a_message, NULL);
     suite_add(s, "refusals tell a bounded line", refusals_tell_a_bounded_line, NULL);
     return suite_run(s, argc, argv);
 }

@@ -64,6 +64,23 @@ static const struct row {
       "Delivered-To: alice@example.org\n"
       "Received: from localhost\n"
       "\tby mx.example.org with LMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "a client that nobody knows has no address", "client.example.net", "unknown", "ESMTP", "<>",
+      "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from client.example.net\n"
+      "\tby mx.example.org with ESMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "one that nobody knows, and a literal, which cannot stand alone", "[192.0.2.7]", "unknown", "ESMTP",
+      "<>", "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from unknown\n"
+      "\tby mx.example.org with ESMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
+    { "one that nobody knows, and no HELO", "", "unknown", "SMTP", "<>", "<alice@example.org>", false,
+      "Return-Path: <>\n"
+      "Delivered-To: alice@example.org\n"
+      "Received: from unknown\n"
+      "\tby mx.example.org with SMTP id 4XyZ; Sat, 21 Nov 2026 21:33:44 +0000\n" },
     { "postmaster alone is this host's", "client.example.net", "192.0.2.1", "ESMTP", "<>", "<Postmaster>",
       true,
       "Return-Path: <>\n"
@@ -155,6 +172,8 @@ static const struct name_row {
     { "a client's name that is none ends no line", "c", "192.0.2.1", "evil\r\nBcc: x",
       "Received: from c (evil??Bcc: x [192.0.2.1])\n\tby " },
     { "without an address there is no place for a name", "client.example.net", "unix", "real.example.net",
+      "Received: from client.example.net\n\tby " },
+    { "nor for one that nobody knows", "client.example.net", "unknown", "real.example.net",
       "Received: from client.example.net\n\tby " },
 };
 

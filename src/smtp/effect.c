@@ -1,0 +1,108 @@
+/* From a slot to an effect: the texts of replies, and the addresses, parameters and facts of commands. */
+#include <glib.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "smtp/session_internal.h"
+
+enum { FACTS_LINE = SMTP_FACTS_NAMES + 16 };
+
+/* A line of EHLO, or none. */
+static const char *render_facts(bool may, const char *verb, unsigned facts, char text[FACTS_LINE])
+{
+    char names[SMTP_FACTS_NAMES];
+    text[0] = '\0';
+    if (may)
+        (void)snprintf(text, FACTS_LINE, "250-%s %s\r\n", verb, smtp_facts_names(facts, names));
+    return text;
+}
+
+/* RFC 5321 4.1.1.1: the name, then one extension a line. */
+static size_t render_extensions(const struct smtp_session *s, char *text, size_t size)
+{
+    const struct smtp_limits *limits = &s->service->limits;
+    char xclient[FACTS_LINE], xforward[FACTS_LINE];
+    int len =
+        snprintf(text, size,
+                 "250-%.255s\r\n250-PIPELINING\r\n250-SIZE %" PRIu64 "\r\n250-8BITMIME\r\n"
+                 "250-CHUNKING\r\n250-BINARYMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n"
+                 "250-LIMITS RCPTMAX=%" PRIu64 " MAILMAX=%" PRIu64 "\r\n%s%s250 ENHANCEDSTATUSCODES\r\n",
+                 s->service->hostname, limits->message_size, limits->recipients, limits->messages,
+                 render_facts(s->client.may_xclient, "XCLIENT", SMTP_XCLIENT_FACTS, xclient),
+                 render_facts(s->client.may_xforward, "XFORWARD", SMTP_XFORWARD_FACTS, xforward));
+    pst_assert(len > 0 && (size_t)len < size);
+    return (size_t)len;
+}
+
+static size_t render(const struct smtp_session *s, const struct smtp_slot *slot, char *text, size_t size)
+{
+    bool lmtp = s->service->protocol == SMTP_PROTOCOL_LMTP;
+    char greeting[SMTP_DOMAIN_MAX + 32];
+    const char *detail = (const char *)slot->bytes.data;
+    switch (slot->outcome) {
+    case SMTP_GREETING:
+        (void)snprintf(greeting, sizeof greeting, "%.255s %s postern", s->service->hostname,
+                       lmtp ? "LMTP" : "ESMTP");
+        detail = greeting;
+        break;
+    case SMTP_HELLO:
+        if (!slice_equal_nocase(slot->bytes, "HELO"))
+            return render_extensions(s, text, size);
+        detail = s->service->hostname;
+        break;
+    case SMTP_NEEDS_HELO:
+    case SMTP_WRONG_HELO:
+        detail = lmtp ? "LHLO" : "EHLO";
+        break;
+    case SMTP_HELP:
+        detail = lmtp ? "LHLO" : "EHLO HELO";
+        break;
+    default:
+        break;
+    }
+    return smtp_outcome_format(slot->outcome, detail, text, size);
+}
+
+/* The address is copied from the command line only now, so that no session keeps room for one. */
+static void fill_mail(const struct smtp_session *s, struct smtp_effect *e)
+{
+    smtp_path_address(&s->sender, e->bytes, &e->address);
+    e->mail = s->mail;
+}
+
+static void fill_rcpt(const struct smtp_session *s, struct smtp_effect *e)
+{
+    smtp_path_address(&s->recipient, e->bytes, &e->address);
+    e->ticket = s->ticket;
+    e->rcpt = s->rcpt;
+}
+
+void smtp_effect_fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e)
+{
+    e->kind = slot->kind;
+    e->outcome = slot->outcome;
+    e->bytes = slot->bytes;
+    switch (slot->kind) {
+    case SMTP_EFFECT_WRITE:
+        e->bytes = slice_of(e->text, render(s, slot, e->text, sizeof e->text));
+        break;
+    case SMTP_EFFECT_MAIL:
+        fill_mail(s, e);
+        break;
+    case SMTP_EFFECT_RCPT:
+        fill_rcpt(s, e);
+        break;
+    case SMTP_EFFECT_XCLIENT:
+        pst_assert(smtp_facts_parse(e->bytes, SMTP_XCLIENT_FACTS, e->text, sizeof e->text, &e->facts) == 0);
+        break;
+    case SMTP_EFFECT_XFORWARD:
+        pst_assert(smtp_facts_parse(e->bytes, SMTP_XFORWARD_FACTS, e->text, sizeof e->text, &e->facts) == 0);
+        break;
+    case SMTP_EFFECT_FINISH:
+        e->ticket = s->ticket;
+        break;
+    default:
+        break;
+    }
+}
