@@ -117,6 +117,15 @@ static int ascii_name(struct slice text, char ret_name[MAILBOX_NAME_MAX + 1])
     return 0;
 }
 
+/* GLib makes a plain i of the capital I with a dot (U+0130), which would be another's mailbox: Unicode has i
+ * and that dot (U+0307). */
+static void append_lower(GString *to, gunichar c)
+{
+    g_string_append_unichar(to, g_unichar_tolower(c));
+    if (c == 0x0130)
+        g_string_append_unichar(to, 0x0307);
+}
+
 /*
  * Composed, lower case, and composed anew, since the lower case of a letter may compose with what follows.
  * Case is not folded: that would take the mail of one user (the sharp s) to another's (ss). Letter by letter:
@@ -130,7 +139,7 @@ static char *normal_form(struct slice text)
         g_utf8_normalize((const char *)text.data, (gssize)text.len, G_NORMALIZE_DEFAULT_COMPOSE);
     g_autoptr(GString) lower = g_string_sized_new(text.len);
     for (const char *at = composed; *at != '\0'; at = g_utf8_next_char(at))
-        g_string_append_unichar(lower, g_unichar_tolower(g_utf8_get_char(at)));
+        append_lower(lower, g_utf8_get_char(at));
     return g_utf8_normalize(lower->str, (gssize)lower->len, G_NORMALIZE_DEFAULT_COMPOSE);
 }
 

@@ -50,7 +50,8 @@ static int wait_for(int fd, short event, msec_t until)
 {
     for (;;) {
         struct pollfd wait = { .fd = fd, .events = event };
-        int timeout = until == MSEC_NEVER ? -1 : (int)CLAMP(until - now_ms(), 0, INT_MAX);
+        msec_t left = until == MSEC_NEVER ? 0 : until - now_ms(); /* once: CLAMP looks at it three times */
+        int timeout = until == MSEC_NEVER ? -1 : (int)CLAMP(left, 0, INT_MAX);
         int r = poll(&wait, 1, timeout);
         if (r >= 0)
             return r;

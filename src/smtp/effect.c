@@ -78,6 +78,12 @@ static void fill_rcpt(const struct smtp_session *s, struct smtp_effect *e)
     e->rcpt = s->rcpt;
 }
 
+static void fill_facts(struct smtp_effect *e, unsigned allowed)
+{
+    int r = smtp_facts_parse(e->bytes, allowed, e->text, sizeof e->text, &e->facts);
+    pst_assert(r == 0); /* as when the command was read */
+}
+
 void smtp_effect_fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e)
 {
     e->kind = slot->kind;
@@ -94,10 +100,10 @@ void smtp_effect_fill(const struct smtp_session *s, const struct smtp_slot *slot
         fill_rcpt(s, e);
         break;
     case SMTP_EFFECT_XCLIENT:
-        pst_assert(smtp_facts_parse(e->bytes, SMTP_XCLIENT_FACTS, e->text, sizeof e->text, &e->facts) == 0);
+        fill_facts(e, SMTP_XCLIENT_FACTS);
         break;
     case SMTP_EFFECT_XFORWARD:
-        pst_assert(smtp_facts_parse(e->bytes, SMTP_XFORWARD_FACTS, e->text, sizeof e->text, &e->facts) == 0);
+        fill_facts(e, SMTP_XFORWARD_FACTS);
         break;
     case SMTP_EFFECT_FINISH:
         e->ticket = s->ticket;

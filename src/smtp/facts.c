@@ -42,7 +42,7 @@ static bool check_text(struct value *v, unsigned allowed)
 
 static bool check_host(struct value *v, unsigned allowed)
 {
-    return allowed == SMTP_XFORWARD_FACTS || smtp_domain_valid(as_slice(v));
+    return allowed == SMTP_XFORWARD_FACTS || (v->text[0] != '[' && smtp_domain_valid(as_slice(v)));
 }
 
 /* An IPv4 client of a socket for both is the same client. */

@@ -13,7 +13,7 @@
 
 /* In the order in which EHLO names them. */
 enum smtp_fact {
-    SMTP_FACT_NAME, /* the client's host name: a domain or an address literal; of XFORWARD any text */
+    SMTP_FACT_NAME, /* the client's host name, a Domain; of XFORWARD any text */
     SMTP_FACT_ADDR, /* its address: "192.0.2.1", "2001:db8::1", as inet_ntop() writes it; of XFORWARD any text
                      */
     SMTP_FACT_PORT, /* "1" to "65535" */

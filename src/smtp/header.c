@@ -9,7 +9,7 @@ enum place {
     IN_LINE,
 };
 
-enum { NAME_MAX = 998 }; /* RFC 5322 2.1.1: no line may be longer, and so no field's name */
+enum { FIELD_NAME_MAX = 998 }; /* RFC 5322 2.1.1: no line may be longer, and so no field's name */
 
 static bool is_blank(uint8_t byte)
 {
@@ -33,7 +33,7 @@ static size_t take_name(struct smtp_header *h, uint8_t byte, size_t at)
     static const char from[] = "From";
     if (h->from == h->octets && h->from < strlen(from) && byte == (uint8_t)from[h->from])
         h->from++;
-    return ++h->octets > NAME_MAX ? end_section(h, at) : at + 1;
+    return ++h->octets > FIELD_NAME_MAX ? end_section(h, at) : at + 1;
 }
 
 /* One octet of the first line, until it is known whether that is a field. */

@@ -142,8 +142,8 @@ static void extend_clock(struct smtp_session *s, size_t octets)
     uint64_t worth = s->rate_rest + (uint64_t)octets * 1000;
     uint64_t bought = worth / rate;
     s->rate_rest = worth % rate;
-    msec_t most = s->now + limits->data_timeout;
-    s->deadline = bought < (uint64_t)(most - s->deadline) ? s->deadline + (msec_t)bought : most;
+    msec_t most = s->now + limits->data_timeout, room = MAX(most - s->deadline, 0);
+    s->deadline += bought < (uint64_t)room ? (msec_t)bought : room;
 }
 
 /*
@@ -179,15 +179,6 @@ void smtp_reply(struct smtp_session *s, enum smtp_outcome outcome)
     smtp_push(s, SMTP_EFFECT_WRITE)->outcome = outcome;
 }
 
-void smtp_end(struct smtp_session *s, enum smtp_outcome outcome)
-{
-    smtp_reply(s, outcome);
-    smtp_push(s, SMTP_EFFECT_END)->outcome = outcome;
-    s->after = s->phase;
-    smtp_enter(s, SMTP_PHASE_ENDED);
-    s->deadline = MSEC_NEVER;
-}
-
 void smtp_reset(struct smtp_session *s)
 {
     if (!is_in(s, IN(MAIL) | IN(CHUNKING) | IN(FAILED)))
@@ -211,7 +202,11 @@ void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome)
 {
     if (is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK)))
         smtp_push(s, SMTP_EFFECT_RESET);
-    smtp_end(s, outcome);
+    smtp_reply(s, outcome);
+    smtp_push(s, SMTP_EFFECT_END)->outcome = outcome;
+    s->after = s->phase;
+    smtp_enter(s, SMTP_PHASE_ENDED);
+    s->deadline = MSEC_NEVER;
 }
 
 bool smtp_blame(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)

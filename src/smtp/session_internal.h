@@ -116,10 +116,9 @@ void smtp_refuse(struct smtp_session *s, enum smtp_outcome outcome,
 bool smtp_blame(struct smtp_session *s, enum smtp_outcome outcome, struct slice line);
 void smtp_reset(struct smtp_session *s); /* forgets the transaction, if there is one */
 void smtp_greet(struct smtp_session *s); /* from the start, as if the client had just come */
-void smtp_say_goodbye(struct smtp_session *s,
-                      enum smtp_outcome outcome);                 /* the same; forgets what there is */
-void smtp_end(struct smtp_session *s, enum smtp_outcome outcome); /* the last reply, and the end */
+void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome); /* the last reply, and the end */
 bool smtp_has_room(const struct smtp_session *s);
 
-/* What a slot stands for, in full; in effect.c. The command that it came from was checked when it was read. */
+/* What a slot stands for, in full; in effect.c. The command that it came from was checked when it was read.
+ */
 void smtp_effect_fill(const struct smtp_session *s, const struct smtp_slot *slot, struct smtp_effect *e);

@@ -36,6 +36,5 @@ void smtp_start_help(struct smtp_session *s, const struct smtp_command *command)
 void smtp_start_quit(struct smtp_session *s, const struct smtp_command *command)
 {
     (void)command;
-    smtp_reset(s);
-    smtp_end(s, SMTP_BYE);
+    smtp_say_goodbye(s, SMTP_BYE);
 }

@@ -137,11 +137,14 @@ static void set_paused(struct conn *c, bool paused)
 static void take_client(struct conn *c, const struct smtp_facts *facts)
 {
     struct slice address = facts->value[SMTP_FACT_ADDR], name = facts->value[SMTP_FACT_NAME];
-    if (address.len > 0)
-        (void)g_strlcpy(c->client, (const char *)address.data, MIN(address.len + 1, sizeof c->client));
-    else if (facts->unavailable & SMTP_FACT_BIT(SMTP_FACT_ADDR))
-        (void)g_strlcpy(c->client, "unknown", sizeof c->client);
-    if (facts->given & (SMTP_FACT_BIT(SMTP_FACT_NAME) | SMTP_FACT_BIT(SMTP_FACT_ADDR))) {
+    if ((facts->unavailable & SMTP_FACT_BIT(SMTP_FACT_ADDR)) != 0)
+        address = slice_str("unknown");
+    if (address.len > 0) {
+        size_t len = MIN(address.len, sizeof c->client - 1);
+        memcpy(c->client, address.data, len);
+        c->client[len] = '\0';
+    }
+    if ((facts->given & (SMTP_FACT_BIT(SMTP_FACT_NAME) | SMTP_FACT_BIT(SMTP_FACT_ADDR))) != 0) {
         g_free(c->client_name); /* which is not the name of another address */
         c->client_name = name.len > 0 ? slice_dup(name) : NULL;
     }

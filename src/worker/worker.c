@@ -147,13 +147,16 @@ static void note_overload(struct worker *w, uint64_t *counter)
         tell_overload(w);
 }
 
-static bool shed_one(struct worker *w)
+/* Who is leaving already, and is now cut off, was counted when it was told so. */
+static bool shed_one(struct worker *w, bool *ret_was_staying)
 {
     struct conn *victim = crowd_victim(&w->crowd, reactor_now(w->reactor));
     if (victim == NULL)
         return false;
+    *ret_was_staying = conn_is_open(victim);
     conn_shed(victim, crowd_count(&w->crowd, CROWD_LEAVING) < LEAVING_MAX);
-    note_overload(w, &w->overload.shed);
+    if (*ret_was_staying)
+        note_overload(w, &w->overload.shed);
     return true;
 }
 
@@ -163,9 +166,10 @@ static void on_relief(void *owner)
     struct worker *w = owner;
     size_t leaving = crowd_count(&w->crowd, CROWD_LEAVING), here = crowd_size(&w->crowd) - leaving;
     uint64_t all = connections_of_all(w) - leaving, limit = w->settings->limits.connections;
-    while (all > limit && here > part(w) && shed_one(w)) {
-        all--;
-        here--;
+    bool was_staying;
+    while (all > limit && here > part(w) && shed_one(w, &was_staying)) {
+        all -= was_staying;
+        here -= was_staying;
     }
     bool has_more = crowd_size(&w->crowd) > part(w);
     bool has_silent = here > part(w) && crowd_victim(&w->crowd, reactor_now(w->reactor)) != NULL;
@@ -209,7 +213,8 @@ static void on_connection(void *owner)
 {
     struct port *p = owner;
     struct worker *w = p->worker;
-    int r = has_room(w) || shed_one(w) ? let_in(p) : turn_away(p, &w->overload.refused);
+    bool was_staying;
+    int r = has_room(w) || shed_one(w, &was_staying) ? let_in(p) : turn_away(p, &w->overload.refused);
     if (r == -EMFILE || r == -ENFILE) /* a line now is better than to wait for nobody knows how long */
         r = turn_away(p, &w->overload.no_descriptor);
     if (r < 0 && r != -EAGAIN)

@@ -55,6 +55,7 @@ static const struct name_row {
     /* UTF-8 */
     { "a letter above ASCII", BYTES("pel\u00e9"), "pel\u00e9" },
     { "its capital", BYTES("PEL\u00c9"), "pel\u00e9" },
+    { "a capital I with a dot is not i", BYTES("\u0130"), "i\u0307" },
     { "a letter and a mark are composed", BYTES("pele\u0301"), "pel\u00e9" },
     { "a capital and a mark", BYTES("PELE\u0301"), "pel\u00e9" },
     { "marks in another order", BYTES("a\u0302\u0323"), "\u1ead" },

@@ -52,6 +52,7 @@ static const struct row {
     { "unavailable for now: a name", SMTP_XCLIENT_FACTS, "NAME=[TempUnavail]", "NAME=-" },
     { "unavailable for now: nothing else", SMTP_XCLIENT_FACTS, "ADDR=[TEMPUNAVAIL]", NULL },
     { "another word in brackets", SMTP_XCLIENT_FACTS, "NAME=[UNKNOWN]", NULL },
+    { "an address literal is no name", SMTP_XCLIENT_FACTS, "NAME=[192.0.2.1]", NULL },
     { "an encoded special is a value, and a bad one", SMTP_XCLIENT_FACTS, "NAME=+5BUNAVAILABLE+5D", NULL },
 
     { "nothing", SMTP_XCLIENT_FACTS, "", NULL },
