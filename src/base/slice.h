@@ -42,7 +42,8 @@ static inline bool slice_equal(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Equal when the ASCII letters' case is ignored; other bytes are compared as they are. */
+/* Begins with the `len` octets of `prefix` when the ASCII letters' case is ignored; other bytes are compared
+ * as they are. */
 bool slice_begins_nocase(struct slice s, const char *prefix, size_t len);
 
 /* Inline, for the compiler knows how long a literal is, and compares what is the same as it is, which is

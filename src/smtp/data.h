@@ -1,7 +1,7 @@
 /*
  * smtp/data.h - the message behind DATA (RFC 5321 4.5.2): finds its end, removes dot-stuffing, sees line ends
  * that are none. Only CR LF ends a line, and only CR LF . CR LF the data (the first CR LF may be the one that
- * ended the DATA command). The decoder is a value; it keeps one bit between calls, holds no bytes and cannot
+ * ended the DATA command). The decoder is a value; it keeps two bits between calls, holds no bytes and cannot
  * fail.
  */
 #pragma once

@@ -1,6 +1,6 @@
 /*
  * worker/session_log.h - the events that a session makes, wherever it is carried out: by a connection, or by
- * a trial of the configuration. One place for what they say. Borrows all; `session` is the session's id.
+ * a trial of the configuration, where both say the same. Borrows all; `session` is the session's id.
  */
 #pragma once
 
