@@ -283,6 +283,7 @@ void stream_write(struct stream *s, struct slice bytes)
     pst_assert(s->magic == STREAM_MAGIC && !s->closing && !s->ending);
     if (bytes.len == 0 || s->broken)
         return;
+    sim_note(s->r, "write", s->object, (int64_t)bytes.len);
     if (s->peer == NULL && !s->connecting && s->kept->len == 0) {
         s->broken = true;
         if (!s->ended)

@@ -1,10 +1,12 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
 SIM_TESTS = tests/sim/test_sim tests/sim/test_crowded
+sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += $(SIM_TESTS)
 TESTS += $(SIM_TESTS)
 tests_sim_test_sim_SOURCES = tests/sim/test_sim.c tests/sim/world.c tests/sim/world.h tests/sim/client.c tests/sim/client.h \
 	tests/sim/letter.c tests/sim/letter.h
 tests_sim_test_sim_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_sim_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_crowded_SOURCES = tests/sim/test_crowded.c $(sim_rig)
 tests_sim_test_crowded_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_crowded_LDADD = $(TEST_LINK) $(LINK_worker_sim)

@@ -205,7 +205,7 @@ static void events_are_watched(void **state)
     while (w.server_end == 1)
         assert_true(reactor_sim_step(w.r));
     reactor_sim_watch(w.r, NULL, NULL);
-    assert_string_equal(text->str, "closed 0\nread 5\nend 0\n");
+    assert_string_equal(text->str, "write 5\nclosed 0\nread 5\nend 0\n");
     world_end(&w);
 }
 
