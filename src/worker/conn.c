@@ -408,12 +408,15 @@ bool conn_is_open(const struct conn *c)
     return !c->closing;
 }
 
-void conn_answer(struct conn *c, uint64_t ticket, struct smtp_verdict verdict)
+void conn_answer(struct conn *c, uint64_t ticket, struct smtp_verdict verdict, bool more)
 {
     if (c->closing)
         return;
     smtp_session_answer(c->session, ticket, verdict, reactor_now(c->host->reactor));
-    resume(c);
+    if (more)
+        perform_all(c); /* its reply waits for theirs, so that all leave in one write */
+    else
+        resume(c);
 }
 
 void conn_set_paused(struct conn *c, bool paused)

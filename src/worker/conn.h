@@ -67,6 +67,6 @@ void conn_hold(struct conn *c);
 void conn_release(struct conn *c);
 
 /* Answers to the session's questions; what follows from them is carried out at once. Ignored when it is not
- * open. */
-void conn_answer(struct conn *c, uint64_t ticket, struct smtp_verdict verdict);
+ * open. `more`: before the caller returns to the loop, it answers again. */
+void conn_answer(struct conn *c, uint64_t ticket, struct smtp_verdict verdict, bool more);
 void conn_set_paused(struct conn *c, bool paused); /* the delivery takes no more for now */

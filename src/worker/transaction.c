@@ -81,7 +81,7 @@ static void refuse(struct conn *c, uint64_t ticket, const struct smtp_address *a
                    enum smtp_outcome outcome)
 {
     session_log_rcpt_refused(conn_host(c)->log, conn_id(c), address, outcome);
-    conn_answer(c, ticket, (struct smtp_verdict){ .outcome = outcome });
+    conn_answer(c, ticket, (struct smtp_verdict){ .outcome = outcome }, false);
 }
 
 static bool is_addressed(const struct transaction *t, const struct mailbox *mailbox)
@@ -102,7 +102,7 @@ static void accept_recipient(struct transaction *t, uint64_t ticket, struct reci
         recipient_free(take_recipient);
     else
         g_ptr_array_add(t->recipients, take_recipient);
-    conn_answer(t->conn, ticket, (struct smtp_verdict){ .outcome = SMTP_RECIPIENT_OK });
+    conn_answer(t->conn, ticket, (struct smtp_verdict){ .outcome = SMTP_RECIPIENT_OK }, false);
 }
 
 static void route_done(void *arg)
@@ -244,8 +244,8 @@ static void on_done(void *owner, const int *results, size_t count)
     /* SMTP has one answer for all, and the delivery saw to it that all results are alike. */
     size_t answers = conn_host(c)->service.protocol == SMTP_PROTOCOL_LMTP ? count : 1;
     for (size_t i = 0; i < answers; i++)
-        conn_answer(c, t->ticket,
-                    (struct smtp_verdict){ .outcome = outcome_of(results[i]), .detail = t->id });
+        conn_answer(c, t->ticket, (struct smtp_verdict){ .outcome = outcome_of(results[i]), .detail = t->id },
+                    i + 1 < answers);
     transaction_free(t);
     conn_release(c);
 }

@@ -1,5 +1,5 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_sim tests/sim/test_crowded
+SIM_TESTS = tests/sim/test_sim tests/sim/test_crowded tests/sim/test_replies
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += $(SIM_TESTS)
 TESTS += $(SIM_TESTS)
@@ -10,3 +10,6 @@ tests_sim_test_sim_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_crowded_SOURCES = tests/sim/test_crowded.c $(sim_rig)
 tests_sim_test_crowded_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_crowded_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_replies_SOURCES = tests/sim/test_replies.c $(sim_rig)
+tests_sim_test_replies_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_replies_LDADD = $(TEST_LINK) $(LINK_worker_sim)
