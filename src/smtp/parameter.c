@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "base/number.h"
+#include "smtp/address.h"
 #include "smtp/command.h"
 #include "smtp/xtext.h"
 
@@ -129,7 +130,7 @@ static bool is_atom(struct slice text)
 }
 
 /* What stands inside "\x{...}": one of the ASCII characters that an address may have but this form not, or a
- * character above ASCII. The grammar also has control characters, which no address has. */
+ * character above ASCII that an address may have. The grammar also has others. */
 static bool is_hexpoint(struct slice digits)
 {
     if (digits.len < 2 || digits.len > 6 || digits.data[0] == '0')
@@ -141,16 +142,18 @@ static bool is_hexpoint(struct slice digits)
         point = point * 16 + (gunichar)g_ascii_xdigit_value((char)digits.data[i]);
     }
     bool is_special = point == ' ' || point == '+' || point == '=' || point == '\\';
-    return is_special || (point >= 0xa0 && g_unichar_validate(point));
+    char text[6]; /* as much as GLib may write */
+    return is_special || smtp_utf8_len(slice_of(text, (size_t)g_unichar_to_utf8(point, text))) > 0;
 }
 
-/* U+0080 to U+009F, in UTF-8 that is known to be well-formed. */
-static bool has_c1_control(struct slice text)
+/* "\x{...}" at the start of `text`: its length, or 0 where it is not well-formed. */
+static size_t embedded_len(struct slice text)
 {
-    for (size_t i = 0; i + 1 < text.len; i++)
-        if (text.data[i] == 0xc2 && text.data[i + 1] < 0xa0)
-            return true;
-    return false;
+    static const char start[] = "\\x{";
+    size_t end = slice_find(text, 0, '}'), before = sizeof start - 1;
+    if (end == text.len || end < before || memcmp(text.data, start, before) != 0)
+        return 0;
+    return is_hexpoint(slice_of(text.data + before, end - before)) ? end + 1 : 0;
 }
 
 /*
@@ -160,19 +163,18 @@ static bool has_c1_control(struct slice text)
  */
 static bool is_utf8_address(struct slice text, bool utf8)
 {
-    if (text.len == 0 || has_c1_control(text))
+    if (text.len == 0)
         return false;
-    for (size_t at = 0; at < text.len; at++) {
+    for (size_t at = 0, len; at < text.len; at += len) {
         uint8_t byte = text.data[at];
-        if ((byte >= 0x80 || byte == '+') && !utf8)
+        if (byte == '\\')
+            len = embedded_len(slice_skip(text, at));
+        else if (byte >= 0x80)
+            len = utf8 ? smtp_utf8_len(slice_skip(text, at)) : 0;
+        else
+            len = byte != '+' || utf8;
+        if (len == 0)
             return false;
-        if (byte != '\\')
-            continue;
-        size_t end = slice_find(text, at, '}');
-        if (end == text.len || end - at < 3 || memcmp(text.data + at, "\\x{", 3) != 0 ||
-            !is_hexpoint(slice_of(text.data + at + 3, end - at - 3)))
-            return false;
-        at = end;
     }
     return true;
 }
