@@ -69,11 +69,6 @@ const struct domain *router_domain(const struct router *r, const struct smtp_add
     return g_hash_table_lookup(r->domains, name);
 }
 
-const char *domain_name(const struct domain *d)
-{
-    return d->name;
-}
-
 const char *domain_maildirs(const struct domain *d)
 {
     return d->maildirs;

@@ -31,7 +31,6 @@ int router_add_domain(struct router *r, const char *name, const char *maildirs);
 
 /* NULL when the address lies in no domain of ours. Never touches the disk: for the loop. */
 const struct domain *router_domain(const struct router *r, const struct smtp_address *address);
-const char *domain_name(const struct domain *d);
 const char *domain_maildirs(const struct domain *d);
 
 /*

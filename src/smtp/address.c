@@ -332,14 +332,6 @@ static int read_domain_of(struct cursor *c, struct parts *p)
     return r;
 }
 
-static int read_mailbox(struct cursor *c, struct parts *p)
-{
-    int r = read_local(c, p);
-    if (r < 0)
-        return r;
-    return take(c, '@') ? read_domain_of(c, p) : -EBADMSG;
-}
-
 /* A-d-l: "@one.example,@two.example:". Nobody has written one since long before there were U-labels. */
 static int skip_route(struct cursor *c)
 {
@@ -395,15 +387,11 @@ static void store(const struct parts *p, struct smtp_address *ret_address)
     ret_address->domain_len = (uint8_t)p->domain.len;
 }
 
-static struct parts no_parts(const struct cursor *c)
-{
-    return (struct parts){ .local = since(c, c->at), .ascii = true, .domain = since(c, c->at) };
-}
-
 int smtp_path_read(struct slice text, struct smtp_path *ret_path)
 {
     struct cursor c = cursor_of(text);
-    struct parts p = no_parts(&c);
+    const struct slice none = slice_first(text, 0);
+    struct parts p = { .local = none, .ascii = true, .domain = none };
     int r = read_path(&c, &p);
     if (r < 0)
         return r;
@@ -431,45 +419,6 @@ void smtp_path_address(const struct smtp_path *path, struct slice text, struct s
         .domain = slice_of(text.data + path->domain, path->domain_len),
     };
     store(&p, ret_address);
-}
-
-int smtp_path_parse(struct slice text, struct smtp_address *ret_address, size_t *ret_len)
-{
-    struct smtp_path path;
-    int r = smtp_path_read(text, &path);
-    if (r < 0)
-        return r;
-    smtp_path_address(&path, text, ret_address);
-    *ret_len = path.len;
-    return 0;
-}
-
-int smtp_address_parse(struct slice text, struct smtp_address *ret_address)
-{
-    struct cursor c = cursor_of(text);
-    struct parts p = no_parts(&c);
-    int r = read_mailbox(&c, &p);
-    if (r < 0)
-        return r;
-    if (c.at < c.end)
-        return -EBADMSG;
-    if (text.len > SMTP_PATH_MAX - 2)
-        return -E2BIG;
-    store(&p, ret_address);
-    return 0;
-}
-
-static bool is_ascii(const char *text, size_t len)
-{
-    uint8_t all = 0;
-    for (size_t i = 0; i < len; i++)
-        all |= (uint8_t)text[i];
-    return all < 0x80;
-}
-
-bool smtp_address_is_ascii(const struct smtp_address *a)
-{
-    return is_ascii(a->local, a->local_len) && is_ascii(a->domain, a->domain_len);
 }
 
 static bool local_is_dot_string(const struct smtp_address *a)

@@ -2,7 +2,7 @@
  * smtp/address.h - the grammar of mail addresses and paths (RFC 5321 4.1.2, 4.1.3), complete, with the UTF-8
  * that RFC 6531 3.3 adds; only domains with U-labels allocate, for the time of the call. An address is a
  * value: the local part with its quoting undone, the domain as it was written. Whether it may hold UTF-8 is
- * for the caller to ask: smtp_address_is_ascii(). Failure: -EBADMSG for what the grammar does not have
+ * for the caller to ask: the path's `ascii`. Failure: -EBADMSG for what the grammar does not have
  * (malformed UTF-8 is in no grammar), -E2BIG for what it has but is longer than RFC 5321 4.5.3.1 grants; *ret
  * is then untouched.
  */
@@ -50,15 +50,6 @@ int smtp_path_read(struct slice text, struct smtp_path *ret_path);
 
 /* Its address. `text` is what it was read from. */
 void smtp_path_address(const struct smtp_path *path, struct slice text, struct smtp_address *ret_address);
-
-/* Both at once. */
-int smtp_path_parse(struct slice text, struct smtp_address *ret_address, size_t *ret_len);
-
-/* The whole of `text` as Mailbox: an address without angle brackets. */
-int smtp_address_parse(struct slice text, struct smtp_address *ret_address);
-
-/* No octet above 127: what a peer may see who did not ask for SMTPUTF8. */
-bool smtp_address_is_ascii(const struct smtp_address *a);
 
 /* Domain of ASCII, or address-literal: what HELO and EHLO may name. The whole of `text`. */
 bool smtp_domain_valid(struct slice text);

@@ -288,12 +288,6 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     return 0;
 }
 
-int worker_address(const struct worker *w, size_t listener, struct net_address *ret_address)
-{
-    pst_assert(listener < w->port_count);
-    return listener_address(w->ports[listener].listener, &ret_address->storage, &ret_address->len);
-}
-
 static void shut(void *who)
 {
     conn_shut(who, SMTP_SHUTTING_DOWN);

@@ -60,9 +60,6 @@ struct worker;
 int worker_new(struct reactor *r, const struct worker_settings *settings, const struct pst_log *log,
                void (*on_drained)(void *owner), void *owner, struct worker **ret_worker);
 
-/* Where listener number `listener` of the settings listens: with port 0, the port that the kernel chose. */
-int worker_address(const struct worker *w, size_t listener, struct net_address *ret_address);
-
 /*
  * Stops accepting; sessions without a transaction get 421 4.3.2, transactions in flight may finish within
  * `patience_ms`, after which they are cut off. on_drained is called when nothing is left, and the worker is

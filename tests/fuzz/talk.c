@@ -174,7 +174,7 @@ static void on_envelope(struct talk *t, const struct smtp_effect *e)
         on_rcpt(t, e);
     struct slice address = slice_str(smtp_address_format(&e->address, text));
     check_text(address);
-    pst_assert(t->utf8 ? g_utf8_validate_len(text, address.len, NULL) : smtp_address_is_ascii(&e->address));
+    pst_assert(t->utf8 ? g_utf8_validate_len(text, address.len, NULL) : g_str_is_ascii(text));
     note(t, text);
 }
 

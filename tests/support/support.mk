@@ -1,7 +1,7 @@
 check_LIBRARIES += tests/support/libsupport.a
 tests_support_libsupport_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
 tests_support_libsupport_a_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_support_libsupport_a_SOURCES = tests/support/suite.c tests/support/suite.h
+tests_support_libsupport_a_SOURCES = tests/support/suite.c tests/support/suite.h tests/support/address.h
 
 TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support $(CMOCKA_CFLAGS)
 TEST_LINK = tests/support/libsupport.a $(CMOCKA_LIBS)

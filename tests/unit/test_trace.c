@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <locale.h>
 
+#include "address.h"
 #include "message/trace.h"
 
 enum { ARRIVED = 1795296824 }; /* Sat, 21 Nov 2026 21:33:44 UTC */
@@ -127,18 +128,10 @@ static const struct row {
       "\tSat, 21 Nov 2026 21:33:44 +0000\n" },
 };
 
-static struct smtp_address path(const char *text)
-{
-    struct smtp_address address = { 0 };
-    size_t len;
-    assert_int_equal(smtp_path_parse(slice_str(text), &address, &len), 0);
-    return address;
-}
-
 static void check_row(void **state)
 {
     const struct row *row = *state;
-    struct smtp_address from = path(row->from), to = path(row->to);
+    struct smtp_address from = address_of(row->from), to = address_of(row->to);
     struct trace trace = {
         .id = "4XyZ",
         .hostname = "mx.example.org",
@@ -180,7 +173,7 @@ static const struct name_row {
 static void check_client_name(void **state)
 {
     const struct name_row *row = *state;
-    struct smtp_address from = path("<>"), to = path("<alice@example.org>");
+    struct smtp_address from = address_of("<>"), to = address_of("<alice@example.org>");
     struct trace trace = {
         .id = "1",
         .hostname = "mx",
@@ -209,7 +202,7 @@ static const struct date_row {
 static void check_date(void **state)
 {
     const struct date_row *row = *state;
-    struct smtp_address from = path("<>"), to = path("<alice@example.org>");
+    struct smtp_address from = address_of("<>"), to = address_of("<alice@example.org>");
     struct trace trace = { "1", "mx", "SMTP", "c", "192.0.2.1", NULL, &from, row->second * 1000000 };
     g_autoptr(GString) got = g_string_new(NULL);
     trace_append(got, &trace, &to, false);
@@ -248,11 +241,11 @@ static void check_columns(const char *line)
 static void lines_are_short_where_they_can_be(void **state)
 {
     (void)state;
-    struct smtp_address from = path("<>");
+    struct smtp_address from = address_of("<>");
     for (size_t helo_len = 1; helo_len < 200; helo_len++) {
         g_autofree char *helo = g_strnfill(helo_len, 'h');
         g_autofree char *to_text = g_strdup_printf("<a@%s>", helo);
-        struct smtp_address to = path(to_text);
+        struct smtp_address to = address_of(to_text);
         struct trace trace = { "1", "mx.example.org", "ESMTP", helo, "192.0.2.1", NULL, &from, 0 };
         g_autoptr(GString) got = g_string_new(NULL);
         trace_append(got, &trace, &to, true);
