@@ -374,7 +374,11 @@ static size_t feed_proxy(struct conn *c, struct slice in)
         refuse_proxy(c, r == -E2BIG ? "header-too-long" : "malformed-header");
     if (r <= 0)
         return 0;
-    pst_log(c->host->log, PST_LOG_INFO, "proxied", PST_STR("session", c->id), PST_STR("proxy", c->client));
+    char destination[NET_ADDRESS_TEXT] = "";
+    if (!proxy.is_local)
+        net_address_format(&proxy.destination, destination);
+    pst_log(c->host->log, PST_LOG_INFO, "proxied", PST_STR("session", c->id), PST_STR("proxy", c->client),
+            PST_STR("destination", destination));
     if (proxy.is_local)
         proxy.source = peer_of(c);
     begin(c, &proxy.source, !proxy.is_local);

@@ -122,7 +122,11 @@ class Proxy(Case):
         server.stop()
         opened = {event["session"]: event["client"] for event in server.events("session-opened")}
         self.assertEqual(opened, {message_id.partition(".")[0]: client for message_id, client in clients.items()})
-        self.assertEqual({event["proxy"] for event in server.events("proxied")}, {peer})
+        proxied = server.events("proxied")
+        self.assertEqual({event["proxy"] for event in proxied}, {peer})
+        called = {"192.0.2.7": "127.0.0.1:25", "2001:db8::7": "[::1]:25", "unix": "unix:/run/server"}
+        self.assertEqual({(opened[event["session"]], event["destination"]) for event in proxied},
+                         {(peer, ""), *called.items()})
         arrived = messages_by_id(server)
         self.assertEqual(arrived.keys(), clients.keys())
         for message_id, client in clients.items():
