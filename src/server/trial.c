@@ -229,8 +229,7 @@ static void session_begin(struct session *s, const struct trial *trial, const st
     net_address_host(&trial->client, client);
     (void)snprintf(s->id, sizeof s->id, "%08" PRIx32 "%04" PRIx32, g_random_int(), g_random_int() >> 16);
     trial_mail_init(&s->mail, log, trial->settings->router, s->id, listener->protocol);
-    pst_log(log, PST_LOG_INFO, "session-opened", PST_STR("session", s->id), PST_STR("client", client),
-            PST_STR("listener", listener->name));
+    session_log_opened(log, s->id, client, listener->name);
     if (listener->proxy != NULL)
         pst_log(
             log, PST_LOG_INFO, "proxy-left-out", PST_STR("session", s->id),
@@ -259,11 +258,10 @@ static void session_run(struct session *s)
 static int session_end(struct session *s)
 {
     bool hung_up = s->error == -ENODATA;
-    pst_log(s->log, PST_LOG_INFO, "session-closed", PST_STR("session", s->id),
-            PST_STR("reason", hung_up         ? "peer-ended"
-                              : s->error == 0 ? smtp_outcome_name(s->why)
-                                              : "connection-lost"),
-            PST_STR("phase", smtp_session_phase(s->smtp)), PST_UINT("messages", s->mail.messages));
+    const char *reason = hung_up         ? "peer-ended"
+                         : s->error == 0 ? smtp_outcome_name(s->why)
+                                         : "connection-lost";
+    session_log_closed(s->log, s->id, reason, smtp_session_phase(s->smtp), s->mail.messages);
     int error = hung_up ? 0 : s->error;
     trial_mail_clear(&s->mail);
     smtp_session_free(s->smtp);

@@ -142,11 +142,12 @@ void trial_mail_append(struct trial_mail *m, struct slice bytes)
 
 void trial_mail_log_refusal(const struct trial_mail *m, enum smtp_outcome outcome)
 {
-    char id[TRIAL_ID_SIZE], from[SMTP_ADDRESS_TEXT];
-    pst_log(m->log, PST_LOG_INFO, "message-refused", PST_STR("session", m->session),
-            PST_STR("id", message_id(m, id)), PST_STR("from", smtp_address_format(&m->reverse_path, from)),
-            PST_UINT("recipients", m->recipients->len), PST_UINT("code", smtp_outcome_code(outcome)),
-            PST_STR("reason", smtp_outcome_name(outcome)), PST_UINT("octets", m->octets));
+    char id[TRIAL_ID_SIZE];
+    const struct session_log_message message = { .id = message_id(m, id),
+                                                 .from = &m->reverse_path,
+                                                 .recipients = m->recipients->len,
+                                                 .octets = m->octets };
+    session_log_message_refused(m->log, m->session, &message, outcome);
 }
 
 static int may_write(int dir)

@@ -81,10 +81,8 @@ static void conn_close(struct conn *c, const char *reason)
         return;
     c->closing = true;
     hear(c, CROWD_LEAVING);
-    pst_log(c->host->log, PST_LOG_INFO, "session-closed", PST_STR("session", c->id),
-            PST_STR("reason", reason),
-            PST_STR("phase", c->session != NULL ? smtp_session_phase(c->session) : "proxy"),
-            PST_UINT("messages", c->messages));
+    session_log_closed(c->host->log, c->id, reason,
+                       c->session != NULL ? smtp_session_phase(c->session) : "proxy", c->messages);
     transaction_abandon(g_steal_pointer(&c->transaction));
     c->limit = reactor_now(c->host->reactor) + CONN_LINGER_MS;
     if (stream_unsent(c->stream) > 0)
@@ -353,8 +351,7 @@ static void begin(struct conn *c, const struct net_address *client, bool is_know
                                             is_known && net_networks_have(host->xforward, client) };
     name_client(c, client);
     c->session = smtp_session_new(&host->service, &rights, reactor_now(host->reactor));
-    pst_log(host->log, PST_LOG_INFO, "session-opened", PST_STR("session", c->id),
-            PST_STR("client", c->client), PST_STR("listener", host->listener));
+    session_log_opened(host->log, c->id, c->client, host->listener);
 }
 
 static void refuse_proxy(struct conn *c, const char *reason)

@@ -2,6 +2,20 @@
 
 #include <glib.h>
 
+void session_log_opened(const struct pst_log *log, const char *session, const char *client,
+                        const char *listener)
+{
+    pst_log(log, PST_LOG_INFO, "session-opened", PST_STR("session", session), PST_STR("client", client),
+            PST_STR("listener", listener));
+}
+
+void session_log_closed(const struct pst_log *log, const char *session, const char *reason, const char *phase,
+                        unsigned messages)
+{
+    pst_log(log, PST_LOG_INFO, "session-closed", PST_STR("session", session), PST_STR("reason", reason),
+            PST_STR("phase", phase), PST_UINT("messages", messages));
+}
+
 void session_log_facts(const struct pst_log *log, const char *session, const struct smtp_effect *e)
 {
     static const char *const keys[SMTP_FACTS] = {
@@ -37,6 +51,16 @@ void session_log_rcpt_refused(const struct pst_log *log, const char *session, co
     pst_log(log, PST_LOG_INFO, "rcpt-refused", PST_STR("session", session),
             PST_UINT("code", smtp_outcome_code(outcome)), PST_STR("reason", smtp_outcome_name(outcome)),
             PST_STR("to", smtp_address_format(to, text)));
+}
+
+void session_log_message_refused(const struct pst_log *log, const char *session,
+                                 const struct session_log_message *message, enum smtp_outcome outcome)
+{
+    char from[SMTP_ADDRESS_TEXT];
+    pst_log(log, PST_LOG_INFO, "message-refused", PST_STR("session", session), PST_STR("id", message->id),
+            PST_STR("from", smtp_address_format(message->from, from)),
+            PST_UINT("recipients", message->recipients), PST_UINT("code", smtp_outcome_code(outcome)),
+            PST_STR("reason", smtp_outcome_name(outcome)), PST_UINT("octets", message->octets));
 }
 
 void session_log_lookup_failed(const struct pst_log *log, const char *session, const struct smtp_address *to,

@@ -300,11 +300,11 @@ bool transaction_is_open(const struct transaction *t)
 
 void transaction_log_refusal(const struct transaction *t, enum smtp_outcome outcome)
 {
-    char from[SMTP_ADDRESS_TEXT];
-    pst_log(conn_host(t->conn)->log, PST_LOG_INFO, "message-refused", PST_STR("session", conn_id(t->conn)),
-            PST_STR("id", t->id), PST_STR("from", smtp_address_format(&t->reverse_path, from)),
-            PST_UINT("recipients", t->recipients->len), PST_UINT("code", smtp_outcome_code(outcome)),
-            PST_STR("reason", smtp_outcome_name(outcome)), PST_UINT("octets", delivery_octets(t->delivery)));
+    const struct session_log_message message = { .id = t->id,
+                                                 .from = &t->reverse_path,
+                                                 .recipients = t->recipients->len,
+                                                 .octets = delivery_octets(t->delivery) };
+    session_log_message_refused(conn_host(t->conn)->log, conn_id(t->conn), &message, outcome);
 }
 
 void transaction_append(struct transaction *t, struct slice bytes)
