@@ -15,8 +15,7 @@ static const struct cli_option own_rows[] = {
     { "quiet", 'q', NULL, "log nothing" },
 };
 
-struct
-try {
+struct attempt {
     struct given given;
     const char *client;   /* NULL: as the listener's clients are */
     const char *listener; /* NULL: the first one */
@@ -25,7 +24,7 @@ try {
 
 static void on_option(void *owner, const struct cli_option *option, const char *value)
 {
-    struct try *t = owner;
+    struct attempt *t = owner;
     if (given_take(&t->given, option, value))
         return;
     if (option == &own_rows[0])
@@ -72,7 +71,7 @@ static char *listener_names(const struct settings *s)
     return g_string_free(names, FALSE);
 }
 
-static int try_settings(const struct try *t, const struct settings *settings, const struct command *self)
+static int try_settings(const struct attempt *t, const struct settings *settings, const struct command *self)
 {
     struct trial trial = {
         .settings = settings,
@@ -102,7 +101,7 @@ static int try_settings(const struct try *t, const struct settings *settings, co
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int try_given(const struct try *t, const struct command *self)
+static int try_given(const struct attempt *t, const struct command *self)
 {
     auto_val(diag) problems = { 0 };
     auto_ptr(settings) settings = given_settings(&t->given, &problems);
@@ -115,7 +114,7 @@ static int try_given(const struct try *t, const struct command *self)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-    struct try t = { 0 };
+    struct attempt t = { 0 };
     int rest, status;
     if (command_parse(self, argc, argv, on_option, &t, &rest, &status) == 0) {
         if (rest < argc)
