@@ -47,8 +47,9 @@ int command_misuse(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
- * Calls `on_option` for each option in the order of the command line. 0, the command goes on, with arguments
- * from argv[*ret_rest]; else it ends with *ret_status: it was asked for help, or the mistake is told.
+ * Calls `on_option` (NULL where there is none but --help) for each option in the order of the command line.
+ * 0, the command goes on, with arguments from argv[*ret_rest]; else it ends with *ret_status: it was asked
+ * for help, or the mistake is told.
  */
 int command_parse(const struct command *command, int argc, char **argv,
                   void (*on_option)(void *owner, const struct cli_option *option, const char *value),

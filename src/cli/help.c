@@ -2,17 +2,10 @@
 
 #include "cli/command.h"
 
-static void on_option(void *owner, const struct cli_option *option, const char *value)
-{
-    (void)owner;
-    (void)option;
-    (void)value; /* it has none but --help */
-}
-
 static int run(const struct command *self, int argc, char **argv)
 {
     int first, status;
-    if (command_parse(self, argc, argv, on_option, NULL, &first, &status) < 0)
+    if (command_parse(self, argc, argv, NULL, NULL, &first, &status) < 0)
         return status;
     if (first == argc) {
         command_print_list();

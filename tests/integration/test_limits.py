@@ -10,6 +10,17 @@ MIB = 1 << 20
 
 
 class Lines(MemoryCase):
+    def send_endless_line(self, server, wire, start):
+        """In a message, and measures what it costs; what is said to its end is still to come."""
+        wire.hello()
+        wire.envelope(ALICE)
+        wire.command("DATA", 354)
+        self.start_measuring(server)
+        wire.send(start)
+        for _ in range(64):
+            wire.send(b"x" * MIB)
+        wire.send(b"\r\n.\r\n")
+
     def test_512_octets_are_a_command_and_one_more_is_too_long(self):
         server = self.postern()
         with server.connect() as wire:
@@ -32,14 +43,7 @@ class Lines(MemoryCase):
     def test_an_endless_line_in_a_message_costs_no_memory(self):
         server = self.postern(sections={"limits": {"message-size": "1G"}})
         with server.connect() as wire:
-            wire.hello()
-            wire.envelope(ALICE)
-            wire.command("DATA", 354)
-            self.start_measuring(server)
-            wire.send(b"Subject: long\r\n\r\n")
-            for _ in range(64):
-                wire.send(b"x" * MIB)
-            wire.send(b"\r\n.\r\n")
+            self.send_endless_line(server, wire, b"Subject: long\r\n\r\n")
             wire.expect(250)
             self.assert_memory_is_bounded()
         longest = max(server.maildir().contents(), key=len)
@@ -48,14 +52,7 @@ class Lines(MemoryCase):
     def test_an_endless_line_of_the_header_is_refused_and_costs_no_memory(self):
         server = self.postern(sections={"limits": {"message-size": "1G"}})
         with server.connect() as wire:
-            wire.hello()
-            wire.envelope(ALICE)
-            wire.command("DATA", 354)
-            self.start_measuring(server)
-            wire.send(b"Subject: ")
-            for _ in range(64):
-                wire.send(b"x" * MIB)
-            wire.send(b"\r\n.\r\n")
+            self.send_endless_line(server, wire, b"Subject: ")
             wire.expect(552, "5.3.4")
             self.assert_memory_is_bounded()
         self.assertLess(max(map(len, server.maildir().contents())), 3 * MIB)  # only those that came before

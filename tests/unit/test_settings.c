@@ -44,6 +44,16 @@ static struct settings *load(const char *text, const struct folder *f, struct di
     return settings_new(c, d);
 }
 
+/* Where nothing is wrong. Makes the folder. */
+static struct settings *load_good(const char *text, struct folder *f)
+{
+    folder_make(f);
+    auto_val(diag) d = { 0 };
+    struct settings *s = load(text, f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    return s;
+}
+
 /* ---- what is wrong ---- */
 
 struct problem_row {
@@ -171,10 +181,7 @@ static void check_defaults(void **state)
 {
     (void)state;
     auto_val(folder) f;
-    folder_make(&f);
-    auto_val(diag) d = { 0 };
-    auto_ptr(settings) s = load(SERVER LISTEN DOMAIN_HERE, &f, &d);
-    assert_int_equal(diag_count(&d), 0);
+    auto_ptr(settings) s = load_good(SERVER LISTEN DOMAIN_HERE, &f);
     assert_string_equal(s->worker.hostname, "mx.example.org");
     assert_true(s->workers >= 1);
     assert_null(s->identity.user);
@@ -209,10 +216,7 @@ static void check_values(void **state)
         "[domain Example.org]\nmaildirs = @\n[domain example.net]\nmaildirs = @\n"
         "[delivery]\nsync = none\n";
     auto_val(folder) f;
-    folder_make(&f);
-    auto_val(diag) d = { 0 };
-    auto_ptr(settings) s = load(text, &f, &d);
-    assert_int_equal(diag_count(&d), 0);
+    auto_ptr(settings) s = load_good(text, &f);
     assert_int_equal(s->workers, 3);
     assert_string_equal(s->identity.user, "root");
     assert_int_equal(s->identity.uid, 0);
@@ -266,10 +270,7 @@ static void check_networks(void **state)
         "xforward = ::/0\ngreeting-delay = 60s\n"
         "[listen lmtp]\naddress = unix:/run/x.sock\nproxy = unix\nxforward = unix, 192.0.2.0/24\n";
     auto_val(folder) f;
-    folder_make(&f);
-    auto_val(diag) d = { 0 };
-    auto_ptr(settings) s = load(text, &f, &d);
-    assert_int_equal(diag_count(&d), 0);
+    auto_ptr(settings) s = load_good(text, &f);
     assert_int_equal(s->listener_count, 3);
     for (size_t i = 0; i < 2; i++) {
         assert_networks(s->listeners[i].listener.proxy, "1100");
@@ -309,10 +310,7 @@ static void check_long_domains(void **state)
         "[domain a.very.long.name.of.a.department.of.the.university.of.somewhere.example.net]\nmaildirs = "
         "@\n";
     auto_val(folder) f;
-    folder_make(&f);
-    auto_val(diag) d = { 0 };
-    auto_ptr(settings) s = load(text, &f, &d);
-    assert_int_equal(diag_count(&d), 0);
+    auto_ptr(settings) s = load_good(text, &f);
     struct smtp_address address =
         address_of("<x@a.very.long.name.of.a.department.of.the.university.of.somewhere.example.net>");
     assert_non_null(router_domain(s->worker.router, &address));
@@ -322,10 +320,7 @@ static void check_utf8_domain(void **state)
 {
     (void)state;
     auto_val(folder) f;
-    folder_make(&f);
-    auto_val(diag) d = { 0 };
-    auto_ptr(settings) s = load(SERVER LISTEN "[domain M\u00fcnchen.example]\nmaildirs = @\n", &f, &d);
-    assert_int_equal(diag_count(&d), 0);
+    auto_ptr(settings) s = load_good(SERVER LISTEN "[domain M\u00fcnchen.example]\nmaildirs = @\n", &f);
     static const char *const recipients[] = { "<a@m\u00fcnchen.example>", "<a@xn--mnchen-3ya.EXAMPLE>" };
     for (size_t i = 0; i < G_N_ELEMENTS(recipients); i++) {
         struct smtp_address address = address_of(recipients[i]);
@@ -338,13 +333,11 @@ static void check_access(void **state)
 {
     (void)state;
     auto_val(folder) f;
-    folder_make(&f);
-    auto_val(diag) d = { 0 };
-    auto_ptr(settings) s = load(SERVER LISTEN DOMAIN_HERE, &f, &d);
-    assert_int_equal(diag_count(&d), 0);
+    auto_ptr(settings) s = load_good(SERVER LISTEN DOMAIN_HERE, &f);
     bool root = geteuid() == 0;
     assert_int_equal(g_chmod(f.path, root ? 0700 : 0600), 0);
     assert_int_equal(root ? seteuid(65534) : 0, 0);
+    auto_val(diag) d = { 0 };
     settings_check_folders(s, &d);
     assert_int_equal(root ? seteuid(0) : 0, 0);
     assert_int_equal(g_chmod(f.path, 0700), 0);
