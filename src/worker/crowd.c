@@ -66,12 +66,13 @@ void *crowd_victim(const struct crowd *c, msec_t now)
     return NULL;
 }
 
-/* The next one is taken before, and those that move on to an earlier rank are not met twice. */
+/* By a list of its own, for who is told may move to where it would be met again. */
 void crowd_for_each(struct crowd *c, void (*tell)(void *who))
 {
+    g_autoptr(GPtrArray) all = g_ptr_array_sized_new((guint)crowd_size(c));
     for (enum crowd_rank rank = CROWD_LEAVING; rank < CROWD_RANKS; rank++)
-        for (GList *at = c->ranks[rank].head, *next; at != NULL; at = next) {
-            next = at->next;
-            tell(at->data);
-        }
+        for (const GList *at = c->ranks[rank].head; at != NULL; at = at->next)
+            g_ptr_array_add(all, at->data);
+    for (guint i = 0; i < all->len; i++)
+        tell(g_ptr_array_index(all, i));
 }

@@ -1,7 +1,7 @@
 /*
  * worker/crowd.h - a worker's connections, by what is to be had of them and by how long they have been
- * silent: when there is no room for a newcomer, it tells who gives way. Every operation takes the same short
- * time, however many there are.
+ * silent: when there is no room for a newcomer, it tells who gives way. Every operation but crowd_for_each
+ * takes the same short time, however many there are.
  *
  * The one that has been silent longest goes first, so that whoever gets on with it is safe. Who has said HELO
  * and was just heard of is spared, for a moment's silence is the network's, and who is in the middle of a
@@ -54,5 +54,5 @@ void crowd_hear(struct crowd *c, struct crowd_member *m, enum crowd_rank rank, m
 /* Who gives way; NULL when nobody does. */
 void *crowd_victim(const struct crowd *c, msec_t now);
 
-/* Calls `tell` for all; they may change their ranks meanwhile, or leave. */
+/* Calls `tell` once for all who are there. Who is told may change its rank, or leave; the others stay. */
 void crowd_for_each(struct crowd *c, void (*tell)(void *who));
