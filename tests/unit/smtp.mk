@@ -8,6 +8,7 @@ SMTP_TESTS = \
 	tests/unit/test_smtp_outcome \
 	tests/unit/test_smtp_parameter \
 	tests/unit/test_smtp_session \
+	tests/unit/test_smtp_session_clock \
 	tests/unit/test_smtp_xtext
 check_PROGRAMS += $(SMTP_TESTS)
 TESTS += $(SMTP_TESTS)
@@ -24,8 +25,13 @@ tests_unit_test_smtp_data_portable_CPPFLAGS = $(TEST_CPPFLAGS) -DSMTP_DATA_PORTA
 tests_unit_test_smtp_data_portable_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_outcome_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_outcome_LDADD = $(TEST_LINK) $(LINK_smtp)
+session_rig = tests/unit/session_rig.c tests/unit/session_rig.h
+tests_unit_test_smtp_session_SOURCES = tests/unit/test_smtp_session.c $(session_rig)
 tests_unit_test_smtp_session_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_session_LDADD = $(TEST_LINK) $(LINK_smtp)
+tests_unit_test_smtp_session_clock_SOURCES = tests/unit/test_smtp_session_clock.c $(session_rig)
+tests_unit_test_smtp_session_clock_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_session_clock_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_parameter_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_parameter_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_xtext_CPPFLAGS = $(TEST_CPPFLAGS)
