@@ -202,9 +202,53 @@ static size_t count_dots(const char *text)
 }
 
 /*
+ * IDNA2003, which GLib speaks, makes another name of these (the sharp s becomes ss) than IDNA2008, which RFC
+ * 6531 asks for: not ours to guess whose domain that is. U+00DF, U+1E9E, U+03C2, U+200C, U+200D.
+ */
+static bool has_deviation(struct slice domain)
+{
+    static const char deviations[][4] = { "\u00df", "\u1e9e", "\u03c2", "\u200c", "\u200d" };
+    for (size_t i = 0; i < G_N_ELEMENTS(deviations); i++)
+        if (g_strstr_len((const char *)domain.data, (gssize)domain.len, deviations[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* In lower case, but never of ASCII where it was not, as a Kelvin sign would be; and composed. */
+static char *label_in_lower_case(const char *label)
+{
+    g_autoptr(GString) lower = g_string_new(NULL);
+    for (; *label != '\0'; label = g_utf8_next_char(label)) {
+        gunichar c = g_utf8_get_char(label), l = g_unichar_tolower(c);
+        g_string_append_unichar(lower, c >= 0x80 && l < 0x80 ? c : l);
+    }
+    return g_utf8_normalize(lower->str, (gssize)lower->len, G_NORMALIZE_NFC);
+}
+
+/*
+ * A U-label is what its A-label stands for (RFC 5890 2.3.2.1), but for case and composition. IDNA2003 makes
+ * names also of what is none: it takes fullwidth letters for letters, and soft hyphens for nothing.
+ */
+static bool labels_agree(const char *text, const char *name)
+{
+    g_auto(GStrv) written = g_strsplit(text, ".", -1);
+    g_auto(GStrv) ascii = g_strsplit(name, ".", -1);
+    for (size_t i = 0; written[i] != NULL; i++) {
+        if (g_str_is_ascii(written[i]))
+            continue;
+        g_autofree char *label = label_in_lower_case(written[i]);
+        g_autofree char *u_label = g_hostname_to_unicode(ascii[i]);
+        if (g_strcmp0(label, u_label) != 0)
+            return false;
+    }
+    return true;
+}
+
+/*
  * U-labels to A-labels. What GLib makes of them must still be the Domain that was written, for it takes full
- * stops of other scripts for dots, and makes ASCII of what looks like it. A label at the end shows a dot in
- * front of it, which GLib would drop from the end of a name.
+ * stops of other scripts for dots, and makes ASCII of what looks like it. (Of one with deviations it cannot
+ * be; that is still an address, and smtp_domain_canonical() has no name for it.) A label at the end shows a
+ * dot in front of it, which GLib would drop from the end of a name.
  */
 static int domain_to_ascii(struct slice domain, char ret_name[SMTP_DOMAIN_MAX + 1])
 {
@@ -218,7 +262,7 @@ static int domain_to_ascii(struct slice domain, char ret_name[SMTP_DOMAIN_MAX + 
     if (name == NULL || !g_str_has_suffix(name, end) || count_dots(name) != count_dots(text))
         return -EBADMSG;
     size_t len = strlen(name) - strlen(end);
-    if (!smtp_domain_valid(slice_of(name, len)))
+    if (!smtp_domain_valid(slice_of(name, len)) || (!has_deviation(domain) && !labels_agree(text, name)))
         return -EBADMSG;
     memcpy(ret_name, name, len);
     ret_name[len] = '\0';
@@ -241,19 +285,6 @@ bool smtp_domain_valid(struct slice text)
 {
     struct cursor c = cursor_of(text);
     return skip_domain(&c) == 0 && c.at == c.end && !c.non_ascii && text.len <= SMTP_DOMAIN_MAX;
-}
-
-/*
- * IDNA2003, which GLib speaks, makes another name of these (the sharp s becomes ss) than IDNA2008, which RFC
- * 6531 asks for: not ours to guess whose domain that is. U+00DF, U+1E9E, U+03C2, U+200C, U+200D.
- */
-static bool has_deviation(struct slice domain)
-{
-    static const char deviations[][4] = { "\u00df", "\u1e9e", "\u03c2", "\u200c", "\u200d" };
-    for (size_t i = 0; i < G_N_ELEMENTS(deviations); i++)
-        if (g_strstr_len((const char *)domain.data, (gssize)domain.len, deviations[i]) != NULL)
-            return true;
-    return false;
 }
 
 int smtp_domain_canonical(struct slice text, char ret_name[SMTP_DOMAIN_MAX + 1])

@@ -3,8 +3,8 @@
  * that RFC 6531 3.3 adds; only domains with U-labels allocate, for the time of the call. An address is a
  * value: the local part with its quoting undone, the domain as it was written. Whether it may hold UTF-8 is
  * for the caller to ask: the path's `ascii`. Failure: -EBADMSG for what the grammar does not have
- * (malformed UTF-8 is in no grammar), -E2BIG for what it has but is longer than RFC 5321 4.5.3.1 grants; *ret
- * is then untouched.
+ * (malformed UTF-8 is in no grammar, nor is a U-label that is not what its A-label stands for), -E2BIG for
+ * what it has but is longer than RFC 5321 4.5.3.1 grants; *ret is then untouched.
  */
 #pragma once
 
