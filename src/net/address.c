@@ -114,6 +114,22 @@ bool net_address_is_unix(const struct net_address *a)
     return a->storage.ss_family == AF_UNIX;
 }
 
+bool net_address_is_local(const struct net_address *a)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&a->storage;
+    const struct in6_addr *in6 = &((const struct sockaddr_in6 *)&a->storage)->sin6_addr;
+    switch (a->storage.ss_family) {
+    case AF_UNIX:
+        return true;
+    case AF_INET: /* RFC 1122 3.2.1.3: all of 127.0.0.0/8 */
+        return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    case AF_INET6:
+        return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == IN_LOOPBACKNET);
+    default:
+        return false; /* it is not known */
+    }
+}
+
 bool net_address_equal(const struct net_address *a, const struct net_address *b)
 {
     char left[NET_ADDRESS_TEXT], right[NET_ADDRESS_TEXT];

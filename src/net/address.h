@@ -27,4 +27,9 @@ const char *net_address_format(const struct net_address *a, char text[NET_ADDRES
 const char *net_address_host(const struct net_address *a, char text[NET_ADDRESS_TEXT]);
 
 bool net_address_is_unix(const struct net_address *a);
+
+/* A client on this host, by its address: a unix socket, or loopback (also when it came through an IPv6
+ * socket). */
+bool net_address_is_local(const struct net_address *a);
+
 bool net_address_equal(const struct net_address *a, const struct net_address *b);

@@ -129,11 +129,13 @@ static const struct option_row listen_rows[] = {
                    "Which clients may say XFORWARD, and so tell whom they have a message from. "
                    "Without this key, none.") },
     { .name = "greeting-delay",
-      .kind = OPTION_DURATION,
+      .kind = OPTION_CUSTOM,
       .offset = OPTION_OFFSET(listen_section, greeting_delay),
-      .fallback = "0",
-      .max = 60 * 1000,
-      .sentence = "How long the greeting is held back; a client that speaks before it is refused." },
+      .fallback = "auto",
+      .parse = value_greeting_delay,
+      .expected = "auto, or a duration such as 500ms or 5s, at most 1m",
+      .sentence = "How long the greeting is held back; a client that speaks before it is refused. "
+                  "With auto, 100 ms for clients of SMTP that are not on this host." },
 };
 static const size_t listen_row_count = G_N_ELEMENTS(listen_rows);
 static const struct config_table listen_tables[] = { { listen_rows, &listen_row_count, 0 } };

@@ -215,11 +215,11 @@ static void session_begin(struct session *s, const struct trial *trial, const st
     const struct worker_listener *listener = trial->listener;
     s->trial = trial;
     s->log = log;
-    /* No greeting is held back: input that is all there at once would always have spoken too early. */
     s->service = (struct smtp_service){ .protocol = listener->protocol,
                                         .hostname = trial->settings->worker.hostname,
                                         .limits = trial->settings->worker.smtp };
-    const struct smtp_client rights = {
+    /* No greeting is held back: input that is all there at once would always have spoken too early. */
+    const struct smtp_client terms = {
         .may_xclient = net_networks_have(listener->xclient, &trial->client),
         .may_xforward = net_networks_have(listener->xforward, &trial->client),
     };
@@ -234,7 +234,7 @@ static void session_begin(struct session *s, const struct trial *trial, const st
         pst_log(
             log, PST_LOG_INFO, "proxy-left-out", PST_STR("session", s->id),
             PST_STR("advice", "this is the session behind the PROXY header, and --client who that names"));
-    s->smtp = smtp_session_new(&s->service, &rights, now_ms());
+    s->smtp = smtp_session_new(&s->service, &terms, now_ms());
 }
 
 static void session_run(struct session *s)

@@ -8,6 +8,7 @@
 #include "net/address.h"
 #include "net/network.h"
 #include "server/log_sink.h"
+#include "worker/greeting.h"
 
 int value_addresses(const char *text, void *field, char **ret_problem)
 {
@@ -85,6 +86,16 @@ int value_workers(const char *text, void *field, char **ret_problem)
         (pst_parse_u64(slice_str(text), VALUE_WORKERS_MAX, &count) < 0 || count == 0))
         return -EINVAL;
     *(uint64_t *)field = count;
+    return 0;
+}
+
+int value_greeting_delay(const char *text, void *field, char **ret_problem)
+{
+    (void)ret_problem; /* what is expected says it all */
+    msec_t delay = GREETING_DELAY_AUTO;
+    if (strcmp(text, "auto") != 0 && pst_parse_duration(slice_str(text), GREETING_DELAY_MAX, &delay) < 0)
+        return -EINVAL;
+    *(msec_t *)field = delay;
     return 0;
 }
 

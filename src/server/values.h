@@ -21,5 +21,8 @@ void value_log_target_clear(void *field);
 enum { VALUE_WORKERS_MAX = 256 };
 int value_workers(const char *text, void *field, char **ret_problem);
 
+/* "auto" or a duration: the field is a msec_t, GREETING_DELAY_AUTO for auto. */
+int value_greeting_delay(const char *text, void *field, char **ret_problem);
+
 /* "0660": the field is a mode_t. */
 int value_mode(const char *text, void *field, char **ret_problem);

@@ -112,7 +112,7 @@ static msec_t patience(const struct smtp_session *s)
     if (is_in(s, IN(ROUTING) | IN(FINISHING) | IN(ENDED))) /* ours to act, or nobody's */
         return MSEC_NEVER;
     if (is_in(s, IN(SILENT)))
-        return s->service->greeting_delay;
+        return s->client.greeting_delay;
     if (s->shutting && is_in(s, IN(MAIL) | IN(CHUNKING)))
         return SHUT_GRACE_MS;
     return is_in(s, UNDERWAY) ? limits->data_timeout : limits->command_timeout;
@@ -392,7 +392,7 @@ struct smtp_session *smtp_session_new(const struct smtp_service *service, const 
     s->client = *client;
     s->now = now;
     s->phase = SMTP_PHASE_SILENT;
-    if (service->greeting_delay == 0)
+    if (client->greeting_delay == 0)
         smtp_greet(s);
     restart_clock(s);
     return s;

@@ -47,13 +47,13 @@ extern const size_t smtp_limit_row_count;
 struct smtp_service {
     enum smtp_protocol protocol;
     const char *hostname;
-    msec_t greeting_delay; /* who speaks in that time is refused; 0: greeted at once */
     struct smtp_limits limits;
 };
 
-/* Of the one client that the session is with: what it may say. */
+/* Of the one client that the session is with: what it may say, and when. */
 struct smtp_client {
     bool may_xclient, may_xforward;
+    msec_t greeting_delay; /* who speaks in that time is refused; 0: greeted at once */
 };
 
 enum smtp_effect_kind {

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "net/proxy.h"
+#include "worker/greeting.h"
 #include "worker/session_log.h"
 #include "worker/transaction.h"
 
@@ -346,11 +347,13 @@ static void name_client(struct conn *c, const struct net_address *client)
 static void begin(struct conn *c, const struct net_address *client, bool is_known)
 {
     const struct conn_host *host = c->host;
-    const struct smtp_client rights = { .may_xclient = is_known && net_networks_have(host->xclient, client),
-                                        .may_xforward =
-                                            is_known && net_networks_have(host->xforward, client) };
+    const struct smtp_client terms = {
+        .may_xclient = is_known && net_networks_have(host->xclient, client),
+        .may_xforward = is_known && net_networks_have(host->xforward, client),
+        .greeting_delay = greeting_delay(host->greeting_delay, host->service.protocol, client),
+    };
     name_client(c, client);
-    c->session = smtp_session_new(&host->service, &rights, reactor_now(host->reactor));
+    c->session = smtp_session_new(&host->service, &terms, reactor_now(host->reactor));
     session_log_opened(host->log, c->id, c->client, host->listener);
 }
 

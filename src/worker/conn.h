@@ -30,6 +30,7 @@ struct conn_host {
     const struct net_networks *proxy;    /* who must begin with a PROXY header; NULL: nobody does */
     const struct net_networks *xclient;  /* who may say XCLIENT; NULL: nobody may */
     const struct net_networks *xforward; /* the same of XFORWARD */
+    msec_t greeting_delay;               /* or GREETING_DELAY_AUTO */
     GByteArray
         *replies; /* what is about to be written; used by one connection at a time, empty between two */
     struct crowd *crowd;          /* where its connections are, from accept until they are gone */

@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/worker/libworker.a
 src_worker_libworker_a_SOURCES = \
 	src/worker/conn.c src/worker/conn.h \
 	src/worker/crowd.c src/worker/crowd.h \
+	src/worker/greeting.c src/worker/greeting.h \
 	src/worker/session_log.c src/worker/session_log.h \
 	src/worker/transaction.c src/worker/transaction.h \
 	src/worker/worker.c src/worker/worker.h

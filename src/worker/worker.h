@@ -22,7 +22,7 @@ struct worker_listener {
     const struct net_networks *proxy;    /* who may connect, with a PROXY header; NULL: anybody, without */
     const struct net_networks *xclient;  /* which clients may say XCLIENT; NULL: none */
     const struct net_networks *xforward; /* and XFORWARD */
-    msec_t greeting_delay;
+    msec_t greeting_delay;               /* or GREETING_DELAY_AUTO */
 };
 
 struct worker_limits {

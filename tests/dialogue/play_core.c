@@ -428,7 +428,7 @@ static bool core_receive(struct player *p, char **ret_problem)
 {
     struct core *c = (struct core *)p;
     if (strcmp(smtp_session_phase(c->session), "silent") == 0) {
-        let_pass(c, c->service.greeting_delay);
+        let_pass(c, c->client.greeting_delay);
         return keeps_promises(c, ret_problem);
     }
     *ret_problem = g_strdup("no reply");
@@ -521,7 +521,6 @@ struct player *player_core_new(const struct script *script, enum core_cut cut, u
     c->base = (struct player){ .ops = &core_ops, .script = script, .received = g_byte_array_new() };
     c->service = (struct smtp_service){ .protocol = script->protocol,
                                         .hostname = "mx.example.org",
-                                        .greeting_delay = script->greeting_delay,
                                         .limits = script->limits };
     c->client = script->client;
     c->cut = cut;

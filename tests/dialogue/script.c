@@ -151,7 +151,7 @@ static void parse_may(struct parser *p, const char *rest)
 
 static void parse_greeting_delay(struct parser *p, const char *rest)
 {
-    if (pst_parse_duration(slice_str(rest), 60000, &p->script->greeting_delay) < 0)
+    if (pst_parse_duration(slice_str(rest), 60000, &p->script->client.greeting_delay) < 0)
         problem(p, "'%s' is no duration", rest);
     g_ptr_array_add(p->limits, g_strdup_printf("listen.greeting-delay=%s", rest));
 }

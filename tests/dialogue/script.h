@@ -91,7 +91,6 @@ struct script {
     bool only_core, only_daemon;
     struct smtp_limits limits;
     struct smtp_client client;
-    msec_t greeting_delay;
     char *domain;         /* besides example.org; or NULL */
     char *limits_text;    /* "errors=5 listen.xclient=unix": what the script sets, sorted; "" for none */
     GPtrArray *mailboxes; /* char * */

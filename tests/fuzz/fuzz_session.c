@@ -34,7 +34,6 @@ static struct plan choose_plan(struct slice in)
         .service = {
             .protocol = flags & 1 ? SMTP_PROTOCOL_LMTP : SMTP_PROTOCOL_SMTP,
             .hostname = "mx.example.org",
-            .greeting_delay = delays[flags >> 1 & 3],
             .limits = {
                 .message_size = message_sizes[sizes % G_N_ELEMENTS(message_sizes)],
                 .header_size = header_sizes[sizes >> 4 & 3],
@@ -52,7 +51,8 @@ static struct plan choose_plan(struct slice in)
             },
         },
         .options = {
-            .client = { .may_xclient = (flags & 8) != 0, .may_xforward = (flags & 16) != 0 },
+            .client = { .may_xclient = (flags & 8) != 0, .may_xforward = (flags & 16) != 0,
+                        .greeting_delay = delays[flags >> 1 & 3] },
             .answers_late = (flags & 32) != 0,
             .answers = { answers & 3, answers >> 2 & 3, answers >> 4 & 3, answers >> 6 },
         },

@@ -133,7 +133,7 @@ class Proxy(Case):
             self.assertIn(in_received(client), arrived[message_id][0])
 
     def test_the_proxied_client_is_the_client_on_tcp(self):
-        server = self.proxied()
+        server = self.proxied(**{"greeting-delay": "0"})  # or what comes right behind the header is too early
         self.check_good_headers(server, server.smtp, "EHLO client.example.net", "127.0.0.1")
 
     def test_the_proxied_client_is_the_client_on_a_unix_socket(self):
@@ -214,7 +214,7 @@ class Proxy(Case):
             self.assertIn("([127.0.0.1])", trace)
 
     def test_a_second_header_is_no_header(self):
-        server = self.proxied()
+        server = self.proxied(**{"greeting-delay": "0"})
         with Wire(server.smtp, greet=False) as wire:
             wire.send(V1_IPV4 + V1_IPV6)
             wire.expect(220)
@@ -244,6 +244,26 @@ class Proxy(Case):
             self.assertTrue(wire.at_end())
         server.wait_log("command-refused", reason="too-early")
         server.wait_log("session-closed", reason="too-early", phase="silent")
+
+    def test_by_default_clients_of_another_host_have_to_wait_for_the_greeting(self):
+        server = self.proxied()
+        early = {
+            "from elsewhere": (server.smtp, b"PROXY TCP4 192.0.2.1 198.51.100.2 4711 25\r\nEHLO client.example.net\r\n", 554),
+            "from elsewhere by IPv6": (server.smtp, V1_IPV6 + b"EHLO client.example.net\r\n", 554),
+            "from this host": (server.smtp, b"PROXY TCP4 127.0.0.1 127.0.0.1 4711 25\r\nEHLO client.example.net\r\n", 220),
+            "of nobody but the proxy": (server.smtp, b"PROXY UNKNOWN\r\nEHLO client.example.net\r\n", 220),
+            "LMTP": (server.lmtp, V1_IPV4 + b"LHLO client.example.net\r\n", 220),
+        }
+        for name, (address, octets, code) in early.items():
+            with self.subTest(name), Wire(address, greet=False) as wire:
+                wire.send(octets)
+                if code == 554:
+                    wire.expect(554, "5.5.1")
+                    self.assertTrue(wire.at_end())
+                else:
+                    wire.expect(220)
+                    wire.expect(250)
+        self.assertEqual({event["reason"] for event in server.wait_log("command-refused", 2)}, {"too-early"})
 
 
 # ---- XCLIENT and XFORWARD ------------------------------------------------------------------------------------------------

@@ -279,7 +279,7 @@ void generator_next(struct generator *g, const struct model *m, struct act *ret_
     g->place = m->place;
     if (m->acts == 0) {
         ret_act->kind = ACT_CONNECT;
-        ret_act->early = g->rules->service.greeting_delay > 0 && one_in(g, 20);
+        ret_act->early = g->rules->client.greeting_delay > 0 && one_in(g, 20);
         return;
     }
     ret_act->kind = choose(g, likely[m->place < MODEL_OVER ? m->place : MODEL_IDLE]);

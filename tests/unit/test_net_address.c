@@ -64,6 +64,40 @@ static void a_client_without_a_name(void **state)
     assert_string_equal(net_address_format(&a, text), "unix:");
 }
 
+static const struct local_row {
+    const char *name, *address;
+    bool is_local;
+} local_rows[] = {
+    { "local: 127.0.0.1", "127.0.0.1:25", true },
+    { "local: all that is loopback", "127.255.0.9:25", true },
+    { "local: ::1", "[::1]:25", true },
+    { "local: loopback mapped into IPv6", "[::ffff:127.0.0.1]:25", true },
+    { "local: a unix socket", "unix:/s", true },
+    { "not local: 126.0.0.1", "126.0.0.1:25", false },
+    { "not local: 128.0.0.1", "128.0.0.1:25", false },
+    { "not local: 1.0.0.127", "1.0.0.127:25", false },
+    { "not local: any address", "0.0.0.0:25", false },
+    { "not local: ::", "[::]:25", false },
+    { "not local: ::2", "[::2]:25", false },
+    { "not local: compatible with IPv4", "[::127.0.0.1]:25", false },
+    { "not local: another that is mapped into IPv6", "[::ffff:192.0.2.1]:25", false },
+};
+
+static void check_local(void **state)
+{
+    const struct local_row *row = *state;
+    struct net_address a;
+    assert_int_equal(net_address_parse(row->address, &a), 0);
+    assert_int_equal(net_address_is_local(&a), row->is_local);
+}
+
+static void nobody_knows_where(void **state)
+{
+    (void)state;
+    struct net_address a = { 0 };
+    assert_false(net_address_is_local(&a));
+}
+
 static void equality(void **state)
 {
     (void)state;
@@ -81,6 +115,8 @@ int main(int argc, char **argv)
     suite_add_rows(s, rows, check_row);
     suite_add(s, "a path that no socket can have", a_path_that_no_socket_can_have, NULL);
     suite_add(s, "a client without a name", a_client_without_a_name, NULL);
+    suite_add_rows(s, local_rows, check_local);
+    suite_add(s, "not local: an address that is not known", nobody_knows_where, NULL);
     suite_add(s, "equality", equality, NULL);
     return suite_run(s, argc, argv);
 }

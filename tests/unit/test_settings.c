@@ -9,6 +9,7 @@
 #include "delivery/router.h"
 #include "server/settings.h"
 #include "suite.h"
+#include "worker/greeting.h"
 
 /* ---- a folder for maildirs ---- */
 
@@ -64,6 +65,7 @@ struct problem_row {
 #define LISTEN      "[listen in]\naddress = 127.0.0.1:25\n"
 #define DOMAIN_HERE "[domain example.org]\nmaildirs = @\n"
 #define ADDRESSES   "addresses such as 0.0.0.0:25, [::]:25 or unix:/run/postern/lmtp.sock, separated by commas"
+#define DELAY       "auto, or a duration such as 500ms or 5s, at most 1m"
 #define NETWORKS    "networks such as 127.0.0.0/8, ::1 or unix, separated by commas"
 
 static const struct problem_row problem_rows[] = {
@@ -109,7 +111,9 @@ static const struct problem_row problem_rows[] = {
       SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25, unix:/s\nproxy = 127.0.0.1\n",
       "f:7: proxy: none of these networks is that of unix:/s; expected unix among them\n" },
     { "a greeting held back for too long", SERVER DOMAIN_HERE LISTEN "greeting-delay = 61s\n",
-      "f:7: greeting-delay = 61s: expected a duration such as 90s or 5m, at most 1m\n" },
+      "f:7: greeting-delay = 61s: expected " DELAY "\n" },
+    { "a greeting held back for a while", SERVER DOMAIN_HERE LISTEN "greeting-delay = Auto\n",
+      "f:7: greeting-delay = Auto: expected " DELAY "\n" },
     { "a hostname that is none", "[server]\nhostname = a b\n" LISTEN DOMAIN_HERE,
       "f:2: hostname = a b: expected a domain name such as mx.example.org\n" },
     { "a domain that is none", SERVER LISTEN "[domain ex..ample]\nmaildirs = @\n",
@@ -200,7 +204,7 @@ static void check_defaults(void **state)
     assert_null(s->listeners[0].listener.proxy);
     assert_null(s->listeners[0].listener.xclient);
     assert_null(s->listeners[0].listener.xforward);
-    assert_int_equal(s->listeners[0].listener.greeting_delay, 0);
+    assert_int_equal(s->listeners[0].listener.greeting_delay, GREETING_DELAY_AUTO);
 }
 
 static void check_values(void **state)
@@ -268,7 +272,8 @@ static void check_networks(void **state)
     static const char text[] = SERVER DOMAIN_HERE
         "[listen in]\naddress = 127.0.0.1:25, [::1]:26\nproxy = 10.0.0.0/8, ::1\nxclient = 192.0.2.1\n"
         "xforward = ::/0\ngreeting-delay = 60s\n"
-        "[listen lmtp]\naddress = unix:/run/x.sock\nproxy = unix\nxforward = unix, 192.0.2.0/24\n";
+        "[listen lmtp]\naddress = unix:/run/x.sock\nproxy = unix\nxforward = unix, 192.0.2.0/24\n"
+        "greeting-delay = 0\n";
     auto_val(folder) f;
     auto_ptr(settings) s = load_good(text, &f);
     assert_int_equal(s->listener_count, 3);
