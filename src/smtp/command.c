@@ -37,8 +37,8 @@ struct smtp_command smtp_command_split(struct slice line)
 bool smtp_line_is_foreign(struct slice line)
 {
     static const char *const beginnings[] = {
-        "GET ",   "POST ",  "PUT ",        "HEAD ", "DELETE ", "CONNECT ", "OPTIONS ",
-        "TRACE ", "PATCH ", "PRI * HTTP/", "Host:", "SSH-",    "PROXY ",
+        "GET ",   "POST ",       "PUT ",  "HEAD ", "DELETE ", "CONNECT ",   "OPTIONS ",   "TRACE ",
+        "PATCH ", "PRI * HTTP/", "Host:", "SSH-",  "PROXY ",  "QUIT\n\x20", "QUIT\n\x21",
     };
     enum { TLS_HANDSHAKE = 0x16, TLS_MAJOR = 0x03 };
     if (line.len >= 2 && line.data[0] == TLS_HANDSHAKE && line.data[1] == TLS_MAJOR)

@@ -27,7 +27,8 @@ struct smtp_command smtp_command_split(struct slice line);
 /*
  * True when this is the first line of a client of HTTP or SSH, or of a proxy that nobody expects here, or the
  * first octets of one of TLS (RFC 8446 5.1: a record of type handshake), and none of SMTP: whoever it is was
- * made to speak to us by somebody else.
+ * made to speak to us by somebody else. A proxy's header of version 2 begins CR LF CR LF NUL CR LF "QUIT" LF:
+ * what tells it is a QUIT that LF ends and the version follows, for two empty lines may be anybody's.
  */
 bool smtp_line_is_foreign(struct slice line);
 

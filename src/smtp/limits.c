@@ -50,7 +50,7 @@ const struct option_row smtp_limit_rows[] = {
         .choices = foreign_names,
         .sentence =
             "Whether the session ends when a client speaks HTTP, SSH or, where none is expected, TLS or "
-            "the PROXY protocol's first version: "
+            "the PROXY protocol: "
             "such clients were made to by somebody else. With answer, its lines are commands that are "
             "not recognized."),
     ROW(command_timeout, .name = "command-timeout", .kind = OPTION_DURATION, .fallback = "5m", .min = 1000,

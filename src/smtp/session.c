@@ -354,16 +354,17 @@ static size_t skip_part_of_line(struct smtp_session *s, struct slice in)
     return len;
 }
 
-/* A client of TLS says no lines, and waits for an answer. */
-static bool is_tls(const struct smtp_session *s, struct slice in)
+/* Neither a client of TLS nor a proxy's binary header, which has QUIT in it, comes to the end of a line. */
+static bool is_binary(const struct smtp_session *s, struct slice in)
 {
-    return in.data[0] < ' ' && !s->skipping && refuses_foreign(s) && smtp_line_is_foreign(in);
+    bool may_be = in.data[0] < ' ' || in.data[0] == 'Q';
+    return may_be && !s->skipping && refuses_foreign(s) && smtp_line_is_foreign(in);
 }
 
 /* Takes one line and carries it out. Returns the octets taken: 0 when its end has not come. */
 static size_t take_line(struct smtp_session *s, struct slice in)
 {
-    if (is_tls(s, in)) {
+    if (is_binary(s, in)) {
         turn_away(s, SMTP_FOREIGN_PROTOCOL, slice_first(in, 16));
         return in.len;
     }
