@@ -156,3 +156,12 @@ bool net_networks_have(const struct net_networks *n, const struct net_address *a
             return true;
     return false;
 }
+
+bool net_networks_have_family_of(const struct net_networks *n, const struct net_address *a)
+{
+    struct network host = host_of(a);
+    for (size_t i = 0; n != NULL && i < n->count; i++)
+        if (n->list[i].family == host.family)
+            return true;
+    return false;
+}

@@ -26,3 +26,6 @@ AUTO_PTR_DEFINE(net_networks);
  * IPv4 address that came through an IPv6 socket is in IPv4 networks only: ::/0 does not have it.
  */
 bool net_networks_have(const struct net_networks *n, const struct net_address *a);
+
+/* Whether one of them is of the address's family: IPv4, IPv6, unix. */
+bool net_networks_have_family_of(const struct net_networks *n, const struct net_address *a);

@@ -271,15 +271,44 @@ static void check_unique(const struct settings *s, const struct settings_listene
     }
 }
 
-/* A list that leaves out all who can connect is a mistake. */
-static void check_proxy(const struct worker_listener *l, struct origin at, struct diag *d)
+/* Who connects is of the address's family: our IPv6 sockets take no IPv4 clients (server/sockets.c). */
+static const char *network_for(const struct net_address *a)
 {
-    bool is_unix = net_address_is_unix(&l->address);
-    if (l->proxy == NULL || !is_unix || net_networks_have(l->proxy, &l->address))
-        return;
+    return net_address_is_unix(a)             ? "unix"
+           : a->storage.ss_family == AF_INET6 ? "an IPv6 network"
+                                              : "an IPv4 network";
+}
+
+/* A list that leaves out all who can connect to these addresses is a mistake. */
+static void check_networks(const struct config_section *at, const char *key, const struct net_networks *list,
+                           const struct net_address *addresses, size_t count, struct diag *d)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list == NULL || net_networks_have_family_of(list, &addresses[i]))
+            return;
     char text[NET_ADDRESS_TEXT];
-    diag_add(d, at, "proxy: none of these networks is that of %s; expected unix among them",
-             net_address_format(&l->address, text));
+    diag_add(d, config_key_origin(at, key),
+             "%s: none of these networks can have a client of %s; expected %s among them", key,
+             net_address_format(&addresses[0], text), network_for(&addresses[0]));
+}
+
+/*
+ * Each address needs its proxies, or it refuses everybody. Of the clients that may say more, it is enough
+ * when they can come to one of the addresses; and behind a proxy they can be anywhere.
+ */
+static void check_section(const struct config_section *at, struct diag *d)
+{
+    const struct listen_section *values = config_section_values(at);
+    if (values->addresses == NULL)
+        return;
+    const struct net_address *addresses = (const struct net_address *)(void *)values->addresses->data;
+    size_t count = values->addresses->len;
+    for (size_t i = 0; i < count; i++)
+        check_networks(at, "proxy", values->proxy, &addresses[i], 1, d);
+    if (values->proxy != NULL)
+        return;
+    check_networks(at, "xclient", values->xclient, addresses, count, d);
+    check_networks(at, "xforward", values->xforward, addresses, count, d);
 }
 
 static size_t count_addresses(const struct config *c)
@@ -314,9 +343,9 @@ static void take_listeners(struct settings *s, struct diag *d)
                 .socket_mode = values->socket_mode,
             };
             check_unique(s, l, config_key_origin(at, "address"), d);
-            check_proxy(&l->listener, config_key_origin(at, "proxy"), d);
             s->listener_count++;
         }
+        check_section(at, d);
     }
 }
 

@@ -150,12 +150,39 @@ static void check_problem(void **state)
     assert_string_equal(problem, row->problem);
 }
 
+static void families(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = { "192.0.2.1:25", "[2001:db8::1]:25", "unix:/s",
+                                             "[::ffff:192.0.2.1]:25" };
+    static const struct {
+        const char *networks, *wanted;
+    } lists[] = {
+        { "10.0.0.0/8", "1001" }, { "::1", "0100" },
+        { "unix", "0010" },       { "::/0", "0100" },
+        { "0.0.0.0/0", "1001" },  { "::ffff:10.0.0.0/104", "1001" },
+        { "::1, unix", "0110" },  { "unix, 10.0.0.1, ::1", "1111" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        auto_ptr(net_networks) n = NULL;
+        g_autofree char *problem = NULL;
+        assert_int_equal(net_networks_parse(lists[i].networks, &n, &problem), 0);
+        for (size_t k = 0; k < G_N_ELEMENTS(addresses); k++) {
+            struct net_address a;
+            assert_int_equal(net_address_parse(addresses[k], &a), 0);
+            assert_int_equal(net_networks_have_family_of(n, &a), lists[i].wanted[k] == '1');
+            assert_false(net_networks_have_family_of(NULL, &a));
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("net/network");
     suite_add_rows(s, have_rows, check_have);
     suite_add_rows(s, problem_rows, check_problem);
     suite_add(s, "clients without an address", clients_without_an_address, NULL);
+    suite_add(s, "families", families, NULL);
     suite_add(s, "every prefix", every_prefix, NULL);
     return suite_run(s, argc, argv);
 }

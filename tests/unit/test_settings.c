@@ -109,7 +109,32 @@ static const struct problem_row problem_rows[] = {
       "f:7: proxy has no value; expected " NETWORKS "\n" },
     { "proxies that cannot connect to a unix socket",
       SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25, unix:/s\nproxy = 127.0.0.1\n",
-      "f:7: proxy: none of these networks is that of unix:/s; expected unix among them\n" },
+      "f:7: proxy: none of these networks can have a client of unix:/s; expected unix among them\n" },
+    { "proxies that are none of IPv4",
+      SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25\nproxy = ::1, unix\n",
+      "f:7: proxy: none of these networks can have a client of 127.0.0.1:25; expected an IPv4 network among "
+      "them\n" },
+    { "proxies that are none of IPv6, although its sockets might take IPv4",
+      SERVER DOMAIN_HERE "[listen in]\naddress = [::]:25\nproxy = 127.0.0.1, ::ffff:10.0.0.0/104\n",
+      "f:7: proxy: none of these networks can have a client of [::]:25; expected an IPv6 network among "
+      "them\n" },
+    { "proxies that are none of one address of two",
+      SERVER DOMAIN_HERE "[listen in]\naddress = 0.0.0.0:25, [::]:25\nproxy = 127.0.0.1\n",
+      "f:7: proxy: none of these networks can have a client of [::]:25; expected an IPv6 network among "
+      "them\n" },
+    { "clients with rights that cannot come", SERVER DOMAIN_HERE LISTEN "xclient = ::1\nxforward = unix\n",
+      "f:7: xclient: none of these networks can have a client of 127.0.0.1:25; expected an IPv4 network "
+      "among them\n"
+      "f:8: xforward: none of these networks can have a client of 127.0.0.1:25; expected an IPv4 network "
+      "among them\n" },
+    { "clients with rights that cannot come to any address",
+      SERVER DOMAIN_HERE "[listen in]\naddress = unix:/s, [::]:25\nxforward = 127.0.0.1\n",
+      "f:7: xforward: none of these networks can have a client of unix:/s; expected unix among them\n" },
+    { "clients with rights that can come to one address of two",
+      SERVER DOMAIN_HERE "[listen in]\naddress = 0.0.0.0:25, [::]:25\nxclient = 127.0.0.1\nxforward = ::1\n",
+      "" },
+    { "clients with rights that come by a proxy",
+      SERVER DOMAIN_HERE LISTEN "proxy = 127.0.0.1\nxclient = ::1\nxforward = unix\n", "" },
     { "a greeting held back for too long", SERVER DOMAIN_HERE LISTEN "greeting-delay = 61s\n",
       "f:7: greeting-delay = 61s: expected " DELAY "\n" },
     { "a greeting held back for a while", SERVER DOMAIN_HERE LISTEN "greeting-delay = Auto\n",
@@ -299,10 +324,10 @@ static void check_networks_given_twice(void **state)
     struct config *c = settings_config_new(&d);
     g_autofree char *text = with_folder(SERVER DOMAIN_HERE LISTEN "proxy = 10.0.0.0/8\n", &f);
     config_read_text(c, "f", slice_str(text));
-    config_set(c, "listen", "in", "proxy", "::1", (struct origin){ "--set" });
+    config_set(c, "listen", "in", "proxy", "192.0.2.1", (struct origin){ "--set" });
     auto_ptr(settings) s = settings_new(c, &d);
     assert_int_equal(diag_count(&d), 0);
-    assert_networks(s->listeners[0].listener.proxy, "0100");
+    assert_networks(s->listeners[0].listener.proxy, "0010");
 }
 
 /* Names of sections are longer than what inih passes on, and domains that differ behind that are different.
