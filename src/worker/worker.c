@@ -46,13 +46,15 @@ struct worker {
     struct crowd crowd; /* of struct conn */
     struct {
         uint64_t shed, refused, no_descriptor; /* since the log was told last */
-        msec_t tell_again;                     /* from then on */
+        msec_t tell_again;                     /* from then on; if there is something to tell, just then */
     } overload;
     GByteArray *replies;
     struct known *known;
     struct commit *commit;
     struct timer *patience; /* while draining */
+    struct timer *telling;  /* while there is something to tell of an overload */
     struct timer *relief;   /* while there are more connections than this worker's part */
+    bool relief_due;
     bool draining;
     void (*on_drained)(void *owner);
     void *owner;
@@ -61,22 +63,13 @@ struct worker {
 static void worker_free(struct worker *w)
 {
     timer_close(w->patience);
+    timer_close(w->telling);
     timer_close(w->relief);
     g_byte_array_unref(w->replies);
     known_free(w->known);
     commit_free(w->commit);
     g_free(w->ports);
     g_free(w);
-}
-
-static void finish_if_drained(struct worker *w)
-{
-    if (!w->draining || crowd_size(&w->crowd) > 0)
-        return;
-    void (*on_drained)(void *owner) = w->on_drained;
-    void *owner = w->owner;
-    worker_free(w);
-    on_drained(owner);
 }
 
 /* ---- how many there are ---- */
@@ -129,9 +122,15 @@ static bool has_room(const struct worker *w)
 
 /* ---- too many ---- */
 
-static void tell_overload(struct worker *w)
+static bool has_something_to_tell(const struct worker *w)
 {
-    if (w->overload.shed + w->overload.refused + w->overload.no_descriptor == 0)
+    return w->overload.shed + w->overload.refused + w->overload.no_descriptor > 0;
+}
+
+static void tell_overload(void *owner)
+{
+    struct worker *w = owner;
+    if (!has_something_to_tell(w))
         return;
     pst_log(w->log, PST_LOG_WARNING, "overload", PST_UINT("connections", connections_of_all(w)),
             PST_UINT("here", crowd_size(&w->crowd)), PST_UINT("shed", w->overload.shed),
@@ -140,11 +139,15 @@ static void tell_overload(struct worker *w)
     w->overload.tell_again = reactor_now(w->reactor) + TELL_EACH_MS;
 }
 
+/* At once, if nothing was told for a while; or at the end of the interval. */
 static void note_overload(struct worker *w, uint64_t *counter)
 {
+    bool is_first = !has_something_to_tell(w);
     (*counter)++;
     if (reactor_now(w->reactor) >= w->overload.tell_again)
         tell_overload(w);
+    else if (is_first)
+        timer_start(w->telling, w->overload.tell_again);
 }
 
 /* Who is leaving already, and is now cut off, was counted when it was told so. */
@@ -160,10 +163,20 @@ static bool shed_one(struct worker *w, bool *ret_was_staying)
     return true;
 }
 
+/* One that is due already is not put off by those who come and go meanwhile. */
+static void plan_relief(struct worker *w)
+{
+    if (w->relief_due)
+        return;
+    w->relief_due = true;
+    timer_start(w->relief, reactor_now(w->reactor) + RELIEF_MS);
+}
+
 /* Looks after those workers who have let somebody in beyond what is permitted to all. */
 static void on_relief(void *owner)
 {
     struct worker *w = owner;
+    w->relief_due = false;
     size_t leaving = crowd_count(&w->crowd, CROWD_LEAVING), here = crowd_size(&w->crowd) - leaving;
     uint64_t all = connections_of_all(w) - leaving, limit = w->settings->limits.connections;
     bool was_staying;
@@ -175,10 +188,21 @@ static void on_relief(void *owner)
     bool has_silent = here > part(w) && crowd_victim(&w->crowd, reactor_now(w->reactor)) != NULL;
     atomic_store_explicit(&share_of(w)->has_silent, has_silent, memory_order_relaxed);
     if (has_more)
-        timer_start(w->relief, reactor_now(w->reactor) + RELIEF_MS);
+        plan_relief(w);
 }
 
 /* ---- connections ---- */
+
+static void finish_if_drained(struct worker *w)
+{
+    if (!w->draining || crowd_size(&w->crowd) > 0)
+        return;
+    tell_overload(w);
+    void (*on_drained)(void *owner) = w->on_drained;
+    void *owner = w->owner;
+    worker_free(w);
+    on_drained(owner);
+}
 
 static void on_conn_gone(void *owner)
 {
@@ -204,8 +228,8 @@ static int let_in(struct port *p)
     if (r < 0)
         return r;
     count_connections(w, 1);
-    if (crowd_size(&w->crowd) == part(w) + 1 && w->settings->share_count > 1)
-        timer_start(w->relief, reactor_now(w->reactor) + RELIEF_MS);
+    if (crowd_size(&w->crowd) > part(w) && w->settings->share_count > 1)
+        plan_relief(w);
     return 0;
 }
 
@@ -274,6 +298,7 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     w->known = known_new();
     w->commit = commit_new(r, settings->sync == DELIVERY_SYNC_GROUP);
     w->ports = g_new0(struct port, settings->listener_count);
+    w->telling = timer_new(r, tell_overload, w);
     w->relief = timer_new(r, on_relief, w);
     crowd_init(&w->crowd);
     for (; w->port_count < settings->listener_count; w->port_count++) {
@@ -310,7 +335,6 @@ void worker_drain(struct worker *w, msec_t patience_ms)
     if (w->draining)
         return;
     pst_log(w->log, PST_LOG_INFO, "draining", PST_UINT("connections", crowd_size(&w->crowd)));
-    tell_overload(w);
     close_listeners(w);
     w->patience = timer_new(w->reactor, on_patience_over, w);
     timer_start(w->patience, reactor_now(w->reactor) + patience_ms);

@@ -114,15 +114,10 @@ struct rig *rig_new(enum smtp_protocol protocol, uint64_t connections)
     return rig;
 }
 
-void rig_end(struct rig *rig)
+void rig_clear(struct rig *rig)
 {
     for (size_t i = 0; i < RIG_CALLERS; i++)
-        stream_abort(rig->callers[i].stream);
-    rig_run_for(rig, LATER_MS);
-    for (size_t i = 0; i < rig->worker_count; i++) {
-        assert_int_equal(rig->shares[i].connections, 0);
-        worker_drain(rig->workers[i], 1000);
-    }
+        stream_abort(g_steal_pointer(&rig->callers[i].stream));
     reactor_run(rig->reactor);
     assert_int_equal(rig->drained, rig->worker_count);
     assert_int_equal(reactor_free(rig->reactor), 0);
@@ -135,4 +130,16 @@ void rig_end(struct rig *rig)
     g_string_free(rig->told, TRUE);
     router_free(rig->router);
     g_free(rig);
+}
+
+void rig_end(struct rig *rig)
+{
+    for (size_t i = 0; i < RIG_CALLERS; i++)
+        stream_abort(g_steal_pointer(&rig->callers[i].stream));
+    rig_run_for(rig, LATER_MS);
+    for (size_t i = 0; i < rig->worker_count; i++) {
+        assert_int_equal(rig->shares[i].connections, 0);
+        worker_drain(rig->workers[i], 1000);
+    }
+    rig_clear(rig);
 }

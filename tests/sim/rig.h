@@ -9,7 +9,7 @@
 #include "reactor/reactor_sim.h"
 #include "worker/worker.h"
 
-enum { RIG_CALLERS = 8, RIG_WORKERS = 2, SOON_MS = 50, LATER_MS = 1000 };
+enum { RIG_CALLERS = 16, RIG_WORKERS = 2, SOON_MS = 50, LATER_MS = 1000 };
 
 struct caller {
     struct stream *stream;
@@ -35,7 +35,8 @@ struct rig {
 /* With one worker. `connections` is what it permits. */
 struct rig *rig_new(enum smtp_protocol protocol, uint64_t connections);
 void rig_add_worker(struct rig *rig, uint64_t connections);
-void rig_end(struct rig *rig); /* everybody hangs up; asserts that nothing is left */
+void rig_end(struct rig *rig);   /* everybody hangs up; asserts that nothing is left */
+void rig_clear(struct rig *rig); /* the same, where the test has drained its workers itself */
 
 void rig_run_for(struct rig *rig, msec_t time);
 

@@ -4,7 +4,13 @@
 #include "disk/disk_sim.h"
 #include "rig.h"
 
-enum { ALMOST_STALLED_MS = 9000 };
+enum { SHORTLY_MS = 20, ALMOST_STALLED_MS = 9000 };
+
+static void hang_up(struct rig *rig, struct caller *c)
+{
+    stream_abort(g_steal_pointer(&c->stream));
+    rig_run_for(rig, SHORTLY_MS);
+}
 
 /* It is a stranger no more. */
 static void introduce(struct rig *rig, struct caller *c)
@@ -222,6 +228,83 @@ static void a_worker_has_its_own_bound(void **state)
     rig_end(rig);
 }
 
+/* They come and go around its part, more often than it looks after the others. */
+static void a_worker_with_much_coming_and_going_looks_after_others(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(SMTP_PROTOCOL_SMTP, 4);
+    rig_add_worker(rig, 4);
+    introduce(rig, rig_call(rig, 0, 1));
+    bool seen = false;
+    for (size_t i = 1; i < 4; i++)
+        assert_greeted(rig_call(rig, i, 0));
+    for (size_t i = 4; i < RIG_CALLERS; i++) {
+        hang_up(rig, &rig->callers[i - 1]);
+        assert_int_equal(rig->shares[0].connections, 2);
+        assert_greeted(rig_call(rig, i, 0));
+        seen |= rig->shares[0].has_silent;
+    }
+    assert_true(seen);
+    rig_end(rig);
+}
+
+/* How often the log told of it, and how many it has told of in all. */
+static void assert_told(const struct rig *rig, unsigned times, uint64_t refused)
+{
+    unsigned events = 0;
+    uint64_t sum = 0;
+    for (const char *at = rig->told->str; (at = strstr(at, " event=overload ")) != NULL; at++) {
+        events++;
+        const char *count = strstr(at, " refused=");
+        assert_non_null(count);
+        sum += g_ascii_strtoull(count + strlen(" refused="), NULL, 10);
+    }
+    assert_int_equal(events, times);
+    assert_int_equal(sum, refused);
+}
+
+static void the_last_of_a_flood_are_told_as_well(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(SMTP_PROTOCOL_SMTP, 1);
+    struct caller *first = rig_call(rig, 0, 0);
+    introduce(rig, first);
+    assert_sent_away(rig_call(rig, 1, 0));
+    assert_told(rig, 1, 1);
+    assert_alive(rig, first);
+    assert_sent_away(rig_call(rig, 2, 0));
+    assert_alive(rig, first);
+    assert_sent_away(rig_call(rig, 3, 0));
+    assert_told(rig, 1, 1);
+    rig_run_for(rig, 1000);
+    assert_told(rig, 2, 3);
+    rig_run_for(rig, 100 * 1000);
+    assert_told(rig, 2, 3);
+    assert_alive(rig, first);
+    assert_sent_away(rig_call(rig, 4, 0)); /* another flood begins, and is told at once */
+    assert_told(rig, 3, 4);
+    assert_alive(rig, first);
+    assert_sent_away(rig_call(rig, 5, 0));
+    rig_end(rig);
+}
+
+static void the_end_tells_what_was_not_told(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new(SMTP_PROTOCOL_SMTP, 1);
+    struct caller *first = rig_call(rig, 0, 0);
+    introduce(rig, first);
+    assert_sent_away(rig_call(rig, 1, 0));
+    assert_alive(rig, first);
+    assert_sent_away(rig_call(rig, 2, 0));
+    assert_told(rig, 1, 1);
+    worker_drain(rig->workers[0], 1000);
+    rig_run_for(rig, SOON_MS);
+    assert_int_equal(rig->drained, 1);
+    assert_told(rig, 2, 2);
+    rig_clear(rig);
+}
+
 static void without_descriptors_callers_are_told_so(void **state)
 {
     (void)state;
@@ -254,6 +337,10 @@ int main(int argc, char **argv)
           another_workers_silent_ones_give_way },
         { "another worker's active ones do not", another_workers_active_ones_stay },
         { "a worker has a bound of its own", a_worker_has_its_own_bound },
+        { "a worker with much coming and going looks after the others",
+          a_worker_with_much_coming_and_going_looks_after_others },
+        { "the last of a flood are told as well, once", the_last_of_a_flood_are_told_as_well },
+        { "who stops tells what was not told", the_end_tells_what_was_not_told },
         { "without descriptors callers are told 421", without_descriptors_callers_are_told_so },
     };
     struct suite *s = suite_new("crowded");
