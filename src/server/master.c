@@ -38,6 +38,7 @@ struct master {
     struct sockets *sockets;
     struct slot *slots;
     uint64_t connections_each;   /* what a worker's descriptors allow */
+    uint64_t leaving_each;       /* besides them */
     struct worker_share *shares; /* NULL, or a mapping that the workers inherit: one for each slot */
     unsigned alive;
     sigset_t signals; /* what it waits for; blocked */
@@ -74,15 +75,18 @@ static void raise_descriptor_limit(struct master *m)
 {
     struct rlimit limit;
     m->connections_each = m->settings->worker.limits.connections;
+    m->leaving_each = WORKER_LEAVING_MAX;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE,
                     &limit); /* to lift it to the hard limit is allowed; the warning below tells if not */
-    uint64_t wanted = m->settings->worker.limits.connections + SPARE_DESCRIPTORS;
+    uint64_t wanted = m->connections_each + m->leaving_each + SPARE_DESCRIPTORS;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return;
-    m->connections_each = MAX(limit.rlim_cur - MIN(SPARE_DESCRIPTORS, limit.rlim_cur / 2), 1);
+    uint64_t for_clients = limit.rlim_cur - MIN(SPARE_DESCRIPTORS, limit.rlim_cur / 2);
+    m->leaving_each = MIN(WORKER_LEAVING_MAX, for_clients / 8);
+    m->connections_each = CLAMP(for_clients - m->leaving_each, 1, m->connections_each);
     pst_log(m->log, PST_LOG_WARNING, "few-descriptors", PST_UINT("limit", limit.rlim_cur),
             PST_UINT("wanted", wanted), PST_UINT("connections_each_worker", m->connections_each),
             PST_STR("advice", "raise the limit of open files, or lower connections"));
@@ -184,6 +188,7 @@ static int worker_main(struct master *m, unsigned slot, pid_t master)
     settings.share_count = m->settings->workers;
     settings.share = slot;
     settings.connections_here = m->connections_each;
+    settings.leaving_here = m->leaving_each;
     settings.listeners = sockets_take(m->sockets, slot, &settings.listener_count);
     return worker_process_run(&settings, m->sink, master);
 }

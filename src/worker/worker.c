@@ -25,7 +25,6 @@ const size_t worker_limit_row_count = G_N_ELEMENTS(worker_limit_rows);
 
 enum {
     WORKER_BACKLOG = 4096,
-    LEAVING_MAX = 64,    /* who was told goodbye may linger; not a crowd of them, each with a descriptor */
     RELIEF_MS = 100,     /* how often a worker with more than its part looks whether others lack room */
     TELL_EACH_MS = 1000, /* `overload` in the log */
 };
@@ -157,7 +156,7 @@ static bool shed_one(struct worker *w, bool *ret_was_staying)
     if (victim == NULL)
         return false;
     *ret_was_staying = conn_is_open(victim);
-    conn_shed(victim, crowd_count(&w->crowd, CROWD_LEAVING) < LEAVING_MAX);
+    conn_shed(victim, crowd_count(&w->crowd, CROWD_LEAVING) < w->settings->leaving_here);
     if (*ret_was_staying)
         note_overload(w, &w->overload.shed);
     return true;

@@ -41,6 +41,9 @@ struct worker_share {
         has_silent; /* it has more than its part of all connections, and one of them could give way */
 };
 
+/* More than so many need not linger: whoever is one too many goes without a word. */
+enum { WORKER_LEAVING_MAX = 64 };
+
 struct worker_settings {
     const char *hostname;
     struct smtp_limits smtp;
@@ -53,6 +56,7 @@ struct worker_settings {
     size_t share_count;
     size_t share;
     uint64_t connections_here; /* the most of this one worker: what its descriptors allow */
+    uint64_t leaving_here;     /* besides them: who was told goodbye, and must take that before it goes */
 };
 
 struct worker;

@@ -88,6 +88,7 @@ void rig_add_worker(struct rig *rig, uint64_t connections)
         .share_count = i + 1,
         .share = i,
         .connections_here = 100,
+        .leaving_here = WORKER_LEAVING_MAX,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &s->smtp);
     rig->settings[0].share_count = i + 1;

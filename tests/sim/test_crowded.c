@@ -228,6 +228,34 @@ static void a_worker_has_its_own_bound(void **state)
     rig_end(rig);
 }
 
+/* They are told goodbye, which they do not take: each keeps a descriptor, of which there are so many. */
+static void those_who_leave_have_a_bound_of_their_own(void **state)
+{
+    enum { HERE = 4, LEAVING = 2, COMING = 4 };
+    (void)state;
+    struct rig *rig = rig_new(SMTP_PROTOCOL_SMTP, 100);
+    rig->settings[0].connections_here = HERE;
+    rig->settings[0].leaving_here = LEAVING;
+    struct reactor_sim_link narrow = reactor_sim_defaults.link;
+    narrow.window = 16;
+    for (size_t i = 0; i < HERE; i++) {
+        assert_greeted(rig_call(rig, i, 0));
+        reactor_sim_set_link(rig->callers[i].stream, &narrow);
+        stream_set_reading(rig->callers[i].stream, false);
+    }
+    for (size_t i = 0; i < COMING; i++) {
+        assert_greeted(rig_call(rig, HERE + i, 0));
+        assert_int_equal(rig->shares[0].connections, HERE + MIN(i + 1, LEAVING));
+    }
+    for (size_t i = 0; i < LEAVING; i++)
+        stream_set_reading(rig->callers[i].stream, true);
+    rig_run_for(rig, LATER_MS);
+    assert_int_equal(rig->shares[0].connections, HERE);
+    for (size_t i = 0; i < LEAVING; i++)
+        assert_sent_away(&rig->callers[i]);
+    rig_end(rig);
+}
+
 /* They come and go around its part, more often than it looks after the others. */
 static void a_worker_with_much_coming_and_going_looks_after_others(void **state)
 {
@@ -337,6 +365,7 @@ int main(int argc, char **argv)
           another_workers_silent_ones_give_way },
         { "another worker's active ones do not", another_workers_active_ones_stay },
         { "a worker has a bound of its own", a_worker_has_its_own_bound },
+        { "those who leave have a bound of their own", those_who_leave_have_a_bound_of_their_own },
         { "a worker with much coming and going looks after the others",
           a_worker_with_much_coming_and_going_looks_after_others },
         { "the last of a flood are told as well, once", the_last_of_a_flood_are_told_as_well },

@@ -233,6 +233,7 @@ void world_run(uint64_t seed)
         .shares = &share,
         .share_count = 1,
         .connections_here = 100,
+        .leaving_here = WORKER_LEAVING_MAX,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &settings.smtp);
     if (pick(&w, 4) == 0)
