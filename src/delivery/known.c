@@ -16,6 +16,7 @@ static void entry_free(void *data)
 {
     struct entry *e = data;
     g_free(e->mailbox.name);
+    g_free(e->mailbox.folder);
     g_free(e);
 }
 
@@ -38,6 +39,7 @@ static struct mailbox mailbox_copy(const struct mailbox *m)
 {
     struct mailbox copy = *m;
     copy.name = g_strdup(m->name);
+    copy.folder = g_strdup(m->folder);
     return copy;
 }
 

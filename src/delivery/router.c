@@ -235,5 +235,6 @@ void mailbox_free(struct mailbox *m)
     if (m == NULL)
         return;
     g_free(m->name);
+    g_free(m->folder);
     g_free(m);
 }

@@ -15,9 +15,12 @@ struct domain;
 
 struct mailbox {
     const struct domain *domain;
-    char *name; /* of the maildir in the domain's directory; passed the closed grammar of mailbox names */
+    char *name;   /* of the maildir in the domain's directory; passed the closed grammar of mailbox names */
+    char *folder; /* the Maildir++ folder in it (".lists"), or NULL: the inbox */
     uint64_t
         file_system; /* that the maildir lies in, if it can be synced as a whole (disk_can_sync_all); or 0 */
+    uint64_t quota;  /* octets that fit into the maildir with all its folders; 0: no limit */
+    bool create;     /* the maildir is made when it is missing */
 };
 
 struct router *router_new(void);
@@ -49,7 +52,10 @@ int domain_find_mailbox(const struct domain *d, const struct smtp_address *addre
 enum { MAILBOX_NAME_MAX = 200 };
 int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1]);
 
-/* For a hash table whose keys are mailboxes: the same one is the same name in the same domain. */
+/*
+ * For a hash table whose keys are mailboxes: the same one is the same name in the same domain, whatever the
+ * folder. A message gets into a mailbox once, however many ways lead there.
+ */
 unsigned mailbox_hash(const void *mailbox);
 int mailbox_equal(const void *left, const void *right);
 

@@ -84,6 +84,32 @@ static void others_are_not_known_by_it(void **state)
     teardown(&w);
 }
 
+static void all_of_a_mailbox_is_kept(void **state)
+{
+    (void)state;
+    struct world w;
+    setup(&w);
+    {
+        g_autofree char *name = g_strdup("alice"), *folder = g_strdup(".lists");
+        const struct mailbox m = { .domain = w.domain,
+                                   .name = name,
+                                   .folder = folder,
+                                   .file_system = 7,
+                                   .quota = 1000,
+                                   .create = true };
+        known_add(w.known, &m, 0);
+    }
+    struct smtp_address a = address_of("alice");
+    auto_ptr(mailbox) m = known_find(w.known, w.domain, &a, 0);
+    assert_non_null(m);
+    assert_string_equal(m->name, "alice");
+    assert_string_equal(m->folder, ".lists");
+    assert_int_equal(m->file_system, 7);
+    assert_int_equal(m->quota, 1000);
+    assert_true(m->create);
+    teardown(&w);
+}
+
 static void the_number_is_bounded(void **state)
 {
     (void)state;
@@ -104,6 +130,7 @@ int main(int argc, char **argv)
     struct suite *s = suite_new("known");
     suite_add(s, "a mailbox is known for a moment", a_mailbox_is_known_for_a_moment, NULL);
     suite_add(s, "others are not known by it", others_are_not_known_by_it, NULL);
+    suite_add(s, "all of a mailbox is kept", all_of_a_mailbox_is_kept, NULL);
     suite_add(s, "the number is bounded", the_number_is_bounded, NULL);
     return suite_run(s, argc, argv);
 }
