@@ -67,7 +67,7 @@ static int copy_from_staged(struct copies *c, size_t i)
     int r = write_copy(c, i, slice_of(NULL, 0));
     if (r < 0)
         return r;
-    return maildir_copy_append_copy(&c->list[i].copy, &from->copy, strlen(from->target.head));
+    return maildir_copy_append_copy(&c->list[i].copy, &from->copy, slice_str(from->target.head));
 }
 
 static int write_whole(struct copies *c, size_t i)

@@ -7,13 +7,14 @@
 
 #include "base/assert.h"
 #include "disk/disk.h"
+#include "message/lines.h"
 
 /*
  * A name has at most 255 octets, and readers append flags to it (":2,DFPRST" and more): a long host is cut.
  * What cannot be in a maildir's file name ("/", ":") or would look like one of its fields (",") is replaced
  * with all else that is unusual.
  */
-enum { HOST_MAX = 64, SIZE_FIELD = sizeof ",S=18446744073709551615" };
+enum { HOST_MAX = 64, SIZE_FIELDS = sizeof ",S=18446744073709551615,W=18446744073709551615" };
 
 const char *maildir_unique(const struct maildir_stamp *stamp, size_t copy, char text[MAILDIR_UNIQUE_SIZE])
 {
@@ -92,7 +93,7 @@ int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, st
         return file;
     c->file = file;
     size_t len = strlen(unique);
-    c->name = g_malloc(len + SIZE_FIELD); /* what publishing appends fits, too */
+    c->name = g_malloc(len + SIZE_FIELDS); /* what publishing appends fits, too */
     memcpy(c->name, unique, len + 1);
     c->state = MAILDIR_STAGED;
     return 0;
@@ -103,18 +104,23 @@ int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_
     int r = disk_append(c->file, parts, count);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         c->size += parts[i].len;
+        c->bare += line_ends_bare(parts[i], &c->after_cr);
+    }
     return 0;
 }
 
-int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, uint64_t offset)
+int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, struct slice head)
 {
-    pst_assert(offset <= from->size);
-    int r = disk_append_copy(c->file, from->file, offset);
+    pst_assert(head.len <= from->size && !c->after_cr);
+    int r = disk_append_copy(c->file, from->file, head.len);
     if (r < 0)
         return r;
-    c->size += from->size - offset;
+    bool after_cr = false;
+    c->size += from->size - head.len;
+    c->bare += from->bare - line_ends_bare(head, &after_cr);
+    c->after_cr = from->after_cr;
     return 0;
 }
 
@@ -129,8 +135,8 @@ int maildir_copy_publish(struct maildir_copy *c)
     int r = need_maildir(c);
     if (r < 0)
         return r;
-    char name[MAILDIR_UNIQUE_SIZE + SIZE_FIELD];
-    (void)snprintf(name, sizeof name, "%s,S=%" PRIu64, c->name, c->size);
+    char name[MAILDIR_UNIQUE_SIZE + SIZE_FIELDS];
+    (void)snprintf(name, sizeof name, "%s,S=%" PRIu64 ",W=%" PRIu64, c->name, c->size, c->size + c->bare);
     c->maildir->names = MAILDIR_CHANGED;
     r = disk_rename(c->maildir->tmp, c->name, c->maildir->new, name);
     if (r < 0) {

@@ -49,7 +49,9 @@ struct maildir_copy {
     struct maildir *maildir; /* or NULL: opened when a step needs it */
     int file;                /* or -1 */
     uint64_t size;
-    char *name; /* in tmp/; published, in new/ */
+    uint64_t bare; /* of its LFs, those without a CR: readers count a line's end as two octets */
+    bool after_cr; /* its last octet is one */
+    char *name;    /* in tmp/; published, in new/ */
     enum { MAILDIR_NOTHING, MAILDIR_STAGED, MAILDIR_PUBLISHED } state;
 };
 #define MAILDIR_COPY_INIT                                                                                    \
@@ -62,10 +64,10 @@ struct maildir_copy {
 int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
                        const char *unique);
 int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
-/* All that `from` holds at and after `offset`. */
-int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, uint64_t offset);
+/* All that `from` holds behind `head`, with which it begins, and which ends where a line does. */
+int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, struct slice head);
 int maildir_copy_sync(struct maildir_copy *c);    /* what it holds survives power loss */
-int maildir_copy_publish(struct maildir_copy *c); /* new/UNIQUE,S=SIZE */
+int maildir_copy_publish(struct maildir_copy *c); /* new/UNIQUE,S=SIZE,W=SIZE WITH CR LF */
 /* Its name in new/ survives power loss. Of copies that share a maildir, the first one syncs for all that were
  * published before. */
 int maildir_copy_settle(struct maildir_copy *c);

@@ -18,5 +18,12 @@ struct line_ends {
 /* Writes into `to`, which has room for in.len + 1 octets, and returns how many were written. */
 size_t line_ends_convert(struct line_ends *state, struct slice in, uint8_t *to);
 
+/*
+ * The LFs in a run that no CR precedes: as many octets more the text has for those who end lines in CR LF.
+ * `after_cr` is whether a CR came just before the run (false at the beginning), and tells the same of the
+ * next.
+ */
+uint64_t line_ends_bare(struct slice run, bool *after_cr);
+
 /* At the end of the message: 1 if a held CR had to be written, else 0. */
 size_t line_ends_finish(struct line_ends *state, uint8_t *to);

@@ -100,12 +100,13 @@ class Trace(Case):
             ids = {id_of(wire.deliver(simple_message(), ALICE)) for _ in range(20)}
         self.assertEqual(len(ids), 20)
 
-    def test_the_file_name_tells_the_size(self):
+    def test_the_file_name_tells_the_sizes(self):
         server = self.postern()
         with server.connect() as wire:
             self.deliver(wire, ALICE)
         (name,) = server.maildir().names()
-        self.assertRegex(name, rf",S={len(server.maildir().only())}$")
+        content = server.maildir().only()
+        self.assertRegex(name, rf",S={len(content)},W={len(content) + content.count(10)}$")
 
     def test_no_helo_name_reaches_received_that_is_no_domain(self):
         server = self.postern()

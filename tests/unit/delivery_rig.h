@@ -46,7 +46,7 @@ void rig_init(struct rig *rig, const struct rig_plan *plan);
 void rig_run(struct rig *rig);
 void rig_clear(struct rig *rig);
 
-/* How much may be left behind. In any case every file in a new/ is one recipient's whole copy, with its size
+/* How much may be left behind. In any case every file in a new/ is one recipient's whole copy, with its sizes
  * in its name. */
 enum rig_strictness {
     RIG_EXACT,    /* each whose result is 0 has one, no other has, and nothing stays in a tmp/ or open */

@@ -123,6 +123,67 @@ static void random_runs(void **unused)
     }
 }
 
+/* ---- the LFs without a CR ---- */
+
+static const struct bare_row {
+    const char *name, *input;
+    uint64_t want;
+} bare_rows[] = {
+    { "bare: nothing", "", 0 },
+    { "bare: lines", "a\nb\n", 2 },
+    { "bare: one at the beginning", "\na", 1 },
+    { "bare: CR LF is none", "a\r\nb\r\n", 0 },
+    { "bare: CR CR LF is none", "a\r\r\n", 0 },
+    { "bare: LF LF is two", "\n\n", 2 },
+    { "bare: only the first of LF CR LF", "\n\r\n", 1 },
+    { "bare: a last CR", "a\n\r", 1 },
+};
+
+static uint64_t count_slowly(struct slice in)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < in.len; i++)
+        count += in.data[i] == '\n' && (i == 0 || in.data[i - 1] != '\r');
+    return count;
+}
+
+static void check_bare(void **state)
+{
+    const struct bare_row *row = *state;
+    struct slice input = slice_str(row->input);
+    for (size_t cut = 0; cut <= input.len; cut++) {
+        bool after_cr = false;
+        uint64_t count = line_ends_bare(slice_first(input, cut), &after_cr);
+        count += line_ends_bare(slice_skip(input, cut), &after_cr);
+        assert_int_equal(count, row->want);
+        assert_int_equal(after_cr, input.len > 0 && input.data[input.len - 1] == '\r');
+    }
+}
+
+/* Long ones, as they are counted many octets at once; on the heap, so that a sanitizer sees one too many. */
+static void random_bare(void **unused)
+{
+    (void)unused;
+    struct pst_random random;
+    pst_random_seed(&random, 2);
+    for (int round = 0; round < 500; round++) {
+        size_t len = (size_t)pst_random_below(&random, 2000);
+        g_autofree uint8_t *bytes = g_malloc(len + 1);
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = (uint8_t) "\n\n\r\nabcd"[pst_random_below(&random, round % 2 == 0 ? 4 : 8)];
+        bool after_cr = false;
+        uint64_t count = 0;
+        for (size_t at = 0; at < len;) {
+            struct slice run =
+                slice_first(slice_of(bytes + at, len - at), (size_t)pst_random_below(&random, 600));
+            g_autofree uint8_t *copy = g_memdup2(run.data, run.len);
+            count += line_ends_bare(slice_of(copy, run.len), &after_cr);
+            at += run.len;
+        }
+        assert_int_equal(count, count_slowly(slice_of(bytes, len)));
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("lines");
@@ -130,5 +191,7 @@ int main(int argc, char **argv)
     suite_add(s, "NUL is an octet like others", nul_is_an_octet_like_others, NULL);
     suite_add(s, "a state is clean after finish", a_state_is_clean_after_finish, NULL);
     suite_add(s, "random runs are converted as the obvious code does", random_runs, NULL);
+    suite_add_rows(s, bare_rows, check_bare);
+    suite_add(s, "bare: random runs", random_bare, NULL);
     return suite_run(s, argc, argv);
 }

@@ -42,7 +42,8 @@ static void a_name_leaves_room_for_flags(void **state)
         .wall_us = INT64_MAX, .process = UINT64_MAX, .random = UINT64_MAX, .hostname = host
     };
     char text[MAILDIR_UNIQUE_SIZE];
-    assert_true(strlen(maildir_unique(&stamp, SIZE_MAX, text)) + strlen(",S=18446744073709551615:2,DFPRST") <
+    assert_true(strlen(maildir_unique(&stamp, SIZE_MAX, text)) +
+                    strlen(",S=18446744073709551615,W=18446744073709551615:2,DFPRST") <
                 255);
 }
 
@@ -113,10 +114,10 @@ static void a_message_s_way(void **state)
     assert_int_equal(maildir_copy_publish(&c), 0);
     assert_int_equal(count(&box, "tmp"), 0);
     assert_int_equal(maildir_copy_settle(&c), 0);
-    check_published(&box, "unique,S=11", "X: 1\n\nbody\n");
-    assert_string_equal(c.name, "unique,S=11");
+    check_published(&box, "unique,S=11,W=14", "X: 1\n\nbody\n");
+    assert_string_equal(c.name, "unique,S=11,W=14");
     maildir_copy_clear(&c);
-    check_published(&box, "unique,S=11", "X: 1\n\nbody\n");
+    check_published(&box, "unique,S=11,W=14", "X: 1\n\nbody\n");
     teardown(&box);
 }
 
@@ -180,7 +181,7 @@ static void a_resting_copy_goes_on(void **state)
     assert_int_equal(maildir_copy_publish(&c), 0);
     maildir_copy_rest(&c);
     assert_int_equal(maildir_copy_settle(&c), 0);
-    check_published(&box, "unique,S=2", "ab");
+    check_published(&box, "unique,S=2,W=2", "ab");
     maildir_copy_rest(&c);
     maildir_copy_withdraw(&c);
     assert_int_equal(count(&box, "new"), 0);
@@ -208,12 +209,13 @@ static void a_copy_of_a_copy(void **state)
     setup(&box);
     struct maildir_copy from = MAILDIR_COPY_INIT, to = MAILDIR_COPY_INIT;
     assert_int_equal(maildir_copy_begin(&from, &box.mailbox, NULL, "from"), 0);
-    write_text(&from, "head", "body");
+    write_text(&from, "the\nhead\n", "body\nof\r\nit\r");
     assert_int_equal(maildir_copy_begin(&to, &box.mailbox, NULL, "to"), 0);
-    write_text(&to, "another head", "");
-    assert_int_equal(maildir_copy_append_copy(&to, &from, 4), 0);
+    write_text(&to, "another head\n", "");
+    assert_int_equal(maildir_copy_append_copy(&to, &from, slice_str("the\nhead\n")), 0);
+    write_text(&to, "\n", "\n");
     assert_int_equal(maildir_copy_publish(&to), 0);
-    check_published(&box, "to,S=16", "another headbody");
+    check_published(&box, "to,S=27,W=30", "another head\nbody\nof\r\nit\r\n\n");
     maildir_copy_clear(&to);
     maildir_copy_clear(&from);
     teardown(&box);
@@ -233,7 +235,7 @@ static void a_name_that_is_taken_stays_whose_it_is(void **state)
     assert_int_equal(maildir_copy_begin(&two, &box.mailbox, NULL, "unique"), 0);
     assert_int_equal(maildir_copy_publish(&two), -EEXIST);
     maildir_copy_clear(&two);
-    check_published(&box, "unique,S=0", "");
+    check_published(&box, "unique,S=0,W=0", "");
     assert_int_equal(count(&box, "tmp"), 0);
     maildir_copy_clear(&one);
     teardown(&box);
