@@ -42,6 +42,7 @@ int disk_create(int dir, const char *name);
 /* An existing regular file, for reading. Else, and without waiting, -ELOOP (a link), -EISDIR or -EINVAL. */
 int disk_open_file(int dir, const char *name);
 int disk_mkdir(int dir, const char *name); /* mode 0700 */
+int disk_rmdir(int dir, const char *name); /* -ENOTDIR for what is none, -ENOTEMPTY when it holds anything */
 
 /* Writes all parts at the end, or fails: how much then arrived is unknown. */
 int disk_append(int fd, const struct slice *parts, size_t count);
@@ -70,6 +71,9 @@ int disk_sync_all(int dir);
  * and after a crash.
  */
 int disk_rename(int from_dir, const char *from, int to_dir, const char *to);
+/* One more name for a file; -EEXIST when it is taken. -EXDEV into another file system, -EMLINK when it has
+ * too many names, -EPERM where that is not possible at all, and for a directory. */
+int disk_link(int from_dir, const char *from, int to_dir, const char *to);
 int disk_unlink(int dir, const char *name); /* -EISDIR for a directory */
 
 /*

@@ -197,6 +197,12 @@ int disk_mkdir(int dir, const char *name)
     return r < 0 ? r : result(RETRY(mkdirat(dir, name, 0700)));
 }
 
+int disk_rmdir(int dir, const char *name)
+{
+    int r = disk_name_check(dir, name);
+    return r < 0 ? r : result(RETRY(unlinkat(dir, name, AT_REMOVEDIR)));
+}
+
 static int write_all(int fd, struct iovec *at, size_t count)
 {
     for (;;) {
@@ -380,6 +386,14 @@ int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
     if (RETRY(renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE)) == 0)
         return 0;
     return errno == EINVAL || errno == ENOSYS ? rename_by_link(from_dir, from, to_dir, to) : -errno;
+}
+
+int disk_link(int from_dir, const char *from, int to_dir, const char *to)
+{
+    int r = disk_name_check(from_dir, from);
+    if (r == 0)
+        r = disk_name_check(to_dir, to);
+    return r < 0 ? r : result(RETRY(linkat(from_dir, from, to_dir, to, 0)));
 }
 
 int disk_unlink(int dir, const char *name)

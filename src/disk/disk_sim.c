@@ -71,13 +71,13 @@ struct subject {
     const char *path; /* of disk_open_root; else NULL */
     int dir;
     const char *name; /* NULL: `dir` itself */
-    int to_dir;       /* of the two calls that have two */
+    int to_dir;       /* of the calls that have two */
     const char *to;
 };
 
 static void tell_hook(const struct subject *s)
 {
-    bool pair = s->kind == DISK_SIM_RENAME || s->kind == DISK_SIM_APPEND_COPY;
+    bool pair = s->kind == DISK_SIM_RENAME || s->kind == DISK_SIM_LINK || s->kind == DISK_SIM_APPEND_COPY;
     g_autofree char *path = s->path != NULL ? g_strdup(s->path) : path_at(s->dir, s->name);
     g_autofree char *to = pair ? path_at(s->to_dir, s->to) : NULL;
     const struct disk_sim_call call = {
@@ -138,6 +138,17 @@ static int begin_at(enum disk_sim_kind kind, int dir, const char *name, struct e
 {
     int r = BEGIN(.kind = kind, .dir = dir, .name = name);
     return r != 0 ? r : entry_at(dir, name, ret_entry);
+}
+
+/* A name that is to be made: none can be in a directory that was removed. */
+static int free_entry_at(int dir, const char *name, struct entry *ret_entry)
+{
+    int r = entry_at(dir, name, ret_entry);
+    if (r != 0)
+        return r;
+    if (ret_entry->node != NULL)
+        return -EEXIST;
+    return ret_entry->dir == sim.root || ret_entry->dir->parent != NULL ? 0 : -ENOENT;
 }
 
 /* ---- directories and names ---- */
@@ -203,25 +214,42 @@ static struct disk_node *make(const struct entry *e, const char *name, enum disk
 int disk_create(int dir, const char *name)
 {
     struct entry e = { NULL };
-    int r = begin_at(DISK_SIM_CREATE, dir, name, &e);
+    int r = BEGIN(.kind = DISK_SIM_CREATE, .dir = dir, .name = name);
+    if (r == 0)
+        r = free_entry_at(dir, name, &e);
     if (r == 0)
         r = need_descriptor();
     if (r != 0)
         return r;
-    if (e.node != NULL)
-        return -EEXIST;
     return open_node(make(&e, name, DISK_FILE), path_at(dir, name), true);
 }
 
 int disk_mkdir(int dir, const char *name)
 {
     struct entry e = { NULL };
-    int r = begin_at(DISK_SIM_MKDIR, dir, name, &e);
+    int r = BEGIN(.kind = DISK_SIM_MKDIR, .dir = dir, .name = name);
+    if (r == 0)
+        r = free_entry_at(dir, name, &e);
     if (r != 0)
         return r;
-    if (e.node != NULL)
-        return -EEXIST;
     (void)make(&e, name, DISK_DIRECTORY); /* opened by who wants it */
+    return 0;
+}
+
+int disk_rmdir(int dir, const char *name)
+{
+    struct entry e = { NULL };
+    int r = begin_at(DISK_SIM_RMDIR, dir, name, &e);
+    if (r != 0)
+        return r;
+    if (e.node == NULL)
+        return -ENOENT;
+    if (e.node->type != DISK_DIRECTORY)
+        return -ENOTDIR;
+    if (g_tree_nnodes(e.node->names) > 0)
+        return -ENOTEMPTY;
+    disk_node_remove(e.dir, name);
+    touch(e.dir);
     return 0;
 }
 
@@ -248,22 +276,30 @@ int disk_open_file(int dir, const char *name)
     return -EINVAL;
 }
 
+/* For calls that give a second name to what has one. */
+static int begin_pair(enum disk_sim_kind kind, int from_dir, const char *from, int to_dir, const char *to,
+                      struct entry *ret_old, struct entry *ret_new)
+{
+    int r = BEGIN(.kind = kind, .dir = from_dir, .name = from, .to_dir = to_dir, .to = to);
+    if (r == 0)
+        r = entry_at(from_dir, from, ret_old);
+    int to_result = r == 0 ? free_entry_at(to_dir, to, ret_new) : r;
+    if (to_result != 0 && to_result != -EEXIST)
+        return to_result;
+    if (ret_old->node == NULL)
+        return -ENOENT;
+    if (to_result == 0 &&
+        ret_old->node->type == DISK_DIRECTORY) /* what the least of file systems would say */
+        return -EPERM;
+    return to_result;
+}
+
 int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
 {
     struct entry old = { NULL }, new = { NULL };
-    int r = BEGIN(.kind = DISK_SIM_RENAME, .dir = from_dir, .name = from, .to_dir = to_dir, .to = to);
-    if (r == 0)
-        r = entry_at(from_dir, from, &old);
-    if (r == 0)
-        r = entry_at(to_dir, to, &new);
+    int r = begin_pair(DISK_SIM_RENAME, from_dir, from, to_dir, to, &old, &new);
     if (r != 0)
         return r;
-    if (old.node == NULL)
-        return -ENOENT;
-    if (new.node != NULL)
-        return -EEXIST;
-    if (old.node->type == DISK_DIRECTORY) /* what the least of file systems would say */
-        return -EPERM;
     if (old.dir == new.dir) {
         disk_node_rename(old.dir, from, to);
     } else {
@@ -271,6 +307,17 @@ int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
         disk_node_remove(old.dir, from);
     }
     touch(old.dir);
+    touch(new.dir);
+    return 0;
+}
+
+int disk_link(int from_dir, const char *from, int to_dir, const char *to)
+{
+    struct entry old = { NULL }, new = { NULL };
+    int r = begin_pair(DISK_SIM_LINK, from_dir, from, to_dir, to, &old, &new);
+    if (r != 0)
+        return r;
+    disk_node_add(new.dir, to, old.node);
     touch(new.dir);
     return 0;
 }

@@ -54,6 +54,7 @@ enum disk_sim_kind {
     DISK_SIM_CREATE,
     DISK_SIM_OPEN_FILE,
     DISK_SIM_MKDIR,
+    DISK_SIM_RMDIR,
     DISK_SIM_APPEND,
     DISK_SIM_READ,
     DISK_SIM_APPEND_COPY,
@@ -62,6 +63,7 @@ enum disk_sim_kind {
     DISK_SIM_CAN_SYNC_ALL,
     DISK_SIM_SYNC_ALL,
     DISK_SIM_RENAME,
+    DISK_SIM_LINK,
     DISK_SIM_UNLINK,
     DISK_SIM_LIST,
 };
@@ -103,7 +105,8 @@ struct disk_sim_call {
     enum disk_sim_kind kind;
     uint64_t number;  /* from 1 since the last reset */
     const char *path; /* what it is about; of a descriptor, by which it was opened ("?": not open) */
-    const char *to;   /* disk_rename: the new path; disk_append_copy: the path of the copy; else NULL */
+    const char
+        *to; /* disk_rename, disk_link: the new path; disk_append_copy: the path of the copy; else NULL */
 };
 
 /* Called before each call, which then does what the hook leaves possible. NULL: none. */

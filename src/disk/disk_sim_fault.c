@@ -10,6 +10,7 @@ static const char *const kind_names[] = {
     [DISK_SIM_CREATE] = "create",
     [DISK_SIM_OPEN_FILE] = "open-file",
     [DISK_SIM_MKDIR] = "mkdir",
+    [DISK_SIM_RMDIR] = "rmdir",
     [DISK_SIM_APPEND] = "append",
     [DISK_SIM_READ] = "read",
     [DISK_SIM_APPEND_COPY] = "append-copy",
@@ -18,6 +19,7 @@ static const char *const kind_names[] = {
     [DISK_SIM_CAN_SYNC_ALL] = "can-sync-all",
     [DISK_SIM_SYNC_ALL] = "sync-all",
     [DISK_SIM_RENAME] = "rename",
+    [DISK_SIM_LINK] = "link",
     [DISK_SIM_UNLINK] = "unlink",
     [DISK_SIM_LIST] = "list",
 };

@@ -115,6 +115,9 @@ void disk_node_add(struct disk_node *dir, const char *name, struct disk_node *n)
 
 void disk_node_remove(struct disk_node *dir, const char *name)
 {
+    struct disk_node *n = disk_node_find(dir, name);
+    if (n->type == DISK_DIRECTORY)
+        n->parent = NULL;
     g_tree_remove(dir->names, name);
     note_change(dir, name, NULL, NULL);
 }
@@ -200,9 +203,12 @@ static bool change_survives(enum disk_sim_policy policy, struct pst_random *rand
     return policy == DISK_SIM_KEEP || (policy == DISK_SIM_SEEDED && pst_random_below(random, 2) == 0);
 }
 
-static gboolean copy_name(void *name, void *node, void *names)
+static gboolean restore_name(void *name, void *node, void *dir)
 {
-    names_set(names, name, node);
+    struct disk_node *n = node, *parent = dir;
+    names_set(parent->names, name, n);
+    if (n->type == DISK_DIRECTORY)
+        n->parent = parent; /* again, when it was removed */
     return FALSE;
 }
 
@@ -214,7 +220,7 @@ static void crash_names(struct disk_node *dir, enum disk_sim_policy policy, stru
     g_ptr_array_set_size(dir->changes, 0);
     g_tree_unref(dir->names);
     dir->names = names_new();
-    g_tree_foreach(dir->durable_names, copy_name, dir->names);
+    g_tree_foreach(dir->durable_names, restore_name, dir);
 }
 
 static void crash_content(struct disk_node *file, enum disk_sim_policy policy, struct pst_random *random)
@@ -250,21 +256,29 @@ void disk_tree_crash(struct disk_node *dir, enum disk_sim_policy policy, struct 
     }
 }
 
-static gboolean add_octets(void *name, void *node, void *sum)
+struct census {
+    GHashTable *files; /* those that were counted */
+    uint64_t octets;
+};
+
+static gboolean add_octets(void *name, void *node, void *census)
 {
     (void)name;
     struct disk_node *n = node;
-    *(uint64_t *)sum += n->type == DISK_FILE        ? n->content->len
-                        : n->type == DISK_DIRECTORY ? disk_tree_octets(n)
-                                                    : 0;
+    struct census *c = census;
+    if (n->type == DISK_FILE && g_hash_table_add(c->files, n))
+        c->octets += n->content->len;
+    else if (n->type == DISK_DIRECTORY)
+        g_tree_foreach(n->names, add_octets, c);
     return FALSE;
 }
 
 uint64_t disk_tree_octets(struct disk_node *dir)
 {
-    uint64_t sum = 0;
-    g_tree_foreach(dir->names, add_octets, &sum);
-    return sum;
+    g_autoptr(GHashTable) files = g_hash_table_new(NULL, NULL);
+    struct census c = { .files = files };
+    g_tree_foreach(dir->names, add_octets, &c);
+    return c.octets;
 }
 
 /* ---- all at once ---- */

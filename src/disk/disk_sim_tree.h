@@ -2,7 +2,7 @@
  * disk/disk_sim_tree.h - what the simulated file system consists of: files, directories and links, each as it
  * is and as much of it as is durable. It knows nothing of descriptors, faults and calls.
  * A node belongs to all who hold a reference: names, unsynced changes, descriptors. Directories form a tree;
- * none is ever moved.
+ * none is ever moved. Files may have several names.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ struct disk_node {
     char *target;
 
     /* DISK_DIRECTORY */
-    struct disk_node *parent; /* not owned; NULL: the root */
+    struct disk_node *parent; /* not owned; NULL: the root, or it was removed */
     GTree *names;             /* char * -> struct disk_node *, as they are; sorted, for the sake of replays */
     GTree *durable_names;     /* as they are after a crash that loses all changes */
     GPtrArray *changes;       /* struct change *, those not synced, oldest first */

@@ -47,6 +47,22 @@ static int call_mkdir(int root, int fd, const char *name)
     return disk_mkdir(fd, name);
 }
 
+static int call_rmdir(int root, int fd, const char *name)
+{
+    (void)root;
+    return disk_rmdir(fd, name);
+}
+
+static int call_link_from(int root, int fd, const char *name)
+{
+    return disk_link(fd, name, root, "new");
+}
+
+static int call_link_to(int root, int fd, const char *name)
+{
+    return disk_link(root, "file", fd, name);
+}
+
 static int call_unlink(int root, int fd, const char *name)
 {
     (void)root;
@@ -128,6 +144,9 @@ static const struct call {
     { "bad arguments: create", call_create, DIRECTORY | NAME },
     { "bad arguments: open file", call_open_file, DIRECTORY | NAME | EXISTING },
     { "bad arguments: mkdir", call_mkdir, DIRECTORY | NAME },
+    { "bad arguments: rmdir", call_rmdir, DIRECTORY | NAME | EXISTING },
+    { "bad arguments: link from", call_link_from, DIRECTORY | NAME | EXISTING },
+    { "bad arguments: link to", call_link_to, DIRECTORY | NAME },
     { "bad arguments: unlink", call_unlink, DIRECTORY | NAME | EXISTING },
     { "bad arguments: rename from", call_rename_from, DIRECTORY | NAME | EXISTING },
     { "bad arguments: rename to", call_rename_to, DIRECTORY | NAME },

@@ -44,6 +44,8 @@ static void taken_name(int root, const void *row)
     assert_int_equal(disk_rename(other, "source", root, taken->by), -EEXIST);
     assert_int_equal(disk_rename(root, taken->by, root, taken->by), -EEXIST);
     assert_int_equal(disk_rename(root, "missing", root, taken->by), -ENOENT);
+    assert_int_equal(disk_link(root, "source", root, taken->by), -EEXIST);
+    assert_int_equal(disk_link(root, "missing", root, taken->by), -ENOENT);
 
     assert_content(root, "source", "new");
     assert_content(other, "source", "newer");
@@ -208,6 +210,72 @@ static void unlink_refuses_directories(int root)
     assert_int_equal(count_names(root), 1);
 }
 
+/* ---- disk_link ---- */
+
+static void link_is_the_same_file(int root)
+{
+    auto_disk int one = make_directory(root, "one");
+    auto_disk int two = make_directory(root, "two");
+    auto_disk int fd = make_open_file(one, "name", "first ");
+    assert_int_equal(disk_link(one, "name", two, "other"), 0);
+    struct slice part = slice_str("second");
+    assert_int_equal(disk_append(fd, &part, 1), 0);
+    assert_content(one, "name", "first second");
+    assert_content(two, "other", "first second");
+    assert_int_equal(disk_unlink(one, "name"), 0);
+    assert_missing(one, "name");
+    assert_content(two, "other", "first second");
+    assert_int_equal(disk_link(two, "other", two, "third"), 0);
+    assert_int_equal(disk_rename(two, "third", one, "name"), 0);
+    assert_content(one, "name", "first second");
+    assert_int_equal(count_names(two), 1);
+}
+
+static void link_refuses_directories(int root)
+{
+    disk_close(make_directory(root, "dir"));
+    assert_int_equal(disk_link(root, "dir", root, "other"), -EPERM);
+    assert_int_equal(count_names(root), 1);
+}
+
+/* ---- disk_rmdir ---- */
+
+static void rmdir_only_what_is_empty(int root)
+{
+    auto_disk int dir = make_directory(root, "dir");
+    make_file(dir, "file", "");
+    assert_int_equal(disk_rmdir(root, "dir"), -ENOTEMPTY);
+    assert_int_equal(disk_unlink(dir, "file"), 0);
+    disk_close(make_directory(dir, "sub"));
+    assert_int_equal(disk_rmdir(root, "dir"), -ENOTEMPTY);
+    assert_int_equal(disk_rmdir(dir, "sub"), 0);
+    assert_int_equal(disk_rmdir(root, "dir"), 0);
+    assert_missing(root, "dir");
+    disk_close(make_directory(root, "dir"));
+}
+
+static void rmdir_refuses_others(int root)
+{
+    make_one_of_each(root);
+    static const char *const others[] = { "file", "link", "directory-link", "dangling", "special" };
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+        assert_int_equal(disk_rmdir(root, others[i]), -ENOTDIR);
+    assert_int_equal(count_names(root), G_N_ELEMENTS(taken_rows));
+}
+
+/* Who has it open still sees it, empty, and can put nothing there that would be lost. */
+static void a_removed_directory_takes_nothing(int root)
+{
+    auto_disk int dir = make_directory(root, "dir");
+    make_file(root, "file", "content");
+    assert_int_equal(disk_rmdir(root, "dir"), 0);
+    assert_int_equal(disk_create(dir, "new"), -ENOENT);
+    assert_int_equal(disk_mkdir(dir, "new"), -ENOENT);
+    assert_int_equal(disk_rename(root, "file", dir, "new"), -ENOENT);
+    assert_int_equal(disk_link(root, "file", dir, "new"), -ENOENT);
+    assert_content(root, "file", "content");
+}
+
 static void names_are_synced(int root)
 {
     auto_disk int dir = make_directory(root, "dir");
@@ -346,6 +414,11 @@ static const struct contract_case cases[] = {
     { "rename: descriptors stay", rename_keeps_descriptors },
     { "unlink: descriptors stay", unlink_keeps_descriptors },
     { "unlink: refuses a directory", unlink_refuses_directories },
+    { "link: the same file", link_is_the_same_file },
+    { "link: refuses a directory", link_refuses_directories },
+    { "rmdir: only what is empty", rmdir_only_what_is_empty },
+    { "rmdir: refuses what is no directory", rmdir_refuses_others },
+    { "rmdir: a removed directory takes nothing", a_removed_directory_takes_nothing },
     { "sync dir: with names", names_are_synced },
     { "list: all names", list_tells_all },
     { "list: many names", list_many },

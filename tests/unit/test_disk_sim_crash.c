@@ -278,6 +278,37 @@ static void two_names_of_one_file(void)
     assert_content("/mail/new/new", "content");
 }
 
+static void a_link_survives_with_its_directory(void)
+{
+    create_synced(tmp, "m", "content");
+    assert_int_equal(disk_link(tmp, "m", new, "m"), 0);
+    assert_int_equal(disk_link(tmp, "m", tmp, "lost"), 0);
+    assert_int_equal(disk_sync_dir(new), 0);
+    disk_sim_crash(DISK_SIM_LOSE);
+    assert_names("/mail/tmp", "");
+    assert_content("/mail/new/m", "content");
+}
+
+static void a_removed_directory_comes_back(void)
+{
+    disk_sim_mkdir_all("/mail/tmp/sub");
+    assert_int_equal(disk_rmdir(tmp, "sub"), 0);
+    assert_names("/mail/tmp", "");
+    disk_sim_crash(DISK_SIM_LOSE);
+    auto_disk int sub = disk_open_root("/mail/tmp/sub");
+    create_synced(sub, "m", "content"); /* as good as ever */
+    assert_content("/mail/tmp/sub/../sub/m", "content");
+}
+
+static void a_synced_rmdir_stays(void)
+{
+    disk_sim_mkdir_all("/mail/tmp/sub");
+    assert_int_equal(disk_rmdir(tmp, "sub"), 0);
+    assert_int_equal(disk_sync_dir(tmp), 0);
+    disk_sim_crash(DISK_SIM_LOSE);
+    assert_names("/mail/tmp", "");
+}
+
 /* ---- crash: the whole ---- */
 
 static void crash_with_all_synced_changes_nothing(void)
@@ -405,6 +436,9 @@ static const struct sim_case cases[] = {
     { "a failed sync of all saves nothing", a_failed_sync_of_all_saves_nothing },
     { "a failed sync of all is told to whoever had something open",
       a_failed_sync_of_all_is_told_to_whoever_had_something_open },
+    { "crash: a link survives with its directory", a_link_survives_with_its_directory },
+    { "crash: a removed directory comes back", a_removed_directory_comes_back },
+    { "crash: a synced rmdir stays", a_synced_rmdir_stays },
     { "crash: synced file and synced name survive", synced_file_and_name_survive },
     { "crash: unsynced content is lost", unsynced_content_is_lost },
     { "crash: content survives up to the last sync", content_survives_up_to_the_last_sync },

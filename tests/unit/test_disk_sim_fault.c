@@ -97,6 +97,18 @@ static int call_rename(int fd)
     return disk_rename(tmp, "m", new, "m");
 }
 
+static int call_rmdir(int fd)
+{
+    (void)fd;
+    return disk_rmdir(new, "sub");
+}
+
+static int call_link(int fd)
+{
+    (void)fd;
+    return disk_link(tmp, "m", new, "m");
+}
+
 static int call_unlink(int fd)
 {
     (void)fd;
@@ -138,10 +150,12 @@ static const struct failing {
     { "fault: without effect: create", DISK_SIM_CREATE, call_create },
     { "fault: without effect: open file", DISK_SIM_OPEN_FILE, call_open_file },
     { "fault: without effect: mkdir", DISK_SIM_MKDIR, call_mkdir },
+    { "fault: without effect: rmdir", DISK_SIM_RMDIR, call_rmdir },
     { "fault: without effect: append", DISK_SIM_APPEND, call_append },
     { "fault: without effect: read", DISK_SIM_READ, call_read },
     { "fault: without effect: append copy", DISK_SIM_APPEND_COPY, call_append_copy },
     { "fault: without effect: rename", DISK_SIM_RENAME, call_rename },
+    { "fault: without effect: link", DISK_SIM_LINK, call_link },
     { "fault: without effect: unlink", DISK_SIM_UNLINK, call_unlink },
     { "fault: without effect: list", DISK_SIM_LIST, call_list },
 };
@@ -151,6 +165,7 @@ static void failing_call_has_no_effect(void **state)
     const struct failing *row = *state;
     start(1);
     disk_sim_write_file("/mail/tmp/empty", slice_str(""));
+    disk_sim_mkdir_all("/mail/new/sub");
     auto_disk int fd = create_with(tmp, "m", "content");
     size_t open = disk_sim_open_descriptors();
     FAULT(.kind = row->kind, .nth = 1, .error = EIO);
@@ -158,7 +173,7 @@ static void failing_call_has_no_effect(void **state)
     assert_int_equal(disk_sim_failures(), 1);
     assert_int_equal(disk_sim_open_descriptors(), open);
     assert_names("/mail/tmp", "empty m");
-    assert_names("/mail/new", "");
+    assert_names("/mail/new", "sub");
     assert_content("/mail/tmp/m", "content");
 }
 
@@ -280,6 +295,7 @@ static void full_disk_takes_what_fits(void)
 {
     auto_disk int first = create_with(tmp, "first", "12345");
     disk_sim_set_capacity(8, ENOSPC);
+    assert_int_equal(disk_link(tmp, "first", new, "first"), 0); /* one more name needs no room */
     auto_disk int second = create_with(tmp, "second", "");
     assert_int_equal(append(second, "123"), 0);
     assert_int_equal(append(first, ""), 0);
