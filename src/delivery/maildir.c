@@ -33,18 +33,26 @@ const char *maildir_unique(const struct maildir_stamp *stamp, size_t copy, char 
 
 /* ---- the directories ---- */
 
-static int open_part(int root, const struct mailbox *mailbox, const char *name)
+/* The last gate before a path: whatever a router or a handler chose, a folder is one component and no "..".
+ */
+static bool is_folder(const char *name)
 {
-    char path[MAILBOX_NAME_MAX + sizeof "/tmp"];
-    (void)snprintf(path, sizeof path, "%s/%s", mailbox->name, name);
-    return disk_open_beneath(root, path);
+    return name[0] == '.' && name[1] != '\0' && strcmp(name, "..") != 0 && strchr(name, '/') == NULL;
 }
 
-int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir)
+static int open_part(int root, const struct mailbox *mailbox, const char *name)
 {
-    auto_disk int root = disk_open_root(domain_maildirs(mailbox->domain));
-    if (root < 0)
-        return root;
+    char path[MAILBOX_NAME_MAX + FOLDER_MAX + sizeof "//tmp"];
+    const char *folder = mailbox->folder;
+    if (folder != NULL && !is_folder(folder))
+        return -EINVAL;
+    int len = folder == NULL ? snprintf(path, sizeof path, "%s/%s", mailbox->name, name)
+                             : snprintf(path, sizeof path, "%s/%s/%s", mailbox->name, folder, name);
+    return (size_t)len < sizeof path ? disk_open_beneath(root, path) : -ENAMETOOLONG;
+}
+
+static int open_parts(int root, const struct mailbox *mailbox, struct maildir **ret_maildir)
+{
     auto_disk int tmp = open_part(root, mailbox, "tmp");
     if (tmp < 0)
         return tmp;
@@ -55,6 +63,12 @@ int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir)
     *m = (struct maildir){ .mailbox = mailbox, .tmp = steal_fd(&tmp), .new = new, .references = 1 };
     *ret_maildir = m;
     return 0;
+}
+
+int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir)
+{
+    auto_disk int root = disk_open_root(domain_maildirs(mailbox->domain));
+    return root < 0 ? root : open_parts(root, mailbox, ret_maildir);
 }
 
 struct maildir *maildir_ref(struct maildir *m)
@@ -72,6 +86,79 @@ void maildir_unref(struct maildir *m)
     g_free(m);
 }
 
+/* ---- a maildir that is missing ---- */
+
+/* The last two are what every delivery opens: when they are there, so is the first, which nobody here opens.
+ */
+static const char *const directories[] = { "cur", "tmp", "new" };
+
+struct making {
+    int root, top;
+    const char *name;
+    bool made_top, made[G_N_ELEMENTS(directories)];
+};
+
+/* What is there already was half made before, or is being made by another now; or it is no directory at all,
+ * which opening it tells. */
+static int make_directory(int dir, const char *name, bool *ret_made)
+{
+    int r = disk_mkdir(dir, name);
+    *ret_made = r == 0;
+    return r == -EEXIST ? 0 : r;
+}
+
+static int make_all(struct making *m)
+{
+    int r = make_directory(m->root, m->name, &m->made_top);
+    if (r < 0)
+        return r;
+    m->top = disk_open_beneath(m->root, m->name);
+    if (m->top < 0)
+        return m->top;
+    for (size_t i = 0; i < G_N_ELEMENTS(directories) && r == 0; i++)
+        r = make_directory(m->top, directories[i], &m->made[i]);
+    if (r == 0)
+        r = disk_sync_dir(m->top);
+    return r == 0 ? disk_sync_dir(m->root) : r;
+}
+
+/*
+ * What could not be made durable must not be found by the next message, which would take it for durable.
+ * Names whose sync failed are not saved by one more: only making them anew helps. What another has put
+ * something into stays.
+ */
+static void unmake(const struct making *m)
+{
+    for (size_t i = G_N_ELEMENTS(directories); i-- > 0;)
+        if (m->made[i])
+            (void)disk_rmdir(m->top, directories[i]);
+    if (m->made_top)
+        (void)disk_rmdir(m->root, m->name);
+}
+
+static int make(int root, const char *name)
+{
+    struct making m = { .root = root, .top = -1, .name = name };
+    int r = make_all(&m);
+    if (r < 0)
+        unmake(&m);
+    if (m.top >= 0)
+        disk_close(m.top);
+    return r;
+}
+
+int maildir_open_or_make(const struct mailbox *mailbox, struct maildir **ret_maildir)
+{
+    auto_disk int root = disk_open_root(domain_maildirs(mailbox->domain));
+    if (root < 0)
+        return root;
+    int r = open_parts(root, mailbox, ret_maildir);
+    if (r != -ENOENT || !mailbox->create)
+        return r;
+    r = make(root, mailbox->name);
+    return r < 0 ? r : open_parts(root, mailbox, ret_maildir);
+}
+
 /* ---- the copy ---- */
 
 static int need_maildir(struct maildir_copy *c)
@@ -85,7 +172,7 @@ int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, st
     pst_assert(c->state == MAILDIR_NOTHING && c->name == NULL && c->maildir == NULL);
     c->mailbox = mailbox;
     c->maildir = maildir != NULL ? maildir_ref(maildir) : NULL;
-    int r = need_maildir(c);
+    int r = maildir != NULL ? 0 : maildir_open_or_make(mailbox, &c->maildir);
     if (r < 0)
         return r;
     int file = disk_create(c->maildir->tmp, unique);

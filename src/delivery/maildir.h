@@ -40,7 +40,12 @@ struct maildir {
     int error;                                                      /* MAILDIR_FAILED: why */
 };
 
-int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir);
+int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir); /* what is there */
+/*
+ * The same, but a maildir that is missing or only half there is made if the mailbox says so, and its names
+ * are durable then. A folder is never made: that is for those who read it to do.
+ */
+int maildir_open_or_make(const struct mailbox *mailbox, struct maildir **ret_maildir);
 struct maildir *maildir_ref(struct maildir *m);
 void maildir_unref(struct maildir *m); /* NULL is welcome */
 

@@ -12,10 +12,17 @@ struct file_system {
 };
 
 struct open_maildirs {
-    GHashTable *by_mailbox; /* struct maildir by its own mailbox */
+    GHashTable *by_mailbox; /* struct maildir by its own mailbox, whose folder counts here */
     bool sync_all;
     struct file_system *file_systems;
 };
+
+/* Two messages for one mailbox may go into two folders of it; so few do that the hash leaves it out. */
+static int same_place(const void *left, const void *right)
+{
+    const struct mailbox *a = left, *b = right;
+    return mailbox_equal(a, b) && g_strcmp0(a->folder, b->folder) == 0;
+}
 
 static void unref(void *maildir)
 {
@@ -25,7 +32,7 @@ static void unref(void *maildir)
 struct open_maildirs *open_maildirs_new(bool sync_all)
 {
     struct open_maildirs *m = g_new0(struct open_maildirs, 1);
-    m->by_mailbox = g_hash_table_new_full(mailbox_hash, mailbox_equal, NULL, unref);
+    m->by_mailbox = g_hash_table_new_full(mailbox_hash, same_place, NULL, unref);
     m->sync_all = sync_all;
     return m;
 }
@@ -65,7 +72,7 @@ int open_maildirs_get(struct open_maildirs *m, const struct mailbox *mailbox, st
 {
     struct maildir *maildir = g_hash_table_lookup(m->by_mailbox, mailbox);
     if (maildir == NULL) {
-        int r = maildir_open(mailbox, &maildir);
+        int r = maildir_open_or_make(mailbox, &maildir);
         if (r >= 0 && m->sync_all && (r = join_file_system(m, maildir)) < 0)
             maildir_unref(maildir);
         if (r < 0)

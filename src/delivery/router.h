@@ -13,10 +13,12 @@
 struct router;
 struct domain;
 
+enum { FOLDER_MAX = 255 };
+
 struct mailbox {
     const struct domain *domain;
     char *name;   /* of the maildir in the domain's directory; passed the closed grammar of mailbox names */
-    char *folder; /* the Maildir++ folder in it (".lists"), or NULL: the inbox */
+    char *folder; /* the Maildir++ folder in it (".lists"; up to FOLDER_MAX octets), or NULL: the inbox */
     uint64_t
         file_system; /* that the maildir lies in, if it can be synced as a whole (disk_can_sync_all); or 0 */
     uint64_t quota;  /* octets that fit into the maildir with all its folders; 0: no limit */

@@ -57,9 +57,9 @@ void rig_init(struct rig *rig, const struct rig_plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         g_autofree char *name = mailbox_of(rig, i);
         g_autoptr(GPtrArray) there = maildirs_names(rig->root, name, ".");
-        if (there->len > 0)
+        if (there->len > 0 || g_str_has_prefix(name, "missing"))
             continue;
-        if (g_str_has_prefix(name, "broken"))
+        if (g_str_has_prefix(name, "broken") || g_str_has_prefix(name, "half"))
             maildirs_add_part(rig->root, name, "new");
         else
             maildirs_add(rig->root, name);
@@ -138,18 +138,30 @@ static void on_done(void *owner, const int *results, size_t count)
 
 static const struct delivery_events events = { .on_ready = on_ready, .on_done = on_done };
 
+static bool is_made(const char *mailbox)
+{
+    return g_str_has_prefix(mailbox, "missing") || g_str_has_prefix(mailbox, "half");
+}
+
 static struct mailbox *make_mailbox(const struct rig *rig, size_t i)
 {
     struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
     struct mailbox *m = g_new0(struct mailbox, 1);
     m->file_system = 1;
     m->domain = router_domain(rig->router, &address);
-    m->name = mailbox_of(rig, i);
+    g_autofree char *path = mailbox_of(rig, i);
+    g_auto(GStrv) parts = g_strsplit(path, "/", 2);
+    m->name = g_strdup(parts[0]);
+    m->folder = g_strdup(parts[1]);
+    m->create = is_made(path);
     return m;
 }
 
 void rig_run(struct rig *rig)
 {
+    rig->appended = 0;
+    rig->ended = false;
+    rig->ready = rig->done = 0;
     struct delivery_target targets[RIG_MAX];
     for (size_t i = 0; i < rig->plan->count; i++)
         targets[i] = (struct delivery_target){ .mailbox = make_mailbox(rig, i), .head = head_of(rig, i) };
@@ -222,6 +234,15 @@ static bool is_first_with_its_mailbox(const struct rig *rig, size_t i)
     return true;
 }
 
+/* A maildir that was made for a message is a whole one. */
+static void check_maildir(const struct rig *rig, size_t i)
+{
+    g_autofree char *mailbox = mailbox_of(rig, i);
+    g_autoptr(GPtrArray) parts = maildirs_names(rig->root, mailbox, ".");
+    if (is_made(mailbox))
+        assert_int_equal(parts->len, 3);
+}
+
 void rig_check(const struct rig *rig, enum rig_strictness strictness)
 {
     unsigned copies[RIG_MAX] = { 0 };
@@ -236,6 +257,8 @@ void rig_check(const struct rig *rig, enum rig_strictness strictness)
     }
     for (size_t i = 0; i < rig->plan->count; i++) {
         bool delivered = rig->done > 0 && rig->results[i] == 0;
+        if (delivered)
+            check_maildir(rig, i);
         assert_true(rig->results[i] <= 0);
         if (strictness == RIG_AT_LEAST)
             assert_in_range(copies[i], delivered, 1);

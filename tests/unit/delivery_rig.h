@@ -12,10 +12,14 @@
 enum { RIG_MAX = 40 };
 
 struct rig_plan {
-    size_t size;                    /* octets of the body, as it is stored */
-    size_t chunk;                   /* octets that are appended at once */
-    size_t count;                   /* recipients */
-    const char *mailboxes[RIG_MAX]; /* a maildir each; NULL: "box0", "box1", ...; "broken" has no tmp/ */
+    size_t size;  /* octets of the body, as it is stored */
+    size_t chunk; /* octets that are appended at once */
+    size_t count; /* recipients */
+    /*
+     * A maildir each; NULL: "box0", "box1", ... "a/.f" is a folder. Of "broken" and "half" only new/ is
+     * there, of "missing" nothing; but the latter two are made when they are needed.
+     */
+    const char *mailboxes[RIG_MAX];
     bool each;
     enum delivery_sync sync;
     bool ends_in_cr; /* and so in no line's end */
@@ -42,7 +46,7 @@ struct rig {
 
 /* The maildirs, empty, and the message; nothing has begun. */
 void rig_init(struct rig *rig, const struct rig_plan *plan);
-/* The delivery, to its end. */
+/* The delivery, to its end; called again, once more, as when a sender comes back. */
 void rig_run(struct rig *rig);
 void rig_clear(struct rig *rig);
 

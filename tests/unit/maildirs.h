@@ -13,8 +13,9 @@ char *maildirs_new(void);
 void maildirs_free(char *take_root);
 size_t maildirs_open_descriptors(void); /* of the process, or of the simulated disk */
 
-void maildirs_add(const char *root, const char *name); /* with tmp/, new/ and cur/ */
-void maildirs_add_part(const char *root, const char *name, const char *sub);
+/* NAME may also be that of a folder: "alice/.lists". */
+void maildirs_add(const char *root, const char *name);                       /* with tmp/, new/ and cur/ */
+void maildirs_add_part(const char *root, const char *name, const char *sub); /* "." for none */
 
 /* The names in NAME/SUB, as g_free'd strings; empty also when there is no such directory. */
 GPtrArray *maildirs_names(const char *root, const char *name, const char *sub);

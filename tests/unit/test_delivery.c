@@ -42,6 +42,13 @@ static const struct row {
     { "small, one recipient twice", { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "a", "b", "a" } } },
     { "large, one recipient twice",
       { .size = MIB / 4, .chunk = 60000, .count = 2, .mailboxes = { "a", "a" } } },
+    { "into folders", { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "a", "b", "a/.f" } } },
+    { "large, into folders",
+      { .size = MIB / 4, .chunk = 60000, .count = 3, .mailboxes = { "a/.f", "b", "a/.g" } } },
+    { "small, into maildirs that are made",
+      { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "missing", "half", "missing" } } },
+    { "large, into maildirs that are made",
+      { .size = MIB / 4, .chunk = 60000, .count = 3, .mailboxes = { "missing", "half", "missing" } } },
     /* a maildir that cannot be written to */
     { "all or none: small, the first is broken",
       { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "broken" } },

@@ -9,6 +9,7 @@
 #include "delivery/copies.h"
 #include "delivery_rig.h"
 #include "disk/disk_sim.h"
+#include "maildirs.h"
 #include "reactor/reactor_sim.h"
 
 /* Of LARGE, in chunks of 50,000, two blocks are staged, the second while the owner is held back. */
@@ -27,6 +28,14 @@ static const struct row {
       { .size = 500, .chunk = 500, .count = MANY, .each = true },
       true },
     { "small, one recipient twice", { .size = 500, .chunk = 200, .count = 2, .mailboxes = { "a", "a" } } },
+    { "small, into a maildir that is made",
+      { .size = 500, .chunk = 200, .count = 1, .mailboxes = { "missing" } } },
+    { "small, into three maildirs, of which two are made",
+      { .size = 500, .chunk = 200, .count = 3, .mailboxes = { "missing", "a/.f", "half" } } },
+    { "small, the same, each by itself",
+      { .size = 500, .chunk = 200, .count = 3, .mailboxes = { "missing", "a/.f", "half" }, .each = true } },
+    { "large, into a maildir that is made",
+      { .size = LARGE, .chunk = 50000, .count = 2, .mailboxes = { "missing", "a" } } },
     { "large, one recipient", { .size = LARGE, .chunk = 50000, .count = 1 } },
     { "large, three recipients", { .size = LARGE, .chunk = 50000, .count = 3 } },
     { "large, three recipients, each by itself",
@@ -84,6 +93,51 @@ static void check_faults(void **state)
     struct rig_plan without_syncs = row->plan;
     without_syncs.sync = DELIVERY_SYNC_NONE;
     sweep_faults(&without_syncs, (struct disk_sim_fault){ .error = EIO }, DISK_SIM_KEEP);
+}
+
+/* ---- a maildir that was made in vain ---- */
+
+static const struct rig_plan made_plan = {
+    .size = 500, .chunk = 500, .count = 2, .mailboxes = { "missing", "half" }
+};
+
+/* What a failed try left must not be taken for durable by the next one. */
+static void a_second_try_after_a_fault(void **state)
+{
+    (void)state;
+    bool struck = true;
+    for (uint64_t nth = 1; struck; nth++) {
+        struct rig rig;
+        struck = run_with_fault(&rig, &made_plan,
+                                (struct disk_sim_fault){ .nth = nth, .error = EIO, .forgets = true });
+        if (struck) {
+            rig_run(&rig);
+        }
+        assert_false(any_failed(&rig));
+        rig_check(&rig, RIG_EXACT);
+        disk_sim_crash(DISK_SIM_LOSE);
+        rig_check(&rig, RIG_DURABLE);
+        rig_clear(&rig);
+    }
+}
+
+/* Whatever half of a maildir a power loss left, the next message completes it. */
+static void a_second_try_after_a_power_loss(void **state)
+{
+    (void)state;
+    bool struck = true;
+    for (uint64_t nth = 1; struck; nth++) {
+        struct rig rig;
+        struct disk_sim_fault dead = { .nth = nth, .error = EIO, .for_ever = true };
+        struck = run_with_fault(&rig, &made_plan, dead);
+        disk_sim_crash(DISK_SIM_SEEDED);
+        rig_run(&rig);
+        assert_false(any_failed(&rig));
+        disk_sim_crash(DISK_SIM_LOSE);
+        for (size_t i = 0; i < made_plan.count; i++) /* a first copy may have survived, too */
+            assert_in_range(maildirs_count(rig.root, made_plan.mailboxes[i], "new"), 1, 2);
+        rig_clear(&rig);
+    }
 }
 
 /* ---- the power fails ---- */
@@ -296,6 +350,8 @@ int main(int argc, char **argv)
     add_sweep(s, "power fails at each call", check_crashes);
     add_sweep(s, "the disk is full", check_full);
     suite_add_rows(s, fault_rows, check_fault);
+    suite_add(s, "a second try after a fault", a_second_try_after_a_fault, NULL);
+    suite_add(s, "a second try after a power loss", a_second_try_after_a_power_loss, NULL);
     suite_add(s, "an abort after a fault", an_abort_after_a_fault, NULL);
     suite_add_rows(s, cost_rows, check_cost);
     suite_add(s, "small: many recipients need few descriptors", many_recipients_need_few_descriptors,

@@ -59,8 +59,7 @@ struct box {
 
 static void setup(struct box *box)
 {
-    box->root = maildirs_new();
-    box->router = router_new();
+    *box = (struct box){ .root = maildirs_new(), .router = router_new() };
     assert_int_equal(router_add_domain(box->router, "example.org", box->root), 0);
     struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
     box->mailbox.domain = router_domain(box->router, &address);
@@ -266,6 +265,131 @@ static void check_begin(void **state)
     teardown(&box);
 }
 
+/* ---- where it goes ---- */
+
+static void deliver(const struct mailbox *mailbox, int want)
+{
+    auto_val(maildir_copy) c = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&c, mailbox, NULL, "unique"), want);
+    if (want == 0) {
+        assert_int_equal(maildir_copy_publish(&c), 0);
+        assert_int_equal(maildir_copy_settle(&c), 0);
+    }
+}
+
+static void a_folder(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    maildirs_add(box.root, "alice/.lists");
+    box.mailbox.folder = (char[]){ ".lists" };
+    deliver(&box.mailbox, 0);
+    assert_int_equal(maildirs_count(box.root, "alice/.lists", "new"), 1);
+    assert_int_equal(maildirs_count(box.root, "alice/.lists", "tmp"), 0);
+    assert_int_equal(count(&box, "new"), 0);
+    teardown(&box);
+}
+
+static const struct folder_row {
+    const char *name, *folder;
+    int want;
+} folder_rows[] = {
+    { "a folder that is missing", ".none", -ENOENT },     { "a folder named by nothing", "", -EINVAL },
+    { "a folder without a dot", "cur", -EINVAL },         { "the mailbox itself as a folder", ".", -EINVAL },
+    { "another mailbox as a folder", "../bob", -EINVAL }, { "out of the mailbox", "..", -EINVAL },
+    { "out of it behind a folder", "./../bob", -EINVAL }, { "a folder in a folder", ".a/.b", -EINVAL },
+};
+
+static void check_folder(void **state)
+{
+    const struct folder_row *row = *state;
+    struct box box;
+    setup(&box);
+    maildirs_add(box.root, "bob");
+    maildirs_add(box.root, "alice/.a/.b");
+    box.mailbox.create = true;
+    box.mailbox.folder = (char *)row->folder;
+    deliver(&box.mailbox, row->want);
+    assert_int_equal(maildirs_count(box.root, "bob", "new"), 0);
+    assert_int_equal(maildirs_count(box.root, "alice", "."), 4); /* with .a: none was made */
+    teardown(&box);
+}
+
+static void the_longest_folder(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    char folder[FOLDER_MAX + 2], name[MAILBOX_NAME_MAX + 1];
+    memset(name, 'n', MAILBOX_NAME_MAX);
+    name[MAILBOX_NAME_MAX] = '\0';
+    memset(folder, '.', FOLDER_MAX);
+    folder[FOLDER_MAX] = '\0';
+    g_autofree char *path = g_strconcat(name, "/", folder, NULL);
+    maildirs_add(box.root, path);
+    const struct mailbox mailbox = { .domain = box.mailbox.domain, .name = name, .folder = folder };
+    deliver(&mailbox, 0);
+    assert_int_equal(maildirs_count(box.root, path, "new"), 1);
+    memcpy(folder + FOLDER_MAX, ".", 2);
+    deliver(&mailbox, -ENAMETOOLONG);
+    teardown(&box);
+}
+
+/* ---- a maildir that is made ---- */
+
+static const struct make_row {
+    const char *name, *mailbox;
+    int want;
+    size_t parts; /* in it afterwards */
+} make_rows[] = {
+    { "made: none was there", "carol", 0, 3 },
+    { "made: an empty directory was there", "empty", 0, 3 },
+    { "made: only new/ was there", "no-tmp", 0, 3 },
+    { "made: only tmp/ was there", "no-new", 0, 3 },
+    { "made: not where a file is", "file", -ENOTDIR, 0 },
+    { "made: not where its tmp/ is a file", "tmp-file", -ENOTDIR, 1 },
+};
+
+static void check_make(void **state)
+{
+    const struct make_row *row = *state;
+    struct box box;
+    setup(&box);
+    maildirs_add_part(box.root, "no-tmp", "new");
+    maildirs_add_part(box.root, "no-new", "tmp");
+    maildirs_add_part(box.root, "empty", ".");
+    maildirs_add_part(box.root, "tmp-file", ".");
+    {
+        auto_disk int root = disk_open_root(box.root), dir = disk_open_beneath(root, "tmp-file");
+        disk_close(disk_create(root, "file"));
+        disk_close(disk_create(dir, "tmp"));
+    }
+    const struct mailbox mailbox = { .domain = box.mailbox.domain,
+                                     .name = (char *)row->mailbox,
+                                     .create = true };
+    deliver(&mailbox, row->want);
+    assert_int_equal(maildirs_count(box.root, row->mailbox, "new"), row->want == 0);
+    assert_int_equal(maildirs_count(box.root, row->mailbox, "tmp"), 0);
+    assert_int_equal(maildirs_count(box.root, row->mailbox, "."), row->parts);
+    teardown(&box);
+}
+
+static void none_is_made_unless_the_mailbox_says_so(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    const struct mailbox carol = { .domain = box.mailbox.domain, .name = (char[]){ "carol" } };
+    deliver(&carol, -ENOENT);
+    assert_int_equal(maildirs_count(box.root, ".", "."), 1);
+    struct maildir *m;
+    const struct mailbox made = { .domain = box.mailbox.domain, .name = (char[]){ "carol" }, .create = true };
+    assert_int_equal(maildir_open(&made, &m), -ENOENT); /* that is for who only looks */
+    assert_int_equal(maildirs_count(box.root, ".", "."), 1);
+    teardown(&box);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("maildir");
@@ -281,5 +405,10 @@ int main(int argc, char **argv)
     suite_add(s, "a copy of a copy", a_copy_of_a_copy, NULL);
     suite_add(s, "a name that is taken stays whose it is", a_name_that_is_taken_stays_whose_it_is, NULL);
     suite_add_rows(s, begin_rows, check_begin);
+    suite_add(s, "a folder", a_folder, NULL);
+    suite_add_rows(s, folder_rows, check_folder);
+    suite_add(s, "the longest folder", the_longest_folder, NULL);
+    suite_add_rows(s, make_rows, check_make);
+    suite_add(s, "none is made unless the mailbox says so", none_is_made_unless_the_mailbox_says_so, NULL);
     return suite_run(s, argc, argv);
 }
