@@ -59,6 +59,39 @@ void copies_stage(struct copies *c, struct slice body)
         copies_clear(c);
 }
 
+/* ---- who has failed ---- */
+
+static void fail_one(struct copies *c, size_t i, int error)
+{
+    if (c->results[i] == 0)
+        c->results[i] = error;
+    if (!c->settings.each)
+        copies_fail(c, error);
+}
+
+static bool all_failed(const struct copies *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->results[i] == 0)
+            return false;
+    return true;
+}
+
+void copies_fail(struct copies *c, int error)
+{
+    if (c->error == 0)
+        c->error = error;
+}
+
+void copies_refuse(struct copies *c, const int *refusals)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (refusals[i] < 0)
+            fail_one(c, i, refusals[i]);
+    if (all_failed(c))
+        copies_fail(c, c->results[0]); /* nothing need be written any more */
+}
+
 /* ---- the steps of a commit, each for one copy ---- */
 
 static int copy_from_staged(struct copies *c, size_t i)
@@ -113,15 +146,15 @@ static int settle_one(struct copies *c, size_t i)
     return maildir_copy_settle(&c->list[i].copy);
 }
 
-/* One step for each copy that can still be. */
-static void for_all(struct copies *c, int (*step)(struct copies *c, size_t i))
+/* A step, for each copy that can still be, or, if it holds the body for others, that cannot. */
+static void for_all(struct copies *c, int (*step)(struct copies *c, size_t i), bool also_staged)
 {
     for (size_t i = 0; i < c->count && c->error == 0; i++) {
-        if (c->results[i] < 0)
+        if (c->results[i] < 0 && !(also_staged && i == c->staged))
             continue;
-        c->results[i] = step(c, i);
-        if (c->results[i] < 0 && !c->settings.each)
-            c->error = c->results[i];
+        int r = step(c, i);
+        if (r < 0)
+            fail_one(c, i, r);
         if (!keeps_open(c) && i != c->staged)
             maildir_copy_rest(&c->list[i].copy);
     }
@@ -139,30 +172,24 @@ void copies_write(struct copies *c, struct slice rest, struct open_maildirs *ope
 {
     c->rest = rest;
     c->open = open;
-    for_all(c, write_one);
+    for_all(c, write_one, true);
 }
 
 void copies_sync(struct copies *c)
 {
     if (c->settings.sync != DELIVERY_SYNC_NONE && keeps_open(c))
-        for_all(c, sync_one);
+        for_all(c, sync_one, true);
 }
 
 void copies_publish(struct copies *c)
 {
-    for_all(c, publish_one);
+    for_all(c, publish_one, false);
 }
 
 void copies_settle(struct copies *c)
 {
     if (c->settings.sync != DELIVERY_SYNC_NONE)
-        for_all(c, settle_one);
-}
-
-void copies_fail(struct copies *c, int error)
-{
-    if (c->error == 0)
-        c->error = error;
+        for_all(c, settle_one, false);
 }
 
 void copies_end(struct copies *c)

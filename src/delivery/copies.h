@@ -36,6 +36,12 @@ struct copies {
     int error;                  /* what ended it for all, or 0 */
 };
 
+/*
+ * Before the commit, and not in a job: refusals[i] is why that recipient's copy must not be, or 0. The copy
+ * that holds the body so far serves the others all the same.
+ */
+void copies_refuse(struct copies *c, const int *refusals);
+
 /* The next part of a body that is too large for memory. Not after `error`: then nothing is staged, and the
  * body is lost. */
 void copies_stage(struct copies *c, struct slice body);

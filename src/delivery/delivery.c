@@ -38,6 +38,7 @@ struct delivery {
     struct block gathering;
     struct block writing;
     struct copies copies;
+    int *refusals; /* NULL: none */
     struct commit_item item;
     struct recipient_copy list[]; /* of copies; its results are behind it */
 };
@@ -105,6 +106,7 @@ static void delivery_free(struct delivery *d)
     }
     block_clear(&d->gathering);
     block_clear(&d->writing);
+    g_free(d->refusals);
     g_free(d);
 }
 
@@ -161,6 +163,8 @@ static uint64_t common_file_system(const struct delivery *d)
 static void commit(struct delivery *d)
 {
     d->is_busy = true;
+    if (d->refusals != NULL)
+        copies_refuse(&d->copies, d->refusals);
     d->item = (struct commit_item){
         .copies = &d->copies,
         .rest = block_slice(&d->gathering),
@@ -272,10 +276,12 @@ bool delivery_append(struct delivery *d, struct slice bytes)
     return true;
 }
 
-void delivery_finish(struct delivery *d)
+void delivery_finish(struct delivery *d, const int *refusals)
 {
     pst_assert(d->phase == OPEN);
     d->phase = FINISHED;
+    if (refusals != NULL)
+        d->refusals = g_memdup2(refusals, d->copies.count * sizeof *refusals); /* a job may own the copies */
     if (!d->is_lost)
         d->gathering.len += line_ends_finish(&d->line_ends, block_reserve(&d->gathering, 1));
     if (!d->is_busy)

@@ -60,7 +60,10 @@ struct delivery *delivery_new(struct reactor *r, const struct delivery_settings 
  * An error is told at the end. */
 bool delivery_append(struct delivery *d, struct slice bytes);
 
-void delivery_finish(struct delivery *d); /* on_done tells the outcome */
+/* on_done tells the outcome. `refusals`: for each target 0, or the -errno that its owner has decided on, and
+ * which becomes its result; all or none of them are delivered to, unless recipients succeed by themselves.
+ * NULL: none is refused. */
+void delivery_finish(struct delivery *d, const int *refusals);
 
 /* The message will not come: nothing of it is left behind, and no callback comes. NULL is welcome. Not after
  * `finish`. */

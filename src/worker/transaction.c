@@ -318,7 +318,7 @@ void transaction_finish(struct transaction *t, uint64_t ticket)
     t->ticket = ticket;
     t->octets = delivery_octets(t->delivery);
     conn_hold(t->conn);
-    delivery_finish(t->delivery);
+    delivery_finish(t->delivery, NULL);
 }
 
 void transaction_abandon(struct transaction *t)

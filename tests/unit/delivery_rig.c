@@ -81,12 +81,27 @@ void rig_clear(struct rig *rig)
 
 /* ---- the delivery's owner ---- */
 
-static void end(struct rig *rig, void (*how)(struct delivery *d))
+static bool any_refused(const struct rig_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (plan->refusals[i] != 0)
+            return true;
+    return false;
+}
+
+static void end(struct rig *rig, bool abort)
 {
     struct delivery *d = g_steal_pointer(&rig->delivery);
+    const struct rig_plan *plan = rig->plan;
     rig->ended = true;
     rig->in_call = true;
-    how(d);
+    if (abort) {
+        delivery_abort(d);
+    } else {
+        /* A copy that is gone after the call. */
+        g_autofree int *refusals = g_memdup2(plan->refusals, plan->count * sizeof *refusals);
+        delivery_finish(d, any_refused(plan) ? refusals : NULL);
+    }
     rig->in_call = false;
 }
 
@@ -95,11 +110,11 @@ static void feed(struct rig *rig)
     while (!rig->held_back) {
         struct slice left = slice_skip(slice_of(rig->wire->str, rig->wire->len), rig->appended);
         if (rig->plan->abort_at > 0 && rig->appended >= rig->plan->abort_at) {
-            end(rig, delivery_abort);
+            end(rig, true);
             return;
         }
         if (left.len == 0) {
-            end(rig, rig->plan->abort ? delivery_abort : delivery_finish);
+            end(rig, rig->plan->abort);
             return;
         }
         struct slice chunk = slice_first(left, rig->plan->chunk);
@@ -112,7 +127,7 @@ static void feed(struct rig *rig)
         assert_int_equal(delivery_octets(rig->delivery), rig->appended);
     }
     if (rig->plan->abort_at > 0 && rig->appended >= rig->plan->abort_at)
-        end(rig, delivery_abort); /* while a job is under way */
+        end(rig, true); /* while a job is under way */
 }
 
 static void on_ready(void *owner)

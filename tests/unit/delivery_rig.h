@@ -21,6 +21,7 @@ struct rig_plan {
      */
     const char *mailboxes[RIG_MAX];
     bool each;
+    int refusals[RIG_MAX]; /* given at the end, if any is not 0 */
     enum delivery_sync sync;
     bool ends_in_cr; /* and so in no line's end */
     bool abort;      /* instead of finish, or: */

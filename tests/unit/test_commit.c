@@ -102,7 +102,7 @@ static void world_run(struct world *w)
     for (size_t i = 0; i < w->plan->messages; i++)
         begin(w, i);
     for (size_t i = 0; i < w->plan->messages; i++)
-        delivery_finish(w->messages[i].delivery);
+        delivery_finish(w->messages[i].delivery, NULL);
     reactor_run(w->reactor);
     for (size_t i = 0; i < w->plan->messages; i++)
         assert_true(w->messages[i].result <= 0);
@@ -246,7 +246,7 @@ static size_t jobs_at_once(const uint64_t *file_systems, size_t count, enum deli
         begin(&w, i);
     }
     for (size_t i = 0; i < count; i++)
-        delivery_finish(w.messages[i].delivery);
+        delivery_finish(w.messages[i].delivery, NULL);
     size_t jobs = reactor_sim_open(w.reactor);
     reactor_run(w.reactor);
     check(&w, false);
