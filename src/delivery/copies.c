@@ -1,5 +1,8 @@
 #include "delivery/copies.h"
 
+#include <errno.h>
+#include <glib.h>
+
 #include "base/assert.h"
 
 static bool is_staged(const struct copies *c)
@@ -7,7 +10,7 @@ static bool is_staged(const struct copies *c)
     return c->staged < c->count;
 }
 
-/* A message with very many recipients takes each copy through each step by itself, so that it needs few
+/* A message with very many targets takes each copy through each step by itself, so that it needs few
  * descriptors. */
 static bool keeps_open(const struct copies *c)
 {
@@ -19,7 +22,7 @@ static bool keeps_open(const struct copies *c)
 /* A new copy in tmp/: the head and what there is of the body. */
 static int write_copy(struct copies *c, size_t i, struct slice body)
 {
-    struct recipient_copy *of = &c->list[i];
+    struct target_copy *of = &c->list[i];
     char unique[MAILDIR_UNIQUE_SIZE];
     struct maildir *maildir = NULL; /* its own, unless the batch has it open */
     int r = c->open != NULL && keeps_open(c) ? open_maildirs_get(c->open, of->target.mailbox, &maildir) : 0;
@@ -32,7 +35,7 @@ static int write_copy(struct copies *c, size_t i, struct slice body)
     return maildir_copy_append(&of->copy, parts, sizeof parts / sizeof *parts);
 }
 
-/* The first part is still in memory: when one recipient's copy cannot take it, another's may. */
+/* The first part is still in memory: when one target's copy cannot take it, another's may. */
 static int begin_staging(struct copies *c, struct slice body)
 {
     int r = 0;
@@ -69,6 +72,14 @@ static void fail_one(struct copies *c, size_t i, int error)
         copies_fail(c, error);
 }
 
+static bool any_failed(const struct copies *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->results[i] < 0)
+            return true;
+    return false;
+}
+
 static bool all_failed(const struct copies *c)
 {
     for (size_t i = 0; i < c->count; i++)
@@ -83,11 +94,39 @@ void copies_fail(struct copies *c, int error)
         c->error = error;
 }
 
+static size_t recipient_count(const struct copies *c)
+{
+    size_t count = 0;
+    for (size_t w = 0; w < c->way_count; w++)
+        count = MAX(count, c->ways[w].recipient + 1);
+    return count;
+}
+
+/* So that none is taken to a target for which its sender will come again anyway. One pass is enough: a target
+ * is only given up when all recipients that reach it have failed before. */
+static void give_up_the_unwanted(struct copies *c)
+{
+    if (c->way_count == 0 || !c->settings.each || !any_failed(c))
+        return;
+    g_autofree bool *has_failed = g_new0(bool, recipient_count(c));
+    g_autofree bool *is_wanted = g_new0(bool, c->count);
+    for (size_t w = 0; w < c->way_count; w++)
+        if (c->results[c->ways[w].target] < 0)
+            has_failed[c->ways[w].recipient] = true;
+    for (size_t w = 0; w < c->way_count; w++)
+        if (!has_failed[c->ways[w].recipient])
+            is_wanted[c->ways[w].target] = true;
+    for (size_t i = 0; i < c->count; i++)
+        if (!is_wanted[i] && c->results[i] == 0)
+            c->results[i] = -ECANCELED;
+}
+
 void copies_refuse(struct copies *c, const int *refusals)
 {
     for (size_t i = 0; i < c->count; i++)
         if (refusals[i] < 0)
             fail_one(c, i, refusals[i]);
+    give_up_the_unwanted(c);
     if (all_failed(c))
         copies_fail(c, c->results[0]); /* nothing need be written any more */
 }
@@ -96,7 +135,7 @@ void copies_refuse(struct copies *c, const int *refusals)
 
 static int copy_from_staged(struct copies *c, size_t i)
 {
-    const struct recipient_copy *from = &c->list[c->staged];
+    const struct target_copy *from = &c->list[c->staged];
     int r = write_copy(c, i, slice_of(NULL, 0));
     if (r < 0)
         return r;
@@ -183,6 +222,7 @@ void copies_sync(struct copies *c)
 
 void copies_publish(struct copies *c)
 {
+    give_up_the_unwanted(c);
     for_all(c, publish_one, false);
 }
 
@@ -196,6 +236,7 @@ void copies_end(struct copies *c)
 {
     if (c->error < 0)
         fail_all(c);
+    give_up_the_unwanted(c);
     for (size_t i = 0; i < c->count; i++)
         if (c->results[i] < 0 && c->list[i].copy.state == MAILDIR_PUBLISHED)
             maildir_copy_withdraw(&c->list[i].copy);

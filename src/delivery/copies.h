@@ -1,11 +1,11 @@
 /*
- * delivery/copies.h - all copies of one message, one for each recipient: staged, then committed together.
+ * delivery/copies.h - all copies of one message, one for each target: staged, then committed together.
  * Every call may block: for jobs. This is where "all or none" and "each by itself" are decided; delivery.h
  * adds the loop.
  *
- * A body that does not fit into memory is staged in one recipient's copy, from which the others are copied at
+ * A body that does not fit into memory is staged in one target's copy, from which the others are copied at
  * the end; so when that one cannot be written or synced, the body is lost for all. Before anything of it is
- * lost, the next recipient's copy may take it, where recipients succeed by themselves. Ownership: embedded in
+ * lost, the next target's copy may take it, where recipients succeed by themselves. Ownership: embedded in
  * a delivery, which outlives it; it borrows mailboxes and heads. Failure: -errno, and in `results`.
  */
 #pragma once
@@ -14,7 +14,7 @@
 #include "delivery/maildir.h"
 #include "delivery/open_maildirs.h"
 
-struct recipient_copy {
+struct target_copy {
     struct delivery_target target;
     struct maildir_copy copy;
 };
@@ -27,9 +27,11 @@ enum {
 struct copies {
     struct delivery_settings settings; /* a copy: jobs outlive the one that they came from */
     struct maildir_stamp stamp;
-    struct recipient_copy *list;
-    int *results;               /* 0, or why that recipient's copy cannot be */
-    size_t count;               /* of both */
+    struct target_copy *list;
+    int *results; /* 0, or why that target's copy cannot be */
+    size_t count; /* of both */
+    struct delivery_way *ways;
+    size_t way_count;           /* 0: each target is a recipient's own */
     size_t staged;              /* the index of the copy that holds the body so far, or count: none does */
     struct slice rest;          /* of the body, while it is committed */
     struct open_maildirs *open; /* while it is committed */
@@ -37,7 +39,7 @@ struct copies {
 };
 
 /*
- * Before the commit, and not in a job: refusals[i] is why that recipient's copy must not be, or 0. The copy
+ * Before the commit, and not in a job: refusals[i] is why that target's copy must not be, or 0. The copy
  * that holds the body so far serves the others all the same.
  */
 void copies_refuse(struct copies *c, const int *refusals);

@@ -40,7 +40,7 @@ struct delivery {
     struct copies copies;
     int *refusals; /* NULL: none */
     struct commit_item item;
-    struct recipient_copy list[]; /* of copies; its results are behind it */
+    struct target_copy list[]; /* of copies; its ways and results are behind it */
 };
 
 /* ---- blocks ---- */
@@ -222,12 +222,15 @@ static void on_staged(void *arg)
 /* ---- for the owner ---- */
 
 /* One piece of memory for all that lives as long as the delivery. */
-static struct delivery *allocate(size_t count)
+static struct delivery *allocate(size_t count, size_t way_count)
 {
-    size_t list_size = count * sizeof(struct recipient_copy);
-    struct delivery *d = g_malloc0(sizeof *d + list_size + count * sizeof(int));
+    size_t list_size = count * sizeof(struct target_copy);
+    size_t ways_size = way_count * sizeof(struct delivery_way);
+    struct delivery *d = g_malloc0(sizeof *d + list_size + ways_size + count * sizeof(int));
     d->copies.list = d->list;
-    d->copies.results = (int *)(void *)((char *)d->list + list_size);
+    d->copies.ways = (struct delivery_way *)(void *)((char *)d->list + list_size);
+    d->copies.way_count = way_count;
+    d->copies.results = (int *)(void *)((char *)d->list + list_size + ways_size);
     d->copies.count = count;
     d->copies.staged = count;
     return d;
@@ -235,16 +238,21 @@ static struct delivery *allocate(size_t count)
 
 struct delivery *delivery_new(struct reactor *r, const struct delivery_settings *settings,
                               const struct delivery_target *take_targets, size_t count,
+                              const struct delivery_way *ways, size_t way_count,
                               const struct delivery_events *events, void *owner)
 {
     pst_assert(count > 0);
-    struct delivery *d = allocate(count);
+    struct delivery *d = allocate(count, way_count);
+    for (size_t i = 0; i < way_count; i++) {
+        pst_assert(ways[i].target < count);
+        d->copies.ways[i] = ways[i];
+    }
     d->reactor = r;
     d->events = *events;
     d->owner = owner;
     d->copies.settings = *settings;
     for (size_t i = 0; i < count; i++)
-        d->list[i] = (struct recipient_copy){ .target = take_targets[i], .copy = MAILDIR_COPY_INIT };
+        d->list[i] = (struct target_copy){ .target = take_targets[i], .copy = MAILDIR_COPY_INIT };
     struct maildir_stamp *stamp = &d->copies.stamp;
     stamp->wall_us = reactor_wall_us(r);
     stamp->process = (uint64_t)getpid();

@@ -1,7 +1,7 @@
 /*
- * delivery/delivery.h - a message on its way into maildirs: durable copies, one for each recipient, made by
+ * delivery/delivery.h - a message on its way into maildirs: durable copies, one for each target, made by
  * jobs. Bytes are appended as they come. A small message is kept in memory and written by one job at the end;
- * a larger one is staged in the first recipient's tmp/ as it streams, with a fixed number of octets in
+ * a larger one is staged in the first target's tmp/ as it streams, with a fixed number of octets in
  * flight. `finish` makes all copies durable and visible and then tells the outcome.
  * Recipients that succeed by themselves (`each`) share one fate when the body cannot be kept: see copies.h.
  *
@@ -41,19 +41,31 @@ struct delivery_target {
     char *head; /* header fields that go in front of this recipient's copy; lines end in LF; g_free */
 };
 
+/*
+ * A recipient reaches one target or more (an alias), and a target may be reached by several. Where recipients
+ * succeed by themselves, one whose targets did not all succeed has failed. Its sender will come again for all
+ * of them, so a target that is reached by such recipients only is not delivered to: -ECANCELED.
+ */
+struct delivery_way {
+    size_t recipient, target; /* numbers from 0 */
+};
+
 struct delivery_events {
     void (*on_ready)(void *owner); /* after a `delivery_append` that returned false: append again */
-    /* results[i] of target i: 0, durable and visible; or -errno, and nothing is left. The delivery is gone
-     * after this call. */
+    /* results[i] of target i: 0, durable and visible; or -errno, and nothing is left; -ECANCELED if only for
+     * the sake of others. The delivery is gone after this call. */
     void (*on_done)(void *owner, const int *results, size_t count);
 };
 
 struct delivery;
 
-/* Takes the targets (count > 0) over, but not the array. `settings` are copied, but not what they point to,
- * which outlives all jobs. */
+/*
+ * Takes the targets (count > 0) over, but not the array. `ways` are copied; none: each target is reached by a
+ * recipient of its own. `settings` are copied, but not what they point to, which outlives all jobs.
+ */
 struct delivery *delivery_new(struct reactor *r, const struct delivery_settings *settings,
                               const struct delivery_target *take_targets, size_t count,
+                              const struct delivery_way *ways, size_t way_count,
                               const struct delivery_events *events, void *owner);
 
 /* Takes all bytes. False: enough is in flight; wait for on_ready before appending more.

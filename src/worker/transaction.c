@@ -290,7 +290,7 @@ void transaction_open(struct transaction *t)
     }
     struct delivery_settings settings = host->delivery;
     settings.verbatim = t->parameters.body == SMTP_BODY_BINARYMIME; /* RFC 3030 3: no octet may change */
-    t->delivery = delivery_new(host->reactor, &settings, targets, count, &events, t);
+    t->delivery = delivery_new(host->reactor, &settings, targets, count, NULL, 0, &events, t);
 }
 
 bool transaction_is_open(const struct transaction *t)

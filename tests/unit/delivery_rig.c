@@ -172,6 +172,12 @@ static struct mailbox *make_mailbox(const struct rig *rig, size_t i)
     return m;
 }
 
+static struct delivery_way way_of(const char *digits)
+{
+    return (struct delivery_way){ .recipient = (size_t)(digits[0] - '0'),
+                                  .target = (size_t)(digits[1] - '0') };
+}
+
 void rig_run(struct rig *rig)
 {
     rig->appended = 0;
@@ -180,6 +186,12 @@ void rig_run(struct rig *rig)
     struct delivery_target targets[RIG_MAX];
     for (size_t i = 0; i < rig->plan->count; i++)
         targets[i] = (struct delivery_target){ .mailbox = make_mailbox(rig, i), .head = head_of(rig, i) };
+    size_t way_count = 0;
+    while (way_count < RIG_WAYS && rig->plan->ways[way_count] != NULL)
+        way_count++;
+    g_autofree struct delivery_way *ways = g_new(struct delivery_way, way_count);
+    for (size_t i = 0; i < way_count; i++)
+        ways[i] = way_of(rig->plan->ways[i]);
     /* Gone before the first job runs, as a listener's are when a server stops: nothing may be read of them
      * later. */
     struct delivery_settings *settings = g_new0(struct delivery_settings, 1);
@@ -189,7 +201,8 @@ void rig_run(struct rig *rig)
         .hostname = "mx.example.org",
         .commit = rig->commit,
     };
-    rig->delivery = delivery_new(rig->reactor, settings, targets, rig->plan->count, &events, rig);
+    rig->delivery =
+        delivery_new(rig->reactor, settings, targets, rig->plan->count, ways, way_count, &events, rig);
     g_free(settings);
     feed(rig);
     reactor_run(rig->reactor);
@@ -258,6 +271,33 @@ static void check_maildir(const struct rig *rig, size_t i)
         assert_int_equal(parts->len, 3);
 }
 
+static bool recipient_failed(const struct rig *rig, size_t recipient)
+{
+    for (size_t w = 0; w < RIG_WAYS && rig->plan->ways[w] != NULL; w++) {
+        struct delivery_way way = way_of(rig->plan->ways[w]);
+        if (way.recipient == recipient && rig->results[way.target] < 0)
+            return true;
+    }
+    return false;
+}
+
+/* A target has a copy if, and unless something else is wrong with it only if, a recipient that reaches it has
+ * not failed. */
+static void check_ways(const struct rig *rig)
+{
+    unsigned wanted[RIG_MAX] = { 0 };
+    for (size_t w = 0; w < RIG_WAYS && rig->plan->ways[w] != NULL; w++) {
+        struct delivery_way way = way_of(rig->plan->ways[w]);
+        wanted[way.target] += !recipient_failed(rig, way.recipient);
+    }
+    for (size_t i = 0; i < rig->plan->count; i++) {
+        if (rig->results[i] == 0)
+            assert_true(wanted[i] > 0);
+        else
+            assert_int_equal(wanted[i], 0);
+    }
+}
+
 void rig_check(const struct rig *rig, enum rig_strictness strictness)
 {
     unsigned copies[RIG_MAX] = { 0 };
@@ -270,6 +310,8 @@ void rig_check(const struct rig *rig, enum rig_strictness strictness)
             assert_int_equal(maildirs_open_descriptors(), rig->descriptors);
         }
     }
+    if (rig->plan->ways[0] != NULL && rig->plan->each)
+        check_ways(rig);
     for (size_t i = 0; i < rig->plan->count; i++) {
         bool delivered = rig->done > 0 && rig->results[i] == 0;
         if (delivered)

@@ -9,7 +9,7 @@
 
 #include "delivery/delivery.h"
 
-enum { RIG_MAX = 40 };
+enum { RIG_MAX = 40, RIG_WAYS = 8 };
 
 struct rig_plan {
     size_t size;  /* octets of the body, as it is stored */
@@ -21,7 +21,8 @@ struct rig_plan {
      */
     const char *mailboxes[RIG_MAX];
     bool each;
-    int refusals[RIG_MAX]; /* given at the end, if any is not 0 */
+    const char *ways[RIG_WAYS]; /* "12" leads from recipient 1 to target 2 */
+    int refusals[RIG_MAX];      /* given at the end, if any is not 0 */
     enum delivery_sync sync;
     bool ends_in_cr; /* and so in no line's end */
     bool abort;      /* instead of finish, or: */

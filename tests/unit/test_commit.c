@@ -68,7 +68,7 @@ static void begin(struct world *w, size_t i)
     mailbox->name = g_strdup(m->box);
     mailbox->file_system = m->file_system;
     struct delivery_target target = { .mailbox = mailbox, .head = g_strdup("Head: 1\n") };
-    m->delivery = delivery_new(w->reactor, &w->settings, &target, 1, &events, m);
+    m->delivery = delivery_new(w->reactor, &w->settings, &target, 1, NULL, 0, &events, m);
     assert_true(delivery_append(m->delivery, slice_str(m->body)));
 }
 
