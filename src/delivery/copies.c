@@ -19,13 +19,23 @@ static bool keeps_open(const struct copies *c)
 
 /* ---- staging ---- */
 
+/* NULL: each copy opens its own. */
+static int shared_maildir(struct copies *c, size_t i, struct maildir **ret_maildir)
+{
+    *ret_maildir = NULL;
+    return c->open != NULL && keeps_open(c)
+               ? open_maildirs_get(c->open, c->list[i].target.mailbox, ret_maildir)
+               : 0;
+}
+
 /* A new copy in tmp/: the head and what there is of the body. */
 static int write_copy(struct copies *c, size_t i, struct slice body)
 {
     struct target_copy *of = &c->list[i];
     char unique[MAILDIR_UNIQUE_SIZE];
-    struct maildir *maildir = NULL; /* its own, unless the batch has it open */
-    int r = c->open != NULL && keeps_open(c) ? open_maildirs_get(c->open, of->target.mailbox, &maildir) : 0;
+    struct maildir *maildir;
+    of->source = i;
+    int r = shared_maildir(c, i, &maildir);
     if (r < 0)
         return r;
     r = maildir_copy_begin(&of->copy, of->target.mailbox, maildir, maildir_unique(&c->stamp, i, unique));
@@ -142,13 +152,47 @@ static int copy_from_staged(struct copies *c, size_t i)
     return maildir_copy_append_copy(&c->list[i].copy, &from->copy, slice_str(from->target.head));
 }
 
+/* The nearest copy before it that is whole, in the same file system as far as anybody knows; or its own. */
+static size_t find_twin(const struct copies *c, size_t i)
+{
+    for (size_t twin = i; twin-- > 0;) {
+        const struct target_copy *t = &c->list[twin];
+        bool is_whole = twin == c->staged || (c->results[twin] == 0 && t->copy.state == MAILDIR_STAGED);
+        if (is_whole && t->target.mailbox->file_system == c->list[i].target.mailbox->file_system)
+            return twin;
+    }
+    return i;
+}
+
+static int link_copy(struct copies *c, size_t i, size_t twin)
+{
+    struct target_copy *of = &c->list[i], *from = &c->list[twin];
+    char unique[MAILDIR_UNIQUE_SIZE];
+    struct maildir *maildir;
+    int r = shared_maildir(c, i, &maildir);
+    if (r == 0)
+        r = maildir_copy_link(&of->copy, of->target.mailbox, maildir, maildir_unique(&c->stamp, i, unique),
+                              &from->copy);
+    if (!keeps_open(c) && twin != c->staged)
+        maildir_copy_rest(&from->copy);
+    if (r < 0)
+        maildir_copy_clear(&of->copy);
+    else
+        of->source = from->source;
+    return r;
+}
+
 static int write_whole(struct copies *c, size_t i)
 {
-    if (!is_staged(c))
-        return write_copy(c, i, c->rest);
-    if (i != c->staged)
-        return copy_from_staged(c, i);
-    return c->rest.len > 0 ? maildir_copy_append(&c->list[i].copy, &c->rest, 1) : 0;
+    if (i == c->staged)
+        return c->rest.len > 0 ? maildir_copy_append(&c->list[i].copy, &c->rest, 1) : 0;
+    size_t twin = c->settings.single_instance ? find_twin(c, i) : i;
+    if (twin != i) {
+        int r = link_copy(c, i, twin);
+        if (r != -EXDEV && r != -EMLINK && r != -EPERM)
+            return r;
+    }
+    return is_staged(c) ? copy_from_staged(c, i) : write_copy(c, i, c->rest);
 }
 
 /*
@@ -164,6 +208,9 @@ static int judge(struct copies *c, size_t i, int result)
 
 static int sync_one(struct copies *c, size_t i)
 {
+    size_t source = c->list[i].source;
+    if (source != i) /* it has its source's fate; a staged one's failure would have ended all */
+        return source != c->staged ? c->results[source] : 0;
     return judge(c, i, maildir_copy_sync(&c->list[i].copy));
 }
 

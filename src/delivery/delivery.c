@@ -151,7 +151,8 @@ static void on_committed(void *arg)
 static uint64_t common_file_system(const struct delivery *d)
 {
     bool is_staged = d->copies.staged < d->copies.count;
-    if (d->copies.count > (is_staged ? 1 : COPIES_OPEN_MAX))
+    bool has_much_to_copy = is_staged && !d->copies.settings.single_instance;
+    if (d->copies.count > (has_much_to_copy ? 1 : COPIES_OPEN_MAX))
         return 0;
     uint64_t common = d->list[0].target.mailbox->file_system;
     for (size_t i = 1; i < d->copies.count; i++)

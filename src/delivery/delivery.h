@@ -32,6 +32,9 @@ struct delivery_settings {
     enum delivery_sync sync;
     bool each;     /* recipients succeed or fail by themselves (LMTP); else all or none (SMTP) */
     bool verbatim; /* octets are stored as they come; else CR LF ends a line, which LF ends in the file */
+    /* Copies in one file system are one file with several names. Whoever sets it gives all targets the same
+     * head. */
+    bool single_instance;
     const char *hostname;  /* for unique names */
     struct commit *commit; /* of this loop: see commit.h */
 };

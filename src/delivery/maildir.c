@@ -166,23 +166,51 @@ static int need_maildir(struct maildir_copy *c)
     return c->maildir != NULL ? 0 : maildir_open(c->mailbox, &c->maildir);
 }
 
-int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
-                       const char *unique)
+static int begin(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir)
 {
     pst_assert(c->state == MAILDIR_NOTHING && c->name == NULL && c->maildir == NULL);
     c->mailbox = mailbox;
     c->maildir = maildir != NULL ? maildir_ref(maildir) : NULL;
-    int r = maildir != NULL ? 0 : maildir_open_or_make(mailbox, &c->maildir);
+    return maildir != NULL ? 0 : maildir_open_or_make(mailbox, &c->maildir);
+}
+
+static void set_staged(struct maildir_copy *c, const char *unique)
+{
+    size_t len = strlen(unique);
+    c->name = g_malloc(len + SIZE_FIELDS); /* what publishing appends fits, too */
+    memcpy(c->name, unique, len + 1);
+    c->state = MAILDIR_STAGED;
+}
+
+int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
+                       const char *unique)
+{
+    int r = begin(c, mailbox, maildir);
     if (r < 0)
         return r;
     int file = disk_create(c->maildir->tmp, unique);
     if (file < 0)
         return file;
     c->file = file;
-    size_t len = strlen(unique);
-    c->name = g_malloc(len + SIZE_FIELDS); /* what publishing appends fits, too */
-    memcpy(c->name, unique, len + 1);
-    c->state = MAILDIR_STAGED;
+    set_staged(c, unique);
+    return 0;
+}
+
+int maildir_copy_link(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
+                      const char *unique, struct maildir_copy *from)
+{
+    pst_assert(from->state == MAILDIR_STAGED);
+    int r = begin(c, mailbox, maildir);
+    if (r == 0)
+        r = need_maildir(from);
+    if (r == 0)
+        r = disk_link(from->maildir->tmp, from->name, c->maildir->tmp, unique);
+    if (r < 0)
+        return r;
+    c->size = from->size;
+    c->bare = from->bare;
+    c->after_cr = from->after_cr;
+    set_staged(c, unique);
     return 0;
 }
 

@@ -68,6 +68,12 @@ struct maildir_copy {
  * it is opened. */
 int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
                        const char *unique);
+/*
+ * The same, but its file is that of `from`, which is only staged so far, and whole; nothing is appended to
+ * either any more, and syncing one is syncing both. -EXDEV, -EMLINK or -EPERM where that cannot be.
+ */
+int maildir_copy_link(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
+                      const char *unique, struct maildir_copy *from);
 int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
 /* All that `from` holds behind `head`, with which it begins, and which ends where a line does. */
 int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, struct slice head);

@@ -393,7 +393,9 @@ int disk_link(int from_dir, const char *from, int to_dir, const char *to)
     int r = disk_name_check(from_dir, from);
     if (r == 0)
         r = disk_name_check(to_dir, to);
-    return r < 0 ? r : result(RETRY(linkat(from_dir, from, to_dir, to, 0)));
+    if (r == 0)
+        r = result(RETRY(linkat(from_dir, from, to_dir, to, 0)));
+    return r == -ENOSYS || r == -EOPNOTSUPP ? -EPERM : r; /* what FUSE and CIFS say where links cannot be */
 }
 
 int disk_unlink(int dir, const char *name)

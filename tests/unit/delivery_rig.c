@@ -43,6 +43,8 @@ static char *mailbox_of(const struct rig *rig, size_t i)
 
 static char *head_of(const struct rig *rig, size_t i)
 {
+    if (rig->plan->single)
+        return g_strdup("Return-Path: <>\n");
     g_autofree char *mailbox = mailbox_of(rig, i);
     return g_strdup_printf("Delivered-To: %s@example.org\nX-Copy: %zu\n", mailbox, i);
 }
@@ -198,6 +200,7 @@ void rig_run(struct rig *rig)
     *settings = (struct delivery_settings){
         .sync = rig->plan->sync,
         .each = rig->plan->each,
+        .single_instance = rig->plan->single,
         .hostname = "mx.example.org",
         .commit = rig->commit,
     };

@@ -22,7 +22,8 @@ struct rig_plan {
     const char *mailboxes[RIG_MAX];
     bool each;
     const char *ways[RIG_WAYS]; /* "12" leads from recipient 1 to target 2 */
-    int refusals[RIG_MAX];      /* given at the end, if any is not 0 */
+    bool single;
+    int refusals[RIG_MAX]; /* given at the end, if any is not 0 */
     enum delivery_sync sync;
     bool ends_in_cr; /* and so in no line's end */
     bool abort;      /* instead of finish, or: */

@@ -58,6 +58,22 @@ static const struct row {
         .each = true,
         .sync = DELIVERY_SYNC_EACH,
         .ways = { "00", "01", "11", "12", "23" } } },
+    { "single: small, three", { .size = 500, .chunk = 200, .count = 3, .single = true } },
+    { "single: small, three, each by itself",
+      { .size = 500, .chunk = 200, .count = 3, .single = true, .each = true } },
+    { "single: small, three, each synced",
+      { .size = 500, .chunk = 200, .count = 3, .single = true, .each = true, .sync = DELIVERY_SYNC_EACH } },
+    { "single: small, many",
+      { .size = 500, .chunk = 500, .count = MANY, .single = true, .each = true },
+      true },
+    { "single: large, three", { .size = LARGE, .chunk = 50000, .count = 3, .single = true } },
+    { "single: large, three, each by itself, who holds the body is refused",
+      { .size = LARGE,
+        .chunk = 50000,
+        .count = 3,
+        .single = true,
+        .each = true,
+        .refusals = { -EMULTIHOP } } },
     { "large, many recipients", { .size = DELIVERY_SMALL + 1, .chunk = 50000, .count = MANY }, true },
 };
 
@@ -196,7 +212,7 @@ static void check_crashes(void **state)
 static void check_full(void **state)
 {
     const struct row *row = *state;
-    uint64_t all = (row->plan.size + 100) * row->plan.count;
+    uint64_t all = (row->plan.size + 100) * (row->plan.single ? 1 : row->plan.count);
     for (uint64_t capacity = 0; capacity <= all; capacity += all / 13) {
         struct rig rig;
         rig_init(&rig, &row->plan);
@@ -288,6 +304,18 @@ static const struct fault_row {
         .ways = { "00", "01", "12" } },
       { .kind = DISK_SIM_SYNC, .nth = 2, .error = EIO },
       { -ECANCELED, -EIO, 0 } },
+    { "single: a sync that fails is that of all names",
+      { .size = 500, .chunk = 200, .count = 3, .single = true, .each = true, .sync = DELIVERY_SYNC_EACH },
+      { .kind = DISK_SIM_SYNC, .nth = 1, .error = EIO, .forgets = true },
+      { -EIO, -EIO, -EIO } },
+    { "single: a link that fails is only one's",
+      { .size = 500, .chunk = 200, .count = 3, .single = true, .each = true },
+      { .kind = DISK_SIM_LINK, .nth = 1, .error = EIO },
+      { 0, -EIO, 0 } },
+    { "single: a name that cannot be published is only one's",
+      { .size = 500, .chunk = 200, .count = 3, .single = true, .each = true },
+      { .kind = DISK_SIM_RENAME, .nth = 1, .error = EIO },
+      { -EIO, 0, 0 } },
     { "a name that is taken is nobody's loss but ours",
       { .size = 500, .chunk = 200, .count = 1 },
       { .kind = DISK_SIM_CREATE, .nth = 1, .error = EEXIST },
@@ -303,6 +331,69 @@ static void check_fault(void **state)
         assert_int_equal(rig.results[i], row->results[i]);
     rig_check(&rig, RIG_EXACT);
     rig_clear(&rig);
+}
+
+/* ---- one file with several names ---- */
+
+static const struct link_row {
+    const char *name;
+    struct rig_plan plan;
+    int error; /* of links: all, or just the nth; 0: none */
+    uint64_t nth;
+    uint64_t files; /* that there is room for, and need for */
+} link_rows[] = {
+    { "single: twenty names of one file",
+      { .size = 4096, .chunk = 4096, .count = 20, .single = true },
+      0,
+      0,
+      1 },
+    { "single: forty names of one file",
+      { .size = 4096, .chunk = 4096, .count = RIG_MAX, .single = true },
+      0,
+      0,
+      1 },
+    { "single: large, names of one file",
+      { .size = LARGE, .chunk = 50000, .count = 3, .single = true },
+      0,
+      0,
+      1 },
+    { "single: another file system", { .size = 500, .chunk = 500, .count = 3, .single = true }, EXDEV, 0, 3 },
+    { "single: no links at all", { .size = 500, .chunk = 500, .count = 3, .single = true }, EPERM, 0, 3 },
+    { "single: large, no links at all",
+      { .size = LARGE, .chunk = 50000, .count = 3, .single = true },
+      EPERM,
+      0,
+      3 },
+    { "single: a file with too many names, so the rest are another's",
+      { .size = 500, .chunk = 500, .count = 5, .single = true },
+      EMLINK,
+      2,
+      2 },
+};
+
+static bool succeeds_with_room_for(const struct link_row *row, uint64_t octets)
+{
+    struct rig rig;
+    rig_init(&rig, &row->plan);
+    disk_sim_set_capacity(octets, ENOSPC);
+    if (row->error != 0)
+        disk_sim_fail((struct disk_sim_fault){ .kind = DISK_SIM_LINK,
+                                               .nth = row->nth > 0 ? row->nth : 1,
+                                               .error = row->error,
+                                               .for_ever = row->nth == 0 });
+    rig_run(&rig);
+    bool succeeded = !any_failed(&rig);
+    rig_check(&rig, RIG_EXACT);
+    rig_clear(&rig);
+    return succeeded;
+}
+
+static void check_links(void **state)
+{
+    const struct link_row *row = *state;
+    uint64_t file = row->plan.size + strlen("Return-Path: <>\n");
+    assert_true(succeeds_with_room_for(row, row->files * file));
+    assert_false(succeeds_with_room_for(row, row->files * file - 1));
 }
 
 /* ---- an abort, on a disk that fails ---- */
@@ -344,6 +435,7 @@ static const struct cost_row {
       { .size = 4096, .chunk = 500, .count = 3, .sync = DELIVERY_SYNC_EACH },
       1,
       24 },
+    { "for three in one file", { .size = 4096, .chunk = 500, .count = 3, .single = true }, 1, 21 },
     { "a small message for many is one job", { .size = 4096, .chunk = 500, .count = MANY }, 1, 0 },
     { "the largest small message is one job", { .size = DELIVERY_SMALL, .chunk = 500, .count = 1 }, 1, 8 },
     { "a small message that does not come is none",
@@ -399,6 +491,7 @@ int main(int argc, char **argv)
         { .size = 500, .chunk = 500, .count = MANY },
         { .size = LARGE, .chunk = 50000, .count = MANY },
         { .size = LARGE, .chunk = 50000, .count = MANY, .each = true },
+        { .size = 500, .chunk = 500, .count = MANY, .single = true },
     };
     struct suite *s = suite_new("delivery faults");
     add_sweep(s, "each call fails once", check_faults);
@@ -407,6 +500,7 @@ int main(int argc, char **argv)
     suite_add_rows(s, fault_rows, check_fault);
     suite_add(s, "a second try after a fault", a_second_try_after_a_fault, NULL);
     suite_add(s, "a second try after a power loss", a_second_try_after_a_power_loss, NULL);
+    suite_add_rows(s, link_rows, check_links);
     suite_add(s, "an abort after a fault", an_abort_after_a_fault, NULL);
     suite_add_rows(s, cost_rows, check_cost);
     suite_add(s, "small: many recipients need few descriptors", many_recipients_need_few_descriptors,
@@ -415,5 +509,7 @@ int main(int argc, char **argv)
               (void *)&many[1]);
     suite_add(s, "each: many recipients need few descriptors", many_recipients_need_few_descriptors,
               (void *)&many[2]);
+    suite_add(s, "single: many recipients need few descriptors", many_recipients_need_few_descriptors,
+              (void *)&many[3]);
     return suite_run(s, argc, argv);
 }
