@@ -1,6 +1,7 @@
 """From a connection to the maildir: whole or not at all, only where it belongs, and whatever the disk does."""
 import errno
 import hashlib
+import os
 import re
 import resource
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import threading
 
 from faults import failing_syscalls
-from harness import Case, DOMAIN, ROOT, Maildir, lf, main, odd_message, simple_message, split_trace
+from harness import Case, DOMAIN, ROOT, Maildir, lf, main, odd_message, simple_message, split_trace, wait_until
 
 ALICE = f"alice@{DOMAIN}"
 MIB = 1 << 20
@@ -221,6 +222,168 @@ class Refusal(Case):
                 self.assertEqual(server.staged(), [])
                 server.add_mailbox("gone")
         self.assertEqual([server.maildir(name).names() for name in ("alice", "carol")], [[], []])
+
+
+def remove_part(name):
+    return lambda box, outside: (box / name).rmdir()
+
+
+def replace_part(name, make):
+    def damage(box, outside):
+        (box / name).rmdir()
+        make(box / name, outside)
+    return damage
+
+
+def replace_whole(make):
+    def damage(box, outside):
+        box.rename(box.parent.parent / "moved-away")
+        make(box, outside)
+    return damage
+
+
+def forbid(name, mode):
+    return lambda box, outside: (box / name).chmod(mode)
+
+
+def make_loop(path, outside):
+    path.symlink_to(path.name)
+
+
+class Hostile(Case):
+    """A maildir that is no longer one costs the mail of its own recipient some time, and that of others nothing."""
+    damages = {
+        "tmp/ is missing": remove_part("tmp"),
+        "new/ is missing": remove_part("new"),
+        "tmp/ is a file": replace_part("tmp", lambda path, outside: path.touch()),
+        "tmp/ is a FIFO": replace_part("tmp", lambda path, outside: os.mkfifo(path)),
+        "new/ is a FIFO": replace_part("new", lambda path, outside: os.mkfifo(path)),
+        "tmp/ is a socket": replace_part("tmp", lambda path, outside: os.mknod(path, stat.S_IFSOCK | 0o600)),
+        "tmp/ is a link out of the domain": replace_part("tmp", lambda path, outside: path.symlink_to(outside / "tmp")),
+        "new/ is a link out of the domain": replace_part("new", lambda path, outside: path.symlink_to(outside / "new")),
+        "new/ is a relative link out of it": replace_part("new", lambda path, _: path.symlink_to("../../outside/new")),
+        "tmp/ is a link to itself": replace_part("tmp", make_loop),
+        "new/ is a link to nothing": replace_part("new", lambda path, outside: path.symlink_to("nothing")),
+        "tmp/ may not be read": forbid("tmp", 0o300),
+        "tmp/ may not be written to": forbid("tmp", 0o500),
+        "tmp/ may not be entered": forbid("tmp", 0o600),
+        "new/ may not be written to": forbid("new", 0o500),
+        "the maildir may not be entered": forbid(".", 0o000),
+        "the maildir is gone": replace_whole(lambda path, outside: None),
+        "the maildir is a file": replace_whole(lambda path, outside: path.touch()),
+        "the maildir is a FIFO": replace_whole(lambda path, outside: os.mkfifo(path)),
+        "the maildir is a link out of the domain": replace_whole(lambda path, outside: path.symlink_to(outside)),
+        "the maildir is a link to itself": replace_whole(make_loop),
+    }
+    if ROOT:
+        damages["tmp/ is a device"] = replace_part(
+            "tmp", lambda path, outside: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3)))
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.postern(mailboxes=("alice", "carol"))
+        self.outside = self.server.folder / "outside"
+        for part in ("", "tmp", "new", "cur"):
+            (self.outside / part).mkdir()
+            self.server.give(self.outside / part)
+
+    def check_others(self, message):
+        for name in ("alice", "carol"):
+            self.assertEqual(split_trace(self.server.maildir(name).only())[1], lf(message))
+            os.unlink(next((self.server.maildirs / name / "new").iterdir()))
+
+    def check_nothing_left(self):
+        self.assertEqual(self.server.staged(), [])
+        self.assertEqual([path for path in self.outside.rglob("*") if path.is_file()], [])
+
+    def repair(self, box):
+        """As it was: whatever lies there now is removed."""
+        if box.is_dir() and not box.is_symlink():
+            for path in (box, box / "tmp", box / "new"):
+                if path.is_dir() and not path.is_symlink():
+                    path.chmod(0o700)
+            shutil.rmtree(box)
+        elif box.is_symlink() or box.exists():
+            box.unlink()
+        shutil.rmtree(self.server.folder / "moved-away", ignore_errors=True)
+
+    def test_each_by_itself(self):
+        for size in (10, 300_000):
+            message = simple_message(b"x" * 70 + b"\r\n" * size)
+            for what, damage in self.damages.items():
+                with self.subTest(what, size=size), self.server.connect_lmtp() as wire:
+                    box = self.server.add_mailbox("mallory").path
+                    wire.hello(lmtp=True)
+                    wire.envelope(f"mallory@{DOMAIN}", ALICE, f"carol@{DOMAIN}")
+                    damage(box, self.outside)
+                    wire.data(message)
+                    self.assertIn(wire.reply()[0], range(400, 500))
+                    wire.expect(250)
+                    wire.expect(250)
+                    self.check_others(message)
+                    self.check_nothing_left()
+                self.repair(box)
+
+    def test_all_or_none(self):
+        message = simple_message()
+        for what, damage in self.damages.items():
+            with self.subTest(what), self.server.connect() as wire:
+                box = self.server.add_mailbox("mallory").path
+                wire.hello()
+                wire.envelope(ALICE, f"mallory@{DOMAIN}", f"carol@{DOMAIN}")
+                damage(box, self.outside)
+                wire.data(message)
+                self.assertIn(wire.reply()[0], range(400, 500))
+                self.check_nothing_left()
+                wire.deliver(message, ALICE, f"carol@{DOMAIN}")
+                self.check_others(message)
+            self.repair(box)
+
+    def swapped_while_it_streams(self, swap):
+        """Mallory's tmp/ holds the message so far when it happens. What becomes of hers is told by the caller."""
+        box = self.server.add_mailbox("mallory").path
+        message = simple_message((b"x" * 98 + b"\r\n") * 20_000)
+        with self.server.connect_lmtp() as wire:
+            wire.hello(lmtp=True)
+            wire.envelope(f"mallory@{DOMAIN}", ALICE, f"carol@{DOMAIN}")
+            wire.command("DATA", 354)
+            wire.send(message[:1_000_000])
+            wait_until(lambda: os.listdir(box / "tmp"), "the message is staged")
+            swap(box)
+            wire.send(message[1_000_000:] + b".\r\n")
+            code, _ = wire.reply()
+            wire.expect(250)
+            wire.expect(250)
+        self.check_others(message)
+        self.check_nothing_left()
+        return code, message
+
+    def test_a_maildir_that_is_moved_away_takes_what_was_begun_in_it_along(self):
+        def swap(box):
+            box.rename(box.parent / "elsewhere")
+            self.server.add_mailbox("mallory")
+        code, message = self.swapped_while_it_streams(swap)
+        self.assertEqual(code, 250)
+        self.assertEqual(split_trace(self.server.maildir("elsewhere").only())[1], lf(message))
+        self.assertEqual(self.server.maildir("mallory").names(), [])
+
+    def test_a_maildir_that_is_removed(self):
+        code, _ = self.swapped_while_it_streams(shutil.rmtree)
+        self.assertIn(code, range(400, 500))
+
+    def test_a_new_that_becomes_a_link_out_of_the_domain(self):
+        def swap(box):
+            shutil.rmtree(box / "new")
+            (box / "new").symlink_to(self.outside / "new")
+        code, _ = self.swapped_while_it_streams(swap)
+        self.assertIn(code, range(400, 500))
+
+    def test_a_tmp_that_becomes_a_link_out_of_the_domain(self):
+        def swap(box):
+            shutil.rmtree(box / "tmp")
+            (box / "tmp").symlink_to(self.outside / "tmp")
+        code, _ = self.swapped_while_it_streams(swap)
+        self.assertIn(code, range(400, 500))
 
 
 class Modes(Case):
