@@ -36,11 +36,17 @@ struct disk_stat {
     int64_t modified_us; /* since 1970 UTC */
 };
 int disk_stat(int dir, const char *name, struct disk_stat *ret_stat);
+int64_t disk_now_us(void); /* by the clock of those times */
 
 /* A new file for writing and reading, mode 0600; -EEXIST when the name is taken, by whatever. */
 int disk_create(int dir, const char *name);
 /* An existing regular file, for reading. Else, and without waiting, -ELOOP (a link), -EISDIR or -EINVAL. */
 int disk_open_file(int dir, const char *name);
+/*
+ * The same, for reading and appending, side by side with others who append: what one call appends stays
+ * together. Not to be copied to by disk_append_copy.
+ */
+int disk_open_append(int dir, const char *name);
 int disk_mkdir(int dir, const char *name); /* mode 0700 */
 int disk_rmdir(int dir, const char *name); /* -ENOTDIR for what is none, -ENOTEMPTY when it holds anything */
 
@@ -74,6 +80,9 @@ int disk_rename(int from_dir, const char *from, int to_dir, const char *to);
 /* One more name for a file; -EEXIST when it is taken. -EXDEV into another file system, -EMLINK when it has
  * too many names, -EPERM where that is not possible at all, and for a directory. */
 int disk_link(int from_dir, const char *from, int to_dir, const char *to);
+/* The same, but what has the new name is replaced, if it is no directory (-EISDIR): at any time, also after a
+ * crash, the new name stands for the one or for the other. */
+int disk_replace(int from_dir, const char *from, int to_dir, const char *to);
 int disk_unlink(int dir, const char *name); /* -EISDIR for a directory */
 
 /*

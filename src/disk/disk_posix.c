@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -43,6 +44,22 @@ enum {
 static int result(int r)
 {
     return r < 0 ? -errno : r;
+}
+
+/*
+ * O_NONBLOCK: a FIFO that someone put there must not hold up the job. To a regular file it means nothing.
+ */
+static int open_regular(int dir, const char *path, int flags)
+{
+    auto_disk int fd = result(RETRY(openat(dir, path, O_NONBLOCK | O_NOCTTY | O_CLOEXEC | flags)));
+    if (fd < 0)
+        return fd == -ENXIO ? -EINVAL : fd; /* a socket */
+    struct stat st;
+    if (RETRY(fstat(fd, &st)) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    return steal_fd(&fd);
 }
 
 int disk_open_root(const char *path)
@@ -158,10 +175,17 @@ int disk_stat(int dir, const char *name, struct disk_stat *ret_stat)
     return 0;
 }
 
+int64_t disk_now_us(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* it cannot fail: the clock exists, and `now`, too */
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /*
  * Without O_APPEND, which copy_file_range refuses. The position is at the end all the same: only this
- * descriptor writes to the file (no other call here opens one for writing), it only ever appends, and reads
- * bring their own offset.
+ * descriptor writes to the file (what disk_open_append opens is another one's), it only ever appends, and
+ * reads bring their own offset.
  */
 int disk_create(int dir, const char *name)
 {
@@ -174,21 +198,13 @@ int disk_create(int dir, const char *name)
 int disk_open_file(int dir, const char *name)
 {
     int r = disk_name_check(dir, name);
-    if (r < 0)
-        return r;
-    /*
-     * O_NONBLOCK: a FIFO that someone put there must not hold up the job. To a regular file it means nothing.
-     */
-    static const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    auto_disk int fd = result(RETRY(openat(dir, name, flags)));
-    if (fd < 0)
-        return fd == -ENXIO ? -EINVAL : fd; /* a socket */
-    struct stat st;
-    if (RETRY(fstat(fd, &st)) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-    return steal_fd(&fd);
+    return r < 0 ? r : open_regular(dir, name, O_RDONLY | O_NOFOLLOW);
+}
+
+int disk_open_append(int dir, const char *name)
+{
+    int r = disk_name_check(dir, name);
+    return r < 0 ? r : open_regular(dir, name, O_RDWR | O_APPEND | O_NOFOLLOW);
 }
 
 int disk_mkdir(int dir, const char *name)
@@ -386,6 +402,14 @@ int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
     if (RETRY(renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE)) == 0)
         return 0;
     return errno == EINVAL || errno == ENOSYS ? rename_by_link(from_dir, from, to_dir, to) : -errno;
+}
+
+int disk_replace(int from_dir, const char *from, int to_dir, const char *to)
+{
+    int r = disk_name_check(from_dir, from);
+    if (r == 0)
+        r = disk_name_check(to_dir, to);
+    return r < 0 ? r : result(RETRY(renameat(from_dir, from, to_dir, to)));
 }
 
 int disk_link(int from_dir, const char *from, int to_dir, const char *to)

@@ -77,7 +77,7 @@ struct subject {
 
 static void tell_hook(const struct subject *s)
 {
-    bool pair = s->kind == DISK_SIM_RENAME || s->kind == DISK_SIM_LINK || s->kind == DISK_SIM_APPEND_COPY;
+    bool pair = s->to != NULL || s->kind == DISK_SIM_APPEND_COPY;
     g_autofree char *path = s->path != NULL ? g_strdup(s->path) : path_at(s->dir, s->name);
     g_autofree char *to = pair ? path_at(s->to_dir, s->to) : NULL;
     const struct disk_sim_call call = {
@@ -140,6 +140,11 @@ static int begin_at(enum disk_sim_kind kind, int dir, const char *name, struct e
     return r != 0 ? r : entry_at(dir, name, ret_entry);
 }
 
+static bool is_removed(const struct disk_node *dir)
+{
+    return dir != sim.root && dir->parent == NULL;
+}
+
 /* A name that is to be made: none can be in a directory that was removed. */
 static int free_entry_at(int dir, const char *name, struct entry *ret_entry)
 {
@@ -148,7 +153,7 @@ static int free_entry_at(int dir, const char *name, struct entry *ret_entry)
         return r;
     if (ret_entry->node != NULL)
         return -EEXIST;
-    return ret_entry->dir == sim.root || ret_entry->dir->parent != NULL ? 0 : -ENOENT;
+    return is_removed(ret_entry->dir) ? -ENOENT : 0;
 }
 
 /* ---- directories and names ---- */
@@ -194,6 +199,11 @@ int disk_stat(int dir, const char *name, struct disk_stat *ret_stat)
     else if (e.node->type == DISK_LINK)
         ret_stat->size = strlen(e.node->target);
     return 0;
+}
+
+int64_t disk_now_us(void)
+{
+    return sim.wall_us;
 }
 
 static void touch(struct disk_node *n)
@@ -253,10 +263,10 @@ int disk_rmdir(int dir, const char *name)
     return 0;
 }
 
-int disk_open_file(int dir, const char *name)
+static int open_file(enum disk_sim_kind kind, int dir, const char *name, bool writable)
 {
     struct entry e = { NULL };
-    int r = begin_at(DISK_SIM_OPEN_FILE, dir, name, &e);
+    int r = begin_at(kind, dir, name, &e);
     if (r == 0)
         r = need_descriptor();
     if (r != 0)
@@ -265,7 +275,7 @@ int disk_open_file(int dir, const char *name)
         return -ENOENT;
     switch (e.node->type) {
     case DISK_FILE:
-        return open_node(e.node, path_at(dir, name), false);
+        return open_node(e.node, path_at(dir, name), writable);
     case DISK_LINK:
         return -ELOOP;
     case DISK_DIRECTORY:
@@ -276,47 +286,74 @@ int disk_open_file(int dir, const char *name)
     return -EINVAL;
 }
 
-/* For calls that give a second name to what has one. */
-static int begin_pair(enum disk_sim_kind kind, int from_dir, const char *from, int to_dir, const char *to,
-                      struct entry *ret_old, struct entry *ret_new)
+int disk_open_file(int dir, const char *name)
+{
+    return open_file(DISK_SIM_OPEN_FILE, dir, name, false);
+}
+
+int disk_open_append(int dir, const char *name)
+{
+    return open_file(DISK_SIM_OPEN_APPEND, dir, name, true);
+}
+
+/* What has the new name, if something has, is given up. */
+static int move(const struct entry *old, const char *from, const struct entry *new, const char *to)
+{
+    if (old->node->type == DISK_DIRECTORY) /* what the least of file systems would say */
+        return -EPERM;
+    if (old->dir != new->dir) {
+        disk_node_add(new->dir, to, old->node);
+        disk_node_remove(old->dir, from);
+    } else if (strcmp(from, to) != 0) {
+        disk_node_rename(old->dir, from, to);
+    }
+    touch(old->dir);
+    touch(new->dir);
+    return 0;
+}
+
+static int begin_move(enum disk_sim_kind kind, struct entry *old, int from_dir, const char *from,
+                      struct entry *new, int to_dir, const char *to)
 {
     int r = BEGIN(.kind = kind, .dir = from_dir, .name = from, .to_dir = to_dir, .to = to);
     if (r == 0)
-        r = entry_at(from_dir, from, ret_old);
-    int to_result = r == 0 ? free_entry_at(to_dir, to, ret_new) : r;
-    if (to_result != 0 && to_result != -EEXIST)
-        return to_result;
-    if (ret_old->node == NULL)
-        return -ENOENT;
-    if (to_result == 0 &&
-        ret_old->node->type == DISK_DIRECTORY) /* what the least of file systems would say */
-        return -EPERM;
-    return to_result;
+        r = entry_at(from_dir, from, old);
+    if (r == 0)
+        r = entry_at(to_dir, to, new);
+    if (r == 0 && (old->node == NULL || is_removed(new->dir)))
+        r = -ENOENT;
+    return r;
 }
 
 int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
 {
     struct entry old = { NULL }, new = { NULL };
-    int r = begin_pair(DISK_SIM_RENAME, from_dir, from, to_dir, to, &old, &new);
+    int r = begin_move(DISK_SIM_RENAME, &old, from_dir, from, &new, to_dir, to);
     if (r != 0)
         return r;
-    if (old.dir == new.dir) {
-        disk_node_rename(old.dir, from, to);
-    } else {
-        disk_node_add(new.dir, to, old.node);
-        disk_node_remove(old.dir, from);
-    }
-    touch(old.dir);
-    touch(new.dir);
-    return 0;
+    return new.node != NULL ? -EEXIST : move(&old, from, &new, to);
+}
+
+int disk_replace(int from_dir, const char *from, int to_dir, const char *to)
+{
+    struct entry old = { NULL }, new = { NULL };
+    int r = begin_move(DISK_SIM_REPLACE, &old, from_dir, from, &new, to_dir, to);
+    if (r != 0)
+        return r;
+    const struct disk_node *there = new.node;
+    return there != NULL && there->type == DISK_DIRECTORY ? -EISDIR : move(&old, from, &new, to);
 }
 
 int disk_link(int from_dir, const char *from, int to_dir, const char *to)
 {
     struct entry old = { NULL }, new = { NULL };
-    int r = begin_pair(DISK_SIM_LINK, from_dir, from, to_dir, to, &old, &new);
+    int r = begin_move(DISK_SIM_LINK, &old, from_dir, from, &new, to_dir, to);
     if (r != 0)
         return r;
+    if (new.node != NULL)
+        return -EEXIST;
+    if (old.node->type == DISK_DIRECTORY)
+        return -EPERM;
     disk_node_add(new.dir, to, old.node);
     touch(new.dir);
     return 0;

@@ -53,6 +53,7 @@ enum disk_sim_kind {
     DISK_SIM_STAT,
     DISK_SIM_CREATE,
     DISK_SIM_OPEN_FILE,
+    DISK_SIM_OPEN_APPEND,
     DISK_SIM_MKDIR,
     DISK_SIM_RMDIR,
     DISK_SIM_APPEND,
@@ -64,6 +65,7 @@ enum disk_sim_kind {
     DISK_SIM_SYNC_ALL,
     DISK_SIM_RENAME,
     DISK_SIM_LINK,
+    DISK_SIM_REPLACE,
     DISK_SIM_UNLINK,
     DISK_SIM_LIST,
 };
@@ -98,21 +100,21 @@ void disk_sim_set_capacity(uint64_t octets, int error);
 void disk_sim_set_descriptor_limit(size_t count);
 size_t disk_sim_open_descriptors(void); /* now; 0 after a crash */
 
-/* Every call counts, failing ones too, but disk_close, which cannot fail, and the helpers below. */
+/* Every call counts, failing ones too, but disk_close and disk_now_us, which cannot fail, and the helpers
+ * below. */
 uint64_t disk_sim_calls(void);
 
 struct disk_sim_call {
     enum disk_sim_kind kind;
     uint64_t number;  /* from 1 since the last reset */
     const char *path; /* what it is about; of a descriptor, by which it was opened ("?": not open) */
-    const char
-        *to; /* disk_rename, disk_link: the new path; disk_append_copy: the path of the copy; else NULL */
+    const char *to;   /* of moves and links the new path, of disk_append_copy that of the copy; else NULL */
 };
 
 /* Called before each call, which then does what the hook leaves possible. NULL: none. */
 void disk_sim_set_hook(void (*hook)(void *owner, const struct disk_sim_call *call), void *owner);
 
-/* The clock: what disk_stat tells of all that is made or written from now on. */
+/* The clock: what disk_now_us tells, and disk_stat of all that is made or written from now on. */
 void disk_sim_set_time(int64_t wall_us);
 
 /* ---- what was there before, durably: no calls, and no faults ---- */

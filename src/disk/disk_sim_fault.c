@@ -9,6 +9,7 @@ static const char *const kind_names[] = {
     [DISK_SIM_STAT] = "stat",
     [DISK_SIM_CREATE] = "create",
     [DISK_SIM_OPEN_FILE] = "open-file",
+    [DISK_SIM_OPEN_APPEND] = "open-append",
     [DISK_SIM_MKDIR] = "mkdir",
     [DISK_SIM_RMDIR] = "rmdir",
     [DISK_SIM_APPEND] = "append",
@@ -20,6 +21,7 @@ static const char *const kind_names[] = {
     [DISK_SIM_SYNC_ALL] = "sync-all",
     [DISK_SIM_RENAME] = "rename",
     [DISK_SIM_LINK] = "link",
+    [DISK_SIM_REPLACE] = "replace",
     [DISK_SIM_UNLINK] = "unlink",
     [DISK_SIM_LIST] = "list",
 };

@@ -41,6 +41,12 @@ static int call_open_file(int root, int fd, const char *name)
     return disk_open_file(fd, name);
 }
 
+static int call_open_append(int root, int fd, const char *name)
+{
+    (void)root;
+    return disk_open_append(fd, name);
+}
+
 static int call_mkdir(int root, int fd, const char *name)
 {
     (void)root;
@@ -77,6 +83,16 @@ static int call_rename_from(int root, int fd, const char *name)
 static int call_rename_to(int root, int fd, const char *name)
 {
     return disk_rename(root, "file", fd, name);
+}
+
+static int call_replace_from(int root, int fd, const char *name)
+{
+    return disk_replace(fd, name, root, "new");
+}
+
+static int call_replace_to(int root, int fd, const char *name)
+{
+    return disk_replace(root, "file", fd, name);
 }
 
 static int call_list(int root, int fd, const char *name)
@@ -143,6 +159,7 @@ static const struct call {
     { "bad arguments: stat", call_stat, DIRECTORY | NAME | EXISTING },
     { "bad arguments: create", call_create, DIRECTORY | NAME },
     { "bad arguments: open file", call_open_file, DIRECTORY | NAME | EXISTING },
+    { "bad arguments: open append", call_open_append, DIRECTORY | NAME | EXISTING },
     { "bad arguments: mkdir", call_mkdir, DIRECTORY | NAME },
     { "bad arguments: rmdir", call_rmdir, DIRECTORY | NAME | EXISTING },
     { "bad arguments: link from", call_link_from, DIRECTORY | NAME | EXISTING },
@@ -150,6 +167,8 @@ static const struct call {
     { "bad arguments: unlink", call_unlink, DIRECTORY | NAME | EXISTING },
     { "bad arguments: rename from", call_rename_from, DIRECTORY | NAME | EXISTING },
     { "bad arguments: rename to", call_rename_to, DIRECTORY | NAME },
+    { "bad arguments: replace from", call_replace_from, DIRECTORY | NAME | EXISTING },
+    { "bad arguments: replace to", call_replace_to, DIRECTORY | NAME },
     { "bad arguments: list", call_list, DIRECTORY },
     { "bad arguments: sync dir", call_sync_dir, ANY },
     { "bad arguments: sync", call_sync, ANY },

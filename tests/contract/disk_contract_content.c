@@ -109,6 +109,31 @@ static void append_needs_a_created_one(int root)
     assert_content(root, "file", "content");
 }
 
+/* ---- disk_open_append ---- */
+
+static void append_side_by_side(int root)
+{
+    make_file(root, "file", "0 ");
+    auto_disk int one = disk_open_append(root, "file");
+    auto_disk int two = disk_open_append(root, "file");
+    assert_true(one >= 0 && two >= 0);
+    append_str(one, "one ");
+    append_str(two, "two ");
+    char got[4];
+    assert_int_equal(disk_read(one, 2, got, 4), 4); /* reading moves nobody */
+    assert_memory_equal(got, "one ", 4);
+    append_str(one, "three ");
+    append_str(two, "four");
+    assert_file(one, "0 one two three four", 20);
+    assert_content(root, "file", "0 one two three four");
+}
+
+static void append_to_no_file(int root)
+{
+    assert_int_equal(disk_open_append(root, "file"), -ENOENT); /* it makes none */
+    assert_int_equal(count_names(root), 0);
+}
+
 /* ---- disk_read ---- */
 
 static void read_at_offsets(int root)
@@ -281,6 +306,8 @@ static const struct contract_case cases[] = {
     { "append: large", append_large },
     { "append: at the end after a read", append_after_read },
     { "append: not to one opened for reading", append_needs_a_created_one },
+    { "open append: side by side", append_side_by_side },
+    { "open append: makes no file", append_to_no_file },
     { "read: at offsets", read_at_offsets },
     { "read: at the end and behind it", read_at_the_end },
     { "read: what another descriptor appends", read_what_another_appends },

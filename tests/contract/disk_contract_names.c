@@ -60,6 +60,32 @@ static void run_taken_name(void **state)
     contract_run_row(taken_name, *state);
 }
 
+static void replaced_name(int root, const void *row)
+{
+    const struct taken *taken = row;
+    bool is_directory = taken->type == DISK_DIRECTORY;
+    make_one_of_each(root);
+    auto_disk int other = make_directory(root, "other");
+    make_file(other, "source", "new");
+
+    assert_int_equal(disk_replace(root, "missing", root, taken->by), -ENOENT);
+    assert_int_equal(disk_replace(other, "source", root, taken->by), is_directory ? -EISDIR : 0);
+    if (is_directory) {
+        assert_content(other, "source", "new");
+    } else {
+        assert_missing(other, "source");
+        assert_content(root, taken->by, "new");
+    }
+    assert_missing(root, "nowhere"); /* where the dangling link led */
+    if (strcmp(taken->by, "file") != 0)
+        assert_content(root, "file", "old"); /* where the link led */
+}
+
+static void run_replaced_name(void **state)
+{
+    contract_run_row(replaced_name, *state);
+}
+
 /* ---- disk_stat ---- */
 
 static void stat_types(int root)
@@ -96,6 +122,16 @@ static void stat_modified(int root)
     assert_int_equal(disk_stat(root, "file", &st), 0);
     assert_true(st.modified_us > shim_now_us() - minute_us);
     assert_true(st.modified_us < shim_now_us() + minute_us);
+}
+
+static void now_is_the_time_of_files(int root)
+{
+    static const int64_t minute_us = 60 * INT64_C(1000000);
+    struct disk_stat st;
+    make_file(root, "file", "now");
+    assert_int_equal(disk_stat(root, "file", &st), 0);
+    assert_true(disk_now_us() >= st.modified_us);
+    assert_true(disk_now_us() < st.modified_us + minute_us);
 }
 
 static void stat_failure_leaves_result(int root)
@@ -144,6 +180,12 @@ static void open_file_refuses_others(int root)
     assert_int_equal(disk_open_file(root, "directory-link"), -ELOOP);
     assert_int_equal(disk_open_file(root, "directory"), -EISDIR);
     assert_int_equal(disk_open_file(root, "special"), -EINVAL); /* and returns at all */
+    assert_int_equal(disk_open_append(root, "link"), -ELOOP);
+    assert_int_equal(disk_open_append(root, "dangling"), -ELOOP);
+    assert_int_equal(disk_open_append(root, "directory-link"), -ELOOP);
+    assert_int_equal(disk_open_append(root, "directory"), -EISDIR);
+    assert_int_equal(disk_open_append(root, "special"), -EINVAL);
+    assert_missing(root, "nowhere");
 }
 
 static void links_are_not_followed(int root)
@@ -191,6 +233,42 @@ static void rename_keeps_descriptors(int root)
     assert_int_equal(disk_append(fd, &part, 1), 0);
     assert_int_equal(disk_sync(fd), 0);
     assert_content(root, "new", "first second");
+}
+
+static void replace_in_a_directory(int root)
+{
+    make_file(root, "old", "new content");
+    make_file(root, "name", "content");
+    assert_int_equal(disk_replace(root, "old", root, "name"), 0);
+    assert_missing(root, "old");
+    assert_content(root, "name", "new content");
+    assert_int_equal(count_names(root), 1);
+}
+
+static void replace_a_free_name(int root)
+{
+    make_file(root, "old", "content");
+    assert_int_equal(disk_replace(root, "old", root, "new"), 0);
+    assert_missing(root, "old");
+    assert_content(root, "new", "content");
+}
+
+static void replace_by_itself(int root)
+{
+    make_file(root, "name", "content");
+    assert_int_equal(disk_replace(root, "name", root, "name"), 0);
+    assert_content(root, "name", "content");
+}
+
+static void replace_keeps_descriptors(int root)
+{
+    auto_disk int fd = make_open_file(root, "name", "content");
+    make_file(root, "new", "new content");
+    assert_int_equal(disk_replace(root, "new", root, "name"), 0);
+    assert_file(fd, "content", 7);
+    struct slice part = slice_str("!");
+    assert_int_equal(disk_append(fd, &part, 1), 0);
+    assert_content(root, "name", "new content");
 }
 
 static void unlink_keeps_descriptors(int root)
@@ -403,6 +481,7 @@ static const struct contract_case cases[] = {
     { "stat: types", stat_types },
     { "stat: size", stat_size_grows },
     { "stat: time of the last change", stat_modified },
+    { "stat: now is later", now_is_the_time_of_files },
     { "stat: a failure leaves the result alone", stat_failure_leaves_result },
     { "names: the longest", longest_name },
     { "names: odd ones", odd_names },
@@ -412,6 +491,10 @@ static const struct contract_case cases[] = {
     { "rename: in a directory", rename_in_a_directory },
     { "rename: between directories", rename_between_directories },
     { "rename: descriptors stay", rename_keeps_descriptors },
+    { "replace: in a directory", replace_in_a_directory },
+    { "replace: a name that is free", replace_a_free_name },
+    { "replace: by itself", replace_by_itself },
+    { "replace: descriptors stay", replace_keeps_descriptors },
     { "unlink: descriptors stay", unlink_keeps_descriptors },
     { "unlink: refuses a directory", unlink_refuses_directories },
     { "link: the same file", link_is_the_same_file },
@@ -431,5 +514,9 @@ static const struct contract_case cases[] = {
 void contract_add_names(struct suite *s)
 {
     suite_add_rows(s, taken_rows, run_taken_name);
+    for (size_t i = 0; i < G_N_ELEMENTS(taken_rows); i++) {
+        g_autofree char *name = g_strdup_printf("replace: %s", taken_rows[i].name);
+        suite_add(s, name, run_replaced_name, (void *)&taken_rows[i]);
+    }
     suite_add_rows(s, cases, contract_run);
 }

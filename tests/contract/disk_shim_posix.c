@@ -114,6 +114,7 @@ static void closed_on_exec(int root)
     assert_closed_on_exec(disk_open_beneath(root, "dir/."));
     assert_closed_on_exec(disk_create(root, "file"));
     assert_closed_on_exec(disk_open_file(root, "file"));
+    assert_closed_on_exec(disk_open_append(root, "file"));
 }
 
 /* They look like links, and lead wherever the process has something open. */
@@ -145,6 +146,7 @@ static void socket_is_no_file(int root)
     g_autofree char *path = g_build_filename(root_path, "socket", NULL);
     assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
     assert_int_equal(disk_open_file(root, "socket"), -EINVAL);
+    assert_int_equal(disk_open_append(root, "socket"), -EINVAL);
     struct disk_stat st;
     assert_int_equal(disk_stat(root, "socket", &st), 0);
     assert_int_equal(st.type, DISK_OTHER);

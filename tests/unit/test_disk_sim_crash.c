@@ -309,6 +309,23 @@ static void a_synced_rmdir_stays(void)
     assert_names("/mail/tmp", "");
 }
 
+/* The old one or the new one, but always one. */
+static void a_replaced_name_stands_for_either(void)
+{
+    unsigned olds = 0, news = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        start(seed);
+        disk_sim_write_file("/mail/tmp/next", slice_str("new"));
+        disk_sim_write_file("/mail/new/name", slice_str("old"));
+        assert_int_equal(disk_replace(tmp, "next", new, "name"), 0);
+        disk_sim_crash(DISK_SIM_SEEDED);
+        g_autofree char *content = disk_sim_read_file("/mail/new/name", NULL);
+        assert_non_null(content);
+        *(strcmp(content, "old") == 0 ? &olds : &news) += 1;
+    }
+    assert_true(olds > SEEDS / 10 && news > SEEDS / 10);
+}
+
 /* ---- crash: the whole ---- */
 
 static void crash_with_all_synced_changes_nothing(void)
@@ -457,6 +474,7 @@ static const struct sim_case cases[] = {
     { "crash: rename in a directory is lost or kept whole", rename_in_a_directory_is_kept_whole },
     { "crash: rename between directories, seeded, four ways", rename_between_directories_seeded },
     { "crash: two names of one file", two_names_of_one_file },
+    { "crash: a replaced name stands for the old one or for the new one", a_replaced_name_stands_for_either },
     { "crash: with all synced changes nothing", crash_with_all_synced_changes_nothing },
     { "crash: takes all descriptors", crash_takes_all_descriptors },
     { "crash: same seed, same outcome", same_seed_same_outcome },
