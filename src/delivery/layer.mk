@@ -6,6 +6,8 @@ src_delivery_libdelivery_a_SOURCES = \
 	src/delivery/known.c src/delivery/known.h \
 	src/delivery/maildir.c src/delivery/maildir.h \
 	src/delivery/open_maildirs.c src/delivery/open_maildirs.h \
+	src/delivery/maildirsize.c src/delivery/maildirsize.h \
+	src/delivery/quota.c src/delivery/quota.h \
 	src/delivery/router.c src/delivery/router.h
 
 LINK_delivery = src/delivery/libdelivery.a $(LINK_message) $(LINK_reactor)

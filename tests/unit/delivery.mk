@@ -2,7 +2,8 @@ delivery_tests = \
 	tests/unit/test_router \
 	tests/unit/test_maildir tests/unit/test_maildir_sim \
 	tests/unit/test_delivery tests/unit/test_delivery_sim tests/unit/test_delivery_faults \
-	tests/unit/test_commit tests/unit/test_known
+	tests/unit/test_commit tests/unit/test_known \
+	tests/unit/test_maildirsize tests/unit/test_quota
 check_PROGRAMS += $(delivery_tests)
 TESTS += $(delivery_tests)
 
@@ -40,3 +41,9 @@ tests_unit_test_commit_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
 
 tests_unit_test_known_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_known_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_maildirsize_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_maildirsize_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_quota_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_quota_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
