@@ -222,6 +222,11 @@ static int write_one(struct copies *c, size_t i)
     return r;
 }
 
+static int reserve_one(struct copies *c, size_t i)
+{
+    return maildir_copy_reserve(&c->list[i].copy);
+}
+
 static int publish_one(struct copies *c, size_t i)
 {
     return maildir_copy_publish(&c->list[i].copy);
@@ -269,6 +274,7 @@ void copies_sync(struct copies *c)
 
 void copies_publish(struct copies *c)
 {
+    for_all(c, reserve_one, false);
     give_up_the_unwanted(c);
     for_all(c, publish_one, false);
 }

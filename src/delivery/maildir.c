@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "delivery/quota.h"
 #include "disk/disk.h"
 #include "message/lines.h"
 
@@ -60,7 +61,8 @@ static int open_parts(int root, const struct mailbox *mailbox, struct maildir **
     if (new < 0)
         return new;
     struct maildir *m = g_new0(struct maildir, 1);
-    *m = (struct maildir){ .mailbox = mailbox, .tmp = steal_fd(&tmp), .new = new, .references = 1 };
+    *m =
+        (struct maildir){ .mailbox = mailbox, .tmp = steal_fd(&tmp), .new = new, .top = -1, .references = 1 };
     *ret_maildir = m;
     return 0;
 }
@@ -83,6 +85,8 @@ void maildir_unref(struct maildir *m)
         return;
     disk_close(m->tmp);
     disk_close(m->new);
+    if (m->top >= 0)
+        disk_close(m->top);
     g_free(m);
 }
 
@@ -239,6 +243,42 @@ int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *
     return 0;
 }
 
+/* The descriptor of the mailbox's own directory: its quota is that of all its folders. */
+static int need_top(struct maildir_copy *c)
+{
+    int r = need_maildir(c);
+    if (r < 0 || c->maildir->top >= 0)
+        return r;
+    auto_disk int root = disk_open_root(domain_maildirs(c->mailbox->domain));
+    if (root < 0)
+        return root;
+    int top = disk_open_beneath(root, c->mailbox->name);
+    if (top < 0)
+        return top;
+    c->maildir->top = top;
+    return 0;
+}
+
+int maildir_copy_reserve(struct maildir_copy *c)
+{
+    uint64_t limit = c->mailbox->quota;
+    if (limit == 0)
+        return 0;
+    int r = need_top(c);
+    if (r == 0)
+        r = quota_reserve(c->maildir->top, limit, c->size);
+    c->is_reserved = r == 0;
+    return r;
+}
+
+/* When that fails, the quota counts too much until it is counted anew. */
+static void release(struct maildir_copy *c)
+{
+    if (c->is_reserved && need_top(c) == 0)
+        quota_release(c->maildir->top, c->size);
+    c->is_reserved = false;
+}
+
 int maildir_copy_sync(struct maildir_copy *c)
 {
     return c->maildir != NULL && c->maildir->synced_as_a_whole ? 0 : disk_sync(c->file);
@@ -287,6 +327,7 @@ void maildir_copy_withdraw(struct maildir_copy *c)
     if (need_maildir(c) >= 0 && disk_unlink(c->maildir->new, c->name) >= 0) {
         c->state = MAILDIR_NOTHING;
         (void)disk_sync_dir(c->maildir->new); /* the sender is told of a failure in any case */
+        release(c);
     }
 }
 
@@ -303,6 +344,8 @@ void maildir_copy_clear(struct maildir_copy *c)
     if (c->state == MAILDIR_STAGED && need_maildir(c) >= 0)
         (void)disk_unlink(c->maildir->tmp,
                           c->name); /* what stays in tmp/ was never seen, and readers clean there */
+    if (c->state != MAILDIR_PUBLISHED)
+        release(c);
     maildir_copy_rest(c);
     g_free(c->name);
     *c = (struct maildir_copy)MAILDIR_COPY_INIT;

@@ -34,6 +34,7 @@ const char *maildir_unique(const struct maildir_stamp *stamp, size_t copy, char 
 struct maildir {
     const struct mailbox *mailbox;
     int tmp, new;
+    int top; /* the mailbox's own, or -1: opened when its quota is asked for */
     unsigned references;
     bool synced_as_a_whole; /* by whoever shares it, so that no copy in it need be synced by itself */
     enum { MAILDIR_CHANGED, MAILDIR_SYNCED, MAILDIR_FAILED } names; /* those in new/ */
@@ -58,6 +59,7 @@ struct maildir_copy {
     bool after_cr; /* its last octet is one */
     char *name;    /* in tmp/; published, in new/ */
     enum { MAILDIR_NOTHING, MAILDIR_STAGED, MAILDIR_PUBLISHED } state;
+    bool is_reserved; /* it counts for the mailbox's quota */
 };
 #define MAILDIR_COPY_INIT                                                                                    \
     {                                                                                                        \
@@ -77,6 +79,12 @@ int maildir_copy_link(struct maildir_copy *c, const struct mailbox *mailbox, str
 int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
 /* All that `from` holds behind `head`, with which it begins, and which ends where a line does. */
 int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, struct slice head);
+/*
+ * Where the mailbox has a quota, what the copy holds counts from now on, until it is withdrawn or cleared.
+ * Before it is published, so that workers side by side never exceed a quota together. -EDQUOT: there is no
+ * room.
+ */
+int maildir_copy_reserve(struct maildir_copy *c);
 int maildir_copy_sync(struct maildir_copy *c);    /* what it holds survives power loss */
 int maildir_copy_publish(struct maildir_copy *c); /* new/UNIQUE,S=SIZE,W=SIZE WITH CR LF */
 /* Its name in new/ survives power loss. Of copies that share a maildir, the first one syncs for all that were

@@ -6,6 +6,8 @@
 
 #include "base/random.h"
 #include "delivery/commit.h"
+#include "delivery/quota.h"
+#include "disk/disk.h"
 #include "maildirs.h"
 
 /* ---- what is delivered ---- */
@@ -49,6 +51,17 @@ static char *head_of(const struct rig *rig, size_t i)
     return g_strdup_printf("Delivered-To: %s@example.org\nX-Copy: %zu\n", mailbox, i);
 }
 
+/* By its name alone. */
+static void fill(const struct rig *rig, const char *mailbox)
+{
+    g_autofree char *name = g_strdup_printf("message,S=%" G_GUINT64_FORMAT, rig->plan->quota);
+    g_autofree char *path = g_build_filename(mailbox, "cur", NULL);
+    auto_disk int root = disk_open_root(rig->root), cur = disk_open_beneath(root, path);
+    auto_disk int file = disk_create(cur, name);
+    assert_true(file >= 0);
+    assert_int_equal(disk_sync_dir(cur), 0);
+}
+
 void rig_init(struct rig *rig, const struct rig_plan *plan)
 {
     *rig = (struct rig){ .plan = plan, .root = maildirs_new(), .router = router_new() };
@@ -65,6 +78,8 @@ void rig_init(struct rig *rig, const struct rig_plan *plan)
             maildirs_add_part(rig->root, name, "new");
         else
             maildirs_add(rig->root, name);
+        if (strcmp(name, "full") == 0)
+            fill(rig, name);
     }
     assert_int_equal(reactor_new(2, &rig->reactor), 0);
     rig->commit = commit_new(rig->reactor, true);
@@ -160,6 +175,11 @@ static bool is_made(const char *mailbox)
     return g_str_has_prefix(mailbox, "missing") || g_str_has_prefix(mailbox, "half");
 }
 
+static bool has_quota(const char *mailbox)
+{
+    return g_str_has_prefix(mailbox, "full") || g_str_has_prefix(mailbox, "quota");
+}
+
 static struct mailbox *make_mailbox(const struct rig *rig, size_t i)
 {
     struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
@@ -171,6 +191,8 @@ static struct mailbox *make_mailbox(const struct rig *rig, size_t i)
     m->name = g_strdup(parts[0]);
     m->folder = g_strdup(parts[1]);
     m->create = is_made(path);
+    if (has_quota(path))
+        m->quota = rig->plan->quota;
     return m;
 }
 
@@ -263,6 +285,16 @@ static bool is_first_with_its_mailbox(const struct rig *rig, size_t i)
             return false;
     }
     return true;
+}
+
+uint64_t rig_quota_use(const struct rig *rig, size_t i)
+{
+    g_autofree char *mailbox = mailbox_of(rig, i);
+    *strchrnul(mailbox, '/') = '\0';
+    auto_disk int root = disk_open_root(rig->root), top = disk_open_beneath(root, mailbox);
+    struct quota_use use;
+    assert_int_equal(quota_read(top, rig->plan->quota, &use), 0);
+    return use.octets;
 }
 
 /* A maildir that was made for a message is a whole one. */

@@ -23,6 +23,7 @@ struct rig_plan {
     bool each;
     const char *ways[RIG_WAYS]; /* "12" leads from recipient 1 to target 2 */
     bool single;
+    uint64_t quota; /* of each mailbox whose name begins with "full" or "quota"; "full" holds as much */
     int refusals[RIG_MAX]; /* given at the end, if any is not 0 */
     enum delivery_sync sync;
     bool ends_in_cr; /* and so in no line's end */
@@ -60,4 +61,5 @@ enum rig_strictness {
     RIG_DURABLE,  /* after a crash: as exact, but for what is in a tmp/ */
     RIG_AT_LEAST, /* after a crash in the midst: each whose result is 0 has one; another may have one, too */
 };
+uint64_t rig_quota_use(const struct rig *rig, size_t i); /* octets, of target i's mailbox */
 void rig_check(const struct rig *rig, enum rig_strictness strictness);

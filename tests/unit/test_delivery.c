@@ -196,6 +196,63 @@ static const struct row {
     { "single: each: small, the first is broken",
       { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "broken" }, .each = true, .single = true },
       { -ENOENT, 0, 0 } },
+    /* quotas */
+    { "quota: room for it",
+      { .size = 10, .chunk = 9, .count = 2, .mailboxes = { "quota", "b" }, .quota = 1000 } },
+    { "quota: no room for it",
+      { .size = 10, .chunk = 9, .count = 1, .mailboxes = { "quota" }, .quota = 20 },
+      { -EDQUOT } },
+    { "quota: large, room for it",
+      { .size = MIB, .chunk = 60000, .count = 2, .mailboxes = { "quota", "b" }, .quota = 2 * MIB } },
+    { "quota: large, no room for it",
+      { .size = MIB, .chunk = 60000, .count = 1, .mailboxes = { "quota" }, .quota = MIB },
+      { -EDQUOT } },
+    { "quota: all or none: one is full",
+      { .size = 10, .chunk = 9, .count = 3, .mailboxes = { "a", "full", "quota" }, .quota = 1000 },
+      { -EDQUOT, -EDQUOT, -EDQUOT } },
+    { "quota: each: one is full",
+      { .size = 10,
+        .chunk = 9,
+        .count = 3,
+        .mailboxes = { "a", "full", "quota" },
+        .each = true,
+        .quota = 1000 },
+      { 0, -EDQUOT, 0 } },
+    { "quota: each: large, who holds the body is full",
+      { .size = MIB,
+        .chunk = 60000,
+        .count = 3,
+        .mailboxes = { "full", "b", "quota" },
+        .each = true,
+        .quota = 2 * MIB },
+      { -EDQUOT, 0, 0 } },
+    { "quota: each: for many, one is full",
+      { .size = 10, .chunk = 9, .count = RIG_MAX, .mailboxes = { "full" }, .each = true, .quota = 1000 },
+      { -EDQUOT } },
+    { "quota: it is that of all folders",
+      { .size = 10, .chunk = 9, .count = 2, .mailboxes = { "full", "full/.f" }, .each = true, .quota = 1000 },
+      { -EDQUOT, -EDQUOT } },
+    { "quota: one of two copies fits",
+      { .size = 100, .chunk = 99, .count = 2, .mailboxes = { "quota", "quota" }, .each = true, .quota = 200 },
+      { 0, -EDQUOT } },
+    { "quota: one file, several names, one is full",
+      { .size = 10,
+        .chunk = 9,
+        .count = 3,
+        .mailboxes = { "full", "b", "quota" },
+        .each = true,
+        .single = true,
+        .quota = 1000 },
+      { -EDQUOT, 0, 0 } },
+    { "quota: who is full fails all ways that lead there",
+      { .size = 10,
+        .chunk = 9,
+        .count = 3,
+        .mailboxes = { "quota", "full", "c" },
+        .each = true,
+        .quota = 1000,
+        .ways = { "00", "01", "12" } },
+      { -ECANCELED, -EDQUOT, 0 } },
     /* the message does not come */
     { "aborted before its first octet", { .chunk = 1, .count = 2, .abort = true } },
     { "aborted while it is small", { .size = 4096, .chunk = 1000, .count = 2, .abort_at = 2000 } },
@@ -208,6 +265,23 @@ static const struct row {
       { .size = MIB, .chunk = 64 * 1024, .count = 1, .mailboxes = { "broken" }, .abort = true } },
 };
 
+/* What does not lie there has not been counted, and what does, has. */
+static void check_quotas(const struct rig *rig)
+{
+    const struct rig_plan *plan = rig->plan;
+    for (size_t i = 0; i < plan->count && plan->quota > 0; i++) {
+        if (plan->mailboxes[i] == NULL)
+            continue;
+        uint64_t copies = 0;
+        for (size_t other = 0; other < plan->count; other++)
+            copies += rig->results[other] == 0 && g_strcmp0(plan->mailboxes[other], plan->mailboxes[i]) == 0;
+        if (g_str_has_prefix(plan->mailboxes[i], "full"))
+            assert_int_equal(rig_quota_use(rig, i), plan->quota);
+        else if (g_str_has_prefix(plan->mailboxes[i], "quota"))
+            assert_in_range(rig_quota_use(rig, i), copies * plan->size, copies * (plan->size + 100));
+    }
+}
+
 static void check_row(void **state)
 {
     const struct row *row = *state;
@@ -217,6 +291,7 @@ static void check_row(void **state)
     for (size_t i = 0; i < G_N_ELEMENTS(row->results); i++)
         assert_int_equal(rig.results[i], row->results[i]);
     rig_check(&rig, RIG_EXACT);
+    check_quotas(&rig);
     rig_clear(&rig);
 }
 

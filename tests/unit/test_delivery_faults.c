@@ -74,6 +74,18 @@ static const struct row {
         .single = true,
         .each = true,
         .refusals = { -EMULTIHOP } } },
+    { "quota: small, all or none",
+      { .size = 500, .chunk = 200, .count = 3, .mailboxes = { "quota", "b", "quota2" }, .quota = 5000 } },
+    { "quota: large, each by itself",
+      { .size = LARGE,
+        .chunk = 50000,
+        .count = 3,
+        .mailboxes = { "quota", "b", "quota2" },
+        .each = true,
+        .quota = 2 * LARGE } },
+    { "quota: small, many",
+      { .size = 500, .chunk = 500, .count = MANY, .mailboxes = { "quota", "b", "quota2" }, .quota = 5000 },
+      true },
     { "large, many recipients", { .size = DELIVERY_SMALL + 1, .chunk = 50000, .count = MANY }, true },
 };
 
@@ -333,6 +345,35 @@ static void check_fault(void **state)
     rig_clear(&rig);
 }
 
+/* ---- quotas ---- */
+
+static const struct give_back_row {
+    const char *name;
+    struct disk_sim_fault fault;
+} give_back_rows[] = {
+    { "quota: what cannot be published is given back", { .kind = DISK_SIM_RENAME, .nth = 1, .error = EIO } },
+    { "quota: what another's failure keeps from being published, too",
+      { .kind = DISK_SIM_RENAME, .nth = 2, .error = EIO } },
+    { "quota: what is taken back, too", { .kind = DISK_SIM_SYNC_DIR, .nth = 2, .error = EIO } },
+};
+
+static void check_given_back(void **state)
+{
+    const struct give_back_row *row = *state;
+    static const struct rig_plan plan = { .size = 500,
+                                          .chunk = 500,
+                                          .count = 2,
+                                          .mailboxes = { "quota", "quota2" },
+                                          .sync = DELIVERY_SYNC_EACH,
+                                          .quota = 5000 };
+    struct rig rig;
+    assert_true(run_with_fault(&rig, &plan, row->fault));
+    assert_true(any_failed(&rig));
+    assert_int_equal(rig_quota_use(&rig, 0), 0);
+    assert_int_equal(rig_quota_use(&rig, 1), 0);
+    rig_clear(&rig);
+}
+
 /* ---- one file with several names ---- */
 
 static const struct link_row {
@@ -463,6 +504,21 @@ static void check_cost(void **state)
     rig_clear(&rig);
 }
 
+static void a_maildir_that_might_be_made_costs_no_more_than_another(void **state)
+{
+    (void)state;
+    static const struct rig_plan plan = {
+        .size = 4096, .chunk = 500, .count = 1, .mailboxes = { "missing" }
+    };
+    struct rig rig;
+    rig_init(&rig, &plan);
+    rig_run(&rig);
+    uint64_t before = disk_sim_calls();
+    rig_run(&rig);
+    assert_int_equal(disk_sim_calls() - before, 8);
+    rig_clear(&rig);
+}
+
 /* However many the recipients: the staged copy's three, and four of one that is being made. */
 static void many_recipients_need_few_descriptors(void **state)
 {
@@ -500,9 +556,12 @@ int main(int argc, char **argv)
     suite_add_rows(s, fault_rows, check_fault);
     suite_add(s, "a second try after a fault", a_second_try_after_a_fault, NULL);
     suite_add(s, "a second try after a power loss", a_second_try_after_a_power_loss, NULL);
+    suite_add_rows(s, give_back_rows, check_given_back);
     suite_add_rows(s, link_rows, check_links);
     suite_add(s, "an abort after a fault", an_abort_after_a_fault, NULL);
     suite_add_rows(s, cost_rows, check_cost);
+    suite_add(s, "a maildir that might be made costs no more than another",
+              a_maildir_that_might_be_made_costs_no_more_than_another, NULL);
     suite_add(s, "small: many recipients need few descriptors", many_recipients_need_few_descriptors,
               (void *)&many[0]);
     suite_add(s, "large: many recipients need few descriptors", many_recipients_need_few_descriptors,
