@@ -196,7 +196,7 @@ static int write_whole(struct copies *c, size_t i)
 }
 
 /*
- * The staged copy is the first of those that can still be. Once it failed, even if only to be synced, nobody
+ * The staged copy is the first of those that could be. Once it failed, even if only to be synced, nobody
  * knows what was or would be read from it: then no other is made.
  */
 static int judge(struct copies *c, size_t i, int result)
@@ -285,10 +285,20 @@ void copies_settle(struct copies *c)
         for_all(c, settle_one, false);
 }
 
+/* To senders, -ENOENT means that there is no such mailbox. There was one when the router looked: what is
+ * missing since, its owner may bring back, and nobody's mail shall bounce for it. */
+static void tell_from_no_such_mailbox(struct copies *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->results[i] == -ENOENT)
+            c->results[i] = -ENODEV;
+}
+
 void copies_end(struct copies *c)
 {
     if (c->error < 0)
         fail_all(c);
+    tell_from_no_such_mailbox(c);
     give_up_the_unwanted(c);
     for (size_t i = 0; i < c->count; i++)
         if (c->results[i] < 0 && c->list[i].copy.state == MAILDIR_PUBLISHED)

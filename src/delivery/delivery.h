@@ -56,7 +56,8 @@ struct delivery_way {
 struct delivery_events {
     void (*on_ready)(void *owner); /* after a `delivery_append` that returned false: append again */
     /* results[i] of target i: 0, durable and visible; or -errno, and nothing is left; -ECANCELED if only for
-     * the sake of others. The delivery is gone after this call. */
+     * the sake of others, -ENODEV if the maildir or a part of it is gone, but never -ENOENT. The delivery is
+     * gone after this call. */
     void (*on_done)(void *owner, const int *results, size_t count);
 };
 
