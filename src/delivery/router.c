@@ -69,6 +69,16 @@ const struct domain *router_domain(const struct router *r, const struct smtp_add
     return g_hash_table_lookup(r->domains, name);
 }
 
+void router_for_each_domain(const struct router *r, void (*each)(void *owner, const struct domain *domain),
+                            void *owner)
+{
+    GHashTableIter at;
+    void *domain;
+    g_hash_table_iter_init(&at, r->domains);
+    while (g_hash_table_iter_next(&at, NULL, &domain))
+        each(owner, domain);
+}
+
 const char *domain_maildirs(const struct domain *d)
 {
     return d->maildirs;

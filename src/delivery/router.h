@@ -36,6 +36,9 @@ int router_add_domain(struct router *r, const char *name, const char *maildirs);
 
 /* NULL when the address lies in no domain of ours. Never touches the disk: for the loop. */
 const struct domain *router_domain(const struct router *r, const struct smtp_address *address);
+/* In no order. */
+void router_for_each_domain(const struct router *r, void (*each)(void *owner, const struct domain *domain),
+                            void *owner);
 const char *domain_maildirs(const struct domain *d);
 
 /*

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "delivery/commit.h"
+#include "delivery/sweep.h"
 #include "worker/conn.h"
 
 #define ROW(field, ...)                                                                                      \
@@ -27,6 +28,8 @@ enum {
     WORKER_BACKLOG = 4096,
     RELIEF_MS = 100,     /* how often a worker with more than its part looks whether others lack room */
     TELL_EACH_MS = 1000, /* `overload` in the log */
+    FIRST_SWEEP_MS = 60 * 1000, /* not in the midst of a start, when there is much to do */
+    SWEEP_EACH_MS = 24 * 60 * 60 * 1000,
 };
 
 /* One address that is listened on. */
@@ -54,6 +57,8 @@ struct worker {
     struct timer *telling;  /* while there is something to tell of an overload */
     struct timer *relief;   /* while there are more connections than this worker's part */
     bool relief_due;
+    struct timer *broom; /* of the one worker that sweeps for all, until the next sweep; else NULL */
+    struct sweep *sweep; /* under way, or NULL */
     bool draining;
     void (*on_drained)(void *owner);
     void *owner;
@@ -64,6 +69,7 @@ static void worker_free(struct worker *w)
     timer_close(w->patience);
     timer_close(w->telling);
     timer_close(w->relief);
+    timer_close(w->broom);
     g_byte_array_unref(w->replies);
     known_free(w->known);
     commit_free(w->commit);
@@ -245,6 +251,37 @@ static void on_connection(void *owner)
                 PST_STR("error", g_strerror(-r)));
 }
 
+/* ---- what deliveries that died have left ---- */
+
+static void on_swept(void *owner, const struct sweep_result *result)
+{
+    struct worker *w = owner;
+    w->sweep = NULL;
+    pst_log(w->log, PST_LOG_INFO, "swept", PST_UINT("mailboxes", result->mailboxes),
+            PST_UINT("removed", result->removed), PST_UINT("failed", result->failed));
+    timer_start(w->broom, reactor_now(w->reactor) + SWEEP_EACH_MS);
+}
+
+static void on_sweep_due(void *owner)
+{
+    struct worker *w = owner;
+    w->sweep = sweep_start(w->reactor, w->settings->router, on_swept, w);
+}
+
+static void plan_sweeps(struct worker *w)
+{
+    if (w->settings->share > 0)
+        return; /* one is enough, and this one is always there */
+    w->broom = timer_new(w->reactor, on_sweep_due, w);
+    timer_start(w->broom, reactor_now(w->reactor) + FIRST_SWEEP_MS);
+}
+
+static void end_sweeps(struct worker *w)
+{
+    timer_close(g_steal_pointer(&w->broom));
+    sweep_abort(g_steal_pointer(&w->sweep));
+}
+
 /* ---- the worker ---- */
 
 static int port_open(struct port *p, struct worker *w, const struct worker_listener *l)
@@ -300,6 +337,7 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     w->telling = timer_new(r, tell_overload, w);
     w->relief = timer_new(r, on_relief, w);
     crowd_init(&w->crowd);
+    plan_sweeps(w);
     for (; w->port_count < settings->listener_count; w->port_count++) {
         int error = port_open(&w->ports[w->port_count], w, &settings->listeners[w->port_count]);
         if (error < 0) {
@@ -335,6 +373,7 @@ void worker_drain(struct worker *w, msec_t patience_ms)
         return;
     pst_log(w->log, PST_LOG_INFO, "draining", PST_UINT("connections", crowd_size(&w->crowd)));
     close_listeners(w);
+    end_sweeps(w);
     w->patience = timer_new(w->reactor, on_patience_over, w);
     timer_start(w->patience, reactor_now(w->reactor) + patience_ms);
     crowd_for_each(&w->crowd, shut);

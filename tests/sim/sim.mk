@@ -1,5 +1,5 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_sim tests/sim/test_crowded tests/sim/test_replies
+SIM_TESTS = tests/sim/test_sim tests/sim/test_crowded tests/sim/test_replies tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += $(SIM_TESTS)
 TESTS += $(SIM_TESTS)
@@ -13,3 +13,6 @@ tests_sim_test_crowded_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_replies_SOURCES = tests/sim/test_replies.c $(sim_rig)
 tests_sim_test_replies_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_replies_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_swept_SOURCES = tests/sim/test_swept.c $(sim_rig)
+tests_sim_test_swept_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_swept_LDADD = $(TEST_LINK) $(LINK_worker_sim)

@@ -3,7 +3,7 @@ delivery_tests = \
 	tests/unit/test_maildir tests/unit/test_maildir_sim \
 	tests/unit/test_delivery tests/unit/test_delivery_sim tests/unit/test_delivery_faults \
 	tests/unit/test_commit tests/unit/test_known \
-	tests/unit/test_maildirsize tests/unit/test_quota
+	tests/unit/test_maildirsize tests/unit/test_quota tests/unit/test_sweep
 check_PROGRAMS += $(delivery_tests)
 TESTS += $(delivery_tests)
 
@@ -47,3 +47,6 @@ tests_unit_test_maildirsize_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
 
 tests_unit_test_quota_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_quota_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_sweep_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_sweep_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
