@@ -21,6 +21,10 @@
 /* The directory at a path that the operator configured: symbolic links in it are followed. A descriptor. */
 int disk_open_root(const char *path);
 
+/* The regular file at a path that the operator configured, for reading: links are followed. Else, and without
+ * waiting, -EISDIR or -EINVAL. */
+int disk_open_path(const char *path);
+
 /*
  * The directory at `path` ("alice", "alice/tmp") beneath `dir`. Whatever the path or the links in it say, the
  * result lies beneath `dir`: -EXDEV for a way out. (Where the kernel has no openat2, links are not followed
@@ -34,9 +38,16 @@ struct disk_stat {
     enum disk_type type;
     uint64_t size;       /* octets */
     int64_t modified_us; /* since 1970 UTC */
+    int64_t changed_us;  /* the same; of the content, or of what else is told here. Nobody can set it */
+    uint64_t device, id; /* which file it is, also by another name */
+    bool settled;        /* changed so long ago that the next change cannot have the same time */
 };
 int disk_stat(int dir, const char *name, struct disk_stat *ret_stat);
 int64_t disk_now_us(void); /* by the clock of those times */
+int disk_stat_open(int fd, struct disk_stat *ret_stat);
+
+/* Ago. File systems' clocks tick every 10 ms at the most; the rest is for one that another machine keeps. */
+enum { DISK_SETTLED_US = 50 * 1000 };
 
 /* A new file for writing and reading, mode 0600; -EEXIST when the name is taken, by whatever. */
 int disk_create(int dir, const char *name);

@@ -10,6 +10,7 @@
 #include <linux/openat2.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -65,6 +66,11 @@ static int open_regular(int dir, const char *path, int flags)
 int disk_open_root(const char *path)
 {
     return result(RETRY(open(path, OPEN_DIRECTORY)));
+}
+
+int disk_open_path(const char *path)
+{
+    return open_regular(AT_FDCWD, path, O_RDONLY);
 }
 
 /*
@@ -159,6 +165,35 @@ static enum disk_type type_of(mode_t mode)
     }
 }
 
+static int64_t microseconds(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* By the clock that the kernel takes files' times from. A time that lies in the future is settled: the clock
+ * was set back, and will not come by there again soon. */
+static bool is_settled(int64_t changed_us)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0)
+        return false;
+    return llabs(microseconds(now) - changed_us) > DISK_SETTLED_US;
+}
+
+static struct disk_stat stat_of(const struct stat *st)
+{
+    int64_t changed_us = microseconds(st->st_ctim);
+    return (struct disk_stat){
+        .type = type_of(st->st_mode),
+        .size = (uint64_t)st->st_size,
+        .modified_us = microseconds(st->st_mtim),
+        .changed_us = changed_us,
+        .device = st->st_dev,
+        .id = st->st_ino,
+        .settled = is_settled(changed_us),
+    };
+}
+
 int disk_stat(int dir, const char *name, struct disk_stat *ret_stat)
 {
     int r = disk_name_check(dir, name);
@@ -167,11 +202,16 @@ int disk_stat(int dir, const char *name, struct disk_stat *ret_stat)
     struct stat st;
     if (RETRY(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) < 0)
         return -errno;
-    *ret_stat = (struct disk_stat){
-        .type = type_of(st.st_mode),
-        .size = (uint64_t)st.st_size,
-        .modified_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000,
-    };
+    *ret_stat = stat_of(&st);
+    return 0;
+}
+
+int disk_stat_open(int fd, struct disk_stat *ret_stat)
+{
+    struct stat st;
+    if (RETRY(fstat(fd, &st)) < 0)
+        return -errno;
+    *ret_stat = stat_of(&st);
     return 0;
 }
 

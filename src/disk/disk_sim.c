@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -22,6 +23,7 @@ static struct {
     struct disk_faults faults;
     struct pst_random random;
     int64_t wall_us;
+    uint64_t ids;    /* given to nodes that were asked for theirs */
     uint64_t errors; /* syncs of all that failed and forgot */
     uint64_t capacity;
     int capacity_error;
@@ -68,7 +70,7 @@ void disk_close(int fd)
 
 struct subject {
     enum disk_sim_kind kind;
-    const char *path; /* of disk_open_root; else NULL */
+    const char *path; /* of disk_open_root and disk_open_path; else NULL */
     int dir;
     const char *name; /* NULL: `dir` itself */
     int to_dir;       /* of the calls that have two */
@@ -176,6 +178,34 @@ int disk_open_root(const char *path)
     return r != 0 ? r : open_directory(NULL, path, g_strdup(path));
 }
 
+/* What is no directory. */
+static int open_regular(struct disk_node *n, char *take_path, bool writable)
+{
+    g_autofree char *path = take_path;
+    switch (n->type) {
+    case DISK_FILE:
+        return open_node(n, g_steal_pointer(&path), writable);
+    case DISK_LINK:
+        return -ELOOP;
+    case DISK_DIRECTORY:
+        return -EISDIR;
+    case DISK_OTHER:
+        break;
+    }
+    return -EINVAL;
+}
+
+int disk_open_path(const char *path)
+{
+    struct disk_node *n = NULL;
+    int r = BEGIN(.kind = DISK_SIM_OPEN_PATH, .path = path);
+    if (r == 0)
+        r = need_descriptor();
+    if (r == 0)
+        r = disk_tree_walk(sim.root, NULL, path, &n);
+    return r != 0 ? r : open_regular(n, g_strdup(path), false);
+}
+
 int disk_open_beneath(int dir, const char *path)
 {
     struct disk_node *top = NULL;
@@ -183,6 +213,25 @@ int disk_open_beneath(int dir, const char *path)
     if (r == 0)
         r = directory_at(dir, &top);
     return r != 0 ? r : open_directory(top, path, path_at(dir, path));
+}
+
+static struct disk_stat stat_of(struct disk_node *n)
+{
+    if (n->id == 0)
+        n->id = ++sim.ids;
+    struct disk_stat st = {
+        .type = n->type,
+        .modified_us = n->modified_us,
+        .changed_us = n->modified_us, /* here, nobody sets the one without the other */
+        .device = 1,
+        .id = n->id,
+        .settled = llabs(sim.wall_us - n->modified_us) > DISK_SETTLED_US,
+    };
+    if (n->type == DISK_FILE)
+        st.size = n->content->len;
+    else if (n->type == DISK_LINK)
+        st.size = strlen(n->target);
+    return st;
 }
 
 int disk_stat(int dir, const char *name, struct disk_stat *ret_stat)
@@ -193,11 +242,19 @@ int disk_stat(int dir, const char *name, struct disk_stat *ret_stat)
         return r;
     if (e.node == NULL)
         return -ENOENT;
-    *ret_stat = (struct disk_stat){ .type = e.node->type, .modified_us = e.node->modified_us };
-    if (e.node->type == DISK_FILE)
-        ret_stat->size = e.node->content->len;
-    else if (e.node->type == DISK_LINK)
-        ret_stat->size = strlen(e.node->target);
+    *ret_stat = stat_of(e.node);
+    return 0;
+}
+
+int disk_stat_open(int fd, struct disk_stat *ret_stat)
+{
+    int r = BEGIN(.kind = DISK_SIM_STAT_OPEN, .dir = fd);
+    if (r != 0)
+        return r;
+    struct disk_node *n = node_at(fd);
+    if (n == NULL)
+        return -EBADF;
+    *ret_stat = stat_of(n);
     return 0;
 }
 
@@ -271,19 +328,7 @@ static int open_file(enum disk_sim_kind kind, int dir, const char *name, bool wr
         r = need_descriptor();
     if (r != 0)
         return r;
-    if (e.node == NULL)
-        return -ENOENT;
-    switch (e.node->type) {
-    case DISK_FILE:
-        return open_node(e.node, path_at(dir, name), writable);
-    case DISK_LINK:
-        return -ELOOP;
-    case DISK_DIRECTORY:
-        return -EISDIR;
-    case DISK_OTHER:
-        break;
-    }
-    return -EINVAL;
+    return e.node == NULL ? -ENOENT : open_regular(e.node, path_at(dir, name), writable);
 }
 
 int disk_open_file(int dir, const char *name)

@@ -49,8 +49,10 @@ void disk_sim_crash(enum disk_sim_policy policy);
 enum disk_sim_kind {
     DISK_SIM_ANY, /* only in a fault */
     DISK_SIM_OPEN_ROOT,
+    DISK_SIM_OPEN_PATH,
     DISK_SIM_OPEN_BENEATH,
     DISK_SIM_STAT,
+    DISK_SIM_STAT_OPEN,
     DISK_SIM_CREATE,
     DISK_SIM_OPEN_FILE,
     DISK_SIM_OPEN_APPEND,
@@ -114,7 +116,8 @@ struct disk_sim_call {
 /* Called before each call, which then does what the hook leaves possible. NULL: none. */
 void disk_sim_set_hook(void (*hook)(void *owner, const struct disk_sim_call *call), void *owner);
 
-/* The clock: what disk_now_us tells, and disk_stat of all that is made or written from now on. */
+/* The clock: what disk_now_us tells, and disk_stat of all that is made or written from now on. It stands
+ * still (at 0, at first) but for this call: nothing is ever `settled` unless it is made to go on. */
 void disk_sim_set_time(int64_t wall_us);
 
 /* ---- what was there before, durably: no calls, and no faults ---- */

@@ -5,8 +5,10 @@
 static const char *const kind_names[] = {
     [DISK_SIM_ANY] = "any",
     [DISK_SIM_OPEN_ROOT] = "open-root",
+    [DISK_SIM_OPEN_PATH] = "open-path",
     [DISK_SIM_OPEN_BENEATH] = "open-beneath",
     [DISK_SIM_STAT] = "stat",
+    [DISK_SIM_STAT_OPEN] = "stat-open",
     [DISK_SIM_CREATE] = "create",
     [DISK_SIM_OPEN_FILE] = "open-file",
     [DISK_SIM_OPEN_APPEND] = "open-append",

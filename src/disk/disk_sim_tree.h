@@ -17,6 +17,7 @@ struct disk_node {
     unsigned refs;
     enum disk_type type;
     int64_t modified_us;
+    uint64_t id;    /* 0 until someone asks */
     uint64_t error; /* the number of the latest failed sync of the file system that forgot something of it */
 
     /* DISK_FILE */

@@ -20,7 +20,7 @@ void contract_run(void **state); /* for suite_add_rows over contract_cases */
 void contract_run_row(void (*run)(int root, const void *row),
                       const void *row); /* for those over other rows */
 
-void contract_add_paths(struct suite *s);     /* disk_open_root, disk_open_beneath */
+void contract_add_paths(struct suite *s);     /* disk_open_root, disk_open_path, disk_open_beneath */
 void contract_add_names(struct suite *s);     /* what works on names */
 void contract_add_content(struct suite *s);   /* what works on files */
 void contract_add_arguments(struct suite *s); /* all, with what is no descriptor or no name */
@@ -47,4 +47,5 @@ void shim_symlink(const char *name, const char *target); /* in the root */
 void shim_special(const char *name); /* neither file, directory nor link; one that blocks who opens it */
 size_t shim_open_descriptors(void);
 int64_t shim_now_us(void);
+void shim_pass_us(int64_t us);  /* so much time, or a little more */
 void shim_add(struct suite *s); /* cases that only this implementation can have */

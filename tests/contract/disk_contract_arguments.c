@@ -113,6 +113,12 @@ static int call_sync(int root, int fd, const char *name)
     return disk_sync(fd);
 }
 
+static int call_stat_open(int root, int fd, const char *name)
+{
+    (void)root, (void)name;
+    return disk_stat_open(fd, &(struct disk_stat){ 0 });
+}
+
 static int call_append(int root, int fd, const char *name)
 {
     (void)root;
@@ -157,6 +163,7 @@ static const struct call {
 } calls[] = {
     { "bad arguments: open beneath", call_open_beneath, DIRECTORY },
     { "bad arguments: stat", call_stat, DIRECTORY | NAME | EXISTING },
+    { "bad arguments: stat open", call_stat_open, ANY },
     { "bad arguments: create", call_create, DIRECTORY | NAME },
     { "bad arguments: open file", call_open_file, DIRECTORY | NAME | EXISTING },
     { "bad arguments: open append", call_open_append, DIRECTORY | NAME | EXISTING },

@@ -144,6 +144,63 @@ static void stat_failure_leaves_result(int root)
     assert_int_equal(st.modified_us, 78);
 }
 
+static void assert_same_file(const struct disk_stat *a, const struct disk_stat *b)
+{
+    assert_int_equal(a->device, b->device);
+    assert_int_equal(a->id, b->id);
+}
+
+static void stat_tells_files_apart(int root)
+{
+    struct disk_stat one, two, moved;
+    make_file(root, "one", "same");
+    make_file(root, "two", "same");
+    assert_int_equal(disk_stat(root, "one", &one), 0);
+    assert_int_equal(disk_stat(root, "two", &two), 0);
+    assert_int_equal(one.device, two.device);
+    assert_int_not_equal(one.id, two.id);
+    assert_int_equal(disk_rename(root, "one", root, "moved"), 0);
+    assert_int_equal(disk_stat(root, "moved", &moved), 0);
+    assert_same_file(&one, &moved);
+}
+
+static void stat_of_what_is_open(int root)
+{
+    struct disk_stat named, open;
+    auto_disk int fd = make_open_file(root, "file", "12345");
+    assert_int_equal(disk_stat(root, "file", &named), 0);
+    assert_int_equal(disk_stat_open(fd, &open), 0);
+    assert_int_equal(open.type, DISK_FILE);
+    assert_int_equal(open.size, 5);
+    assert_int_equal(open.modified_us, named.modified_us);
+    assert_int_equal(open.changed_us, named.changed_us);
+    assert_same_file(&open, &named);
+    assert_int_equal(disk_unlink(root, "file"), 0); /* it is still open */
+    assert_int_equal(disk_stat_open(fd, &open), 0);
+    assert_same_file(&open, &named);
+    assert_int_equal(disk_stat_open(root, &open), 0);
+    assert_int_equal(open.type, DISK_DIRECTORY);
+}
+
+/* What was changed just now may change once more at what the clock calls the same time; later, no more. */
+static void stat_settled(int root)
+{
+    struct disk_stat before, after;
+    auto_disk int fd = make_open_file(root, "file", "12345");
+    shim_pass_us(3 * DISK_SETTLED_US);
+    assert_int_equal(disk_stat_open(fd, &before), 0);
+    assert_true(before.settled);
+    struct slice part = slice_str("67890");
+    assert_int_equal(disk_append(fd, &part, 1), 0);
+    assert_int_equal(disk_stat_open(fd, &after), 0);
+    assert_true(after.changed_us >= before.changed_us + DISK_SETTLED_US);
+    /* On a machine that was busy elsewhere in between, it has settled by now. */
+    assert_true(!after.settled || shim_now_us() - after.changed_us > DISK_SETTLED_US);
+    shim_pass_us(3 * DISK_SETTLED_US);
+    assert_int_equal(disk_stat(root, "file", &after), 0);
+    assert_true(after.settled);
+}
+
 /* ---- disk_create, disk_mkdir, disk_open_file ---- */
 
 static void longest_name(int root)
@@ -483,6 +540,9 @@ static const struct contract_case cases[] = {
     { "stat: time of the last change", stat_modified },
     { "stat: now is later", now_is_the_time_of_files },
     { "stat: a failure leaves the result alone", stat_failure_leaves_result },
+    { "stat: which file it is", stat_tells_files_apart },
+    { "stat: of what is open", stat_of_what_is_open },
+    { "stat: whether it has settled", stat_settled },
     { "names: the longest", longest_name },
     { "names: odd ones", odd_names },
     { "names: links are not followed", links_are_not_followed },

@@ -64,6 +64,77 @@ static const struct contract_case root_cases[] = {
     { "open root: refuses what is no directory", root_is_no_directory },
 };
 
+/* ---- disk_open_path ---- */
+
+static int open_path_at(const char *name)
+{
+    g_autofree char *path = in_root(name);
+    return disk_open_path(path);
+}
+
+static void assert_opens_file(int fd, const char *content)
+{
+    assert_true(fd >= 0);
+    assert_file(fd, content, strlen(content));
+    disk_close(fd);
+}
+
+static void path_is_a_file(int root)
+{
+    auto_disk int dir = make_directory(root, "dir");
+    make_file(dir, "file", "content");
+    make_file(root, "empty", "");
+    assert_opens_file(open_path_at("dir/file"), "content");
+    assert_opens_file(open_path_at("dir//../dir/file"), "content");
+    assert_opens_file(open_path_at("empty"), "");
+}
+
+static void path_links_are_followed(int root)
+{
+    auto_disk int dir = make_directory(root, "dir");
+    make_file(dir, "file", "content");
+    g_autofree char *absolute = in_root("dir/file");
+    shim_symlink("at-the-end", absolute);
+    shim_symlink("on-the-way", "dir");
+    assert_opens_file(open_path_at("at-the-end"), "content");
+    assert_opens_file(open_path_at("on-the-way/file"), "content");
+}
+
+static void path_is_no_file(int root)
+{
+    disk_close(make_directory(root, "dir"));
+    make_file(root, "file", "content");
+    shim_special("special");
+    shim_symlink("to-special", "special");
+    shim_symlink("dangling", "nowhere");
+    shim_symlink("loop", "loop");
+    assert_int_equal(open_path_at("missing"), -ENOENT);
+    assert_int_equal(open_path_at("missing/file"), -ENOENT);
+    assert_int_equal(open_path_at("file/file"), -ENOTDIR);
+    assert_int_equal(open_path_at("dir"), -EISDIR);
+    assert_int_equal(open_path_at("special"), -EINVAL); /* and returns at all */
+    assert_int_equal(open_path_at("to-special"), -EINVAL);
+    assert_int_equal(open_path_at("dangling"), -ENOENT);
+    assert_int_equal(open_path_at("loop"), -ELOOP);
+    assert_int_equal(disk_open_path(""), -ENOENT);
+}
+
+static void path_is_only_read(int root)
+{
+    make_file(root, "file", "content");
+    auto_disk int fd = open_path_at("file");
+    struct slice part = slice_str("more");
+    assert_int_equal(disk_append(fd, &part, 1), -EBADF);
+    assert_content(root, "file", "content");
+}
+
+static const struct contract_case path_cases[] = {
+    { "open path: a file", path_is_a_file },
+    { "open path: links are followed", path_links_are_followed },
+    { "open path: refuses what is no file", path_is_no_file },
+    { "open path: only for reading", path_is_only_read },
+};
+
 /* ---- disk_open_beneath ---- */
 
 /*
@@ -205,6 +276,7 @@ static const struct contract_case beneath_cases[] = {
 void contract_add_paths(struct suite *s)
 {
     suite_add_rows(s, root_cases, contract_run);
+    suite_add_rows(s, path_cases, contract_run);
     suite_add_rows(s, beneath_rows, run_beneath);
     suite_add_rows(s, beneath_cases, contract_run);
 }

@@ -79,6 +79,11 @@ int64_t shim_now_us(void)
     return g_get_real_time();
 }
 
+void shim_pass_us(int64_t us)
+{
+    g_usleep((gulong)us);
+}
+
 /* ---- what only a real system has ---- */
 
 static mode_t mode_of(int dir, const char *name)
@@ -115,6 +120,8 @@ static void closed_on_exec(int root)
     assert_closed_on_exec(disk_create(root, "file"));
     assert_closed_on_exec(disk_open_file(root, "file"));
     assert_closed_on_exec(disk_open_append(root, "file"));
+    g_autofree char *path = g_build_filename(root_path, "file", NULL);
+    assert_closed_on_exec(disk_open_path(path));
 }
 
 /* They look like links, and lead wherever the process has something open. */
@@ -147,6 +154,7 @@ static void socket_is_no_file(int root)
     assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
     assert_int_equal(disk_open_file(root, "socket"), -EINVAL);
     assert_int_equal(disk_open_append(root, "socket"), -EINVAL);
+    assert_int_equal(disk_open_path(path), -EINVAL);
     struct disk_stat st;
     assert_int_equal(disk_stat(root, "socket", &st), 0);
     assert_int_equal(st.type, DISK_OTHER);

@@ -7,6 +7,7 @@
 const bool shim_has_beneath = true;
 
 enum { NOW_S = 1795296824 };
+static int64_t passed_us; /* since then */
 
 const char *shim_start(void)
 {
@@ -16,7 +17,8 @@ const char *shim_start(void)
 void shim_make_root(void)
 {
     disk_sim_reset(1);
-    disk_sim_set_time(NOW_S * INT64_C(1000000));
+    passed_us = 0;
+    disk_sim_set_time(shim_now_us());
     disk_sim_mkdir_all(shim_root());
 }
 
@@ -44,7 +46,13 @@ size_t shim_open_descriptors(void)
 
 int64_t shim_now_us(void)
 {
-    return NOW_S * INT64_C(1000000);
+    return NOW_S * INT64_C(1000000) + passed_us;
+}
+
+void shim_pass_us(int64_t us)
+{
+    passed_us += us;
+    disk_sim_set_time(shim_now_us());
 }
 
 /* What only the simulated one can do has a suite of its own: tests/unit/test_disk_sim. */

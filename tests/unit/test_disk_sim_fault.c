@@ -55,6 +55,12 @@ static int call_open_root(int fd)
     return disk_open_root("/mail/tmp");
 }
 
+static int call_open_path(int fd)
+{
+    (void)fd;
+    return disk_open_path("/mail/tmp/empty");
+}
+
 static int call_open_beneath(int fd)
 {
     (void)fd;
@@ -133,6 +139,11 @@ static int call_append(int fd)
     return append(fd, "");
 }
 
+static int call_stat_open(int fd)
+{
+    return disk_stat_open(fd, &(struct disk_stat){ 0 });
+}
+
 static int call_append_copy(int fd)
 {
     auto_disk int from = disk_open_file(tmp, "empty");
@@ -145,8 +156,10 @@ static const struct failing {
     int (*call)(int fd);
 } failing_rows[] = {
     { "fault: without effect: open root", DISK_SIM_OPEN_ROOT, call_open_root },
+    { "fault: without effect: open path", DISK_SIM_OPEN_PATH, call_open_path },
     { "fault: without effect: open beneath", DISK_SIM_OPEN_BENEATH, call_open_beneath },
     { "fault: without effect: stat", DISK_SIM_STAT, call_stat },
+    { "fault: without effect: stat open", DISK_SIM_STAT_OPEN, call_stat_open },
     { "fault: without effect: create", DISK_SIM_CREATE, call_create },
     { "fault: without effect: open file", DISK_SIM_OPEN_FILE, call_open_file },
     { "fault: without effect: mkdir", DISK_SIM_MKDIR, call_mkdir },
