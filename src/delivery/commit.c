@@ -10,6 +10,16 @@ enum {
     SINGLES = 16,      /* messages that are committed side by side, where they share nothing */
 };
 
+/*
+ * Messages that take each step together. A batch that shares takes two jobs, so that the sync which makes its
+ * names durable serves the next batch's data, too: a sync a batch, under load, and not two.
+ */
+struct batch {
+    struct commit_item *items;
+    struct open_maildirs *open;
+    bool is_sharing;
+};
+
 /* What waits for one file system, or, with file_system 0, for those of which none can be synced as a whole.
  */
 struct lane {
@@ -17,6 +27,7 @@ struct lane {
     uint64_t file_system;
     unsigned jobs;
     struct commit_item *first, **last;
+    struct batch *published; /* while no job is under way that settles it; only of a lane that groups */
     struct lane *next;
 };
 
@@ -26,9 +37,11 @@ struct commit {
     struct lane *lanes; /* only those in use */
 };
 
-struct batch {
+/* A job. One of the two may be NULL. */
+struct round {
     struct lane *lane;
-    struct commit_item *items;
+    struct batch *older; /* published by the round before this: to be settled */
+    struct batch *newer; /* to be written and published, and, unless it shares, settled */
 };
 
 struct commit *commit_new(struct reactor *r, bool grouping)
@@ -78,7 +91,7 @@ static bool lane_is_grouping(const struct lane *lane)
 }
 
 /* Off the queue: as many messages as make a batch. */
-static struct commit_item *lane_take(struct lane *lane)
+static struct commit_item *lane_take_items(struct lane *lane)
 {
     struct commit_item *items = lane->first, *last = items;
     size_t copies = last->copies->count;
@@ -94,12 +107,22 @@ static struct commit_item *lane_take(struct lane *lane)
     return items;
 }
 
-/* ---- a batch: on the pool ---- */
+/* A message that comes alone is synced by itself: that costs less than to sync all of its file system. */
+static struct batch *lane_take(struct lane *lane)
+{
+    if (lane->first == NULL)
+        return NULL;
+    struct batch *b = g_new0(struct batch, 1);
+    b->items = lane_take_items(lane);
+    b->is_sharing = lane_is_grouping(lane) && (lane->published != NULL || b->items->next != NULL);
+    return b;
+}
 
-/* One sync of the file system costs less than those of two files and their directories. */
+/* ---- a round: on the pool ---- */
+
 static bool batch_syncs_all(const struct batch *b)
 {
-    bool several = b->items->next != NULL || b->items->copies->count > 1;
+    bool several = b->is_sharing || b->items->copies->count > 1;
     return several && b->items->copies->settings.sync == DELIVERY_SYNC_GROUP;
 }
 
@@ -109,57 +132,112 @@ static void for_all(struct batch *b, void (*step)(struct copies *c))
         step(i->copies);
 }
 
-/* A sync that failed is never tried again as if it could work: the whole batch is lost, and its senders will
- * come again. */
-static void sync_file_systems(struct batch *b, struct open_maildirs *open)
+static void batch_write(struct batch *b)
 {
-    int r = open_maildirs_sync(open);
-    for (struct commit_item *i = b->items; i != NULL && r < 0; i = i->next)
-        copies_fail(i->copies, r);
+    b->open = open_maildirs_new(batch_syncs_all(b));
+    for (struct commit_item *i = b->items; i != NULL; i = i->next)
+        copies_write(i->copies, i->rest, b->open);
 }
 
-static void batch_run(void *arg)
+static void batch_settle(struct batch *b)
 {
-    struct batch *b = arg;
-    auto_ptr(open_maildirs) open = open_maildirs_new(batch_syncs_all(b));
-    for (struct commit_item *i = b->items; i != NULL; i = i->next)
-        copies_write(i->copies, i->rest, open);
-    sync_file_systems(b, open);
-    for_all(b, copies_sync);
-    for_all(b, copies_publish);
-    sync_file_systems(b, open);
     for_all(b, copies_settle);
     for_all(b, copies_end);
+    g_clear_pointer(&b->open, open_maildirs_free);
+}
+
+static void batch_fail(struct batch *b, int error)
+{
+    for (struct commit_item *i = b->items; i != NULL; i = i->next)
+        copies_fail(i->copies, error);
+}
+
+/*
+ * A sync that failed is never tried again as if it could work: all that took part in it is lost, and its
+ * senders will come again.
+ */
+static void sync_file_systems(struct batch *older, struct batch *newer)
+{
+    int r = open_maildirs_sync(older->open, newer != NULL ? newer->open : NULL);
+    if (r == 0)
+        return;
+    batch_fail(older, r);
+    if (newer != NULL)
+        batch_fail(newer, r);
+}
+
+/* All steps that are left, of a batch that is written. */
+static void batch_finish_alone(struct batch *b)
+{
+    sync_file_systems(b, NULL);
+    for_all(b, copies_sync);
+    for_all(b, copies_publish);
+    sync_file_systems(b, NULL);
+    batch_settle(b);
+}
+
+static void round_run(void *arg)
+{
+    struct round *round = arg;
+    struct batch *older = round->older, *newer = round->newer;
+    if (newer != NULL)
+        batch_write(newer);
+    if (older != NULL) {
+        sync_file_systems(older, newer);
+        batch_settle(older);
+    }
+    if (newer == NULL)
+        return;
+    if (!newer->is_sharing) {
+        batch_finish_alone(newer);
+        return;
+    }
+    if (older == NULL)
+        sync_file_systems(newer, NULL);
+    for_all(newer, copies_sync);
+    for_all(newer, copies_publish);
 }
 
 /* ---- on the loop ---- */
 
+static void batch_tell(struct batch *take_batch)
+{
+    for (struct commit_item *item = take_batch->items, *next; item != NULL; item = next) {
+        next = item->next; /* on_done may free the item */
+        item->on_done(item->owner);
+    }
+    g_free(take_batch);
+}
+
 static void start(struct lane *lane);
 
-static void batch_done(void *arg)
+static void round_done(void *arg)
 {
-    struct batch *b = arg;
-    struct commit_item *item = b->items;
-    b->lane->jobs--;
-    start(b->lane); /* first the disk's work, then ours */
-    lane_drop_if_idle(b->lane);
-    g_free(b);
-    while (item != NULL) {
-        struct commit_item *next = item->next; /* on_done may free the item */
-        item->on_done(item->owner);
-        item = next;
-    }
+    g_autofree struct round *round = arg;
+    struct lane *lane = round->lane;
+    struct batch *older = round->older, *newer = round->newer;
+    if (newer != NULL && newer->is_sharing)
+        lane->published = g_steal_pointer(&newer);
+    lane->jobs--;
+    start(lane); /* first the disk's work, then ours */
+    lane_drop_if_idle(lane);
+    if (older != NULL)
+        batch_tell(older);
+    if (newer != NULL)
+        batch_tell(newer);
 }
 
 static void start(struct lane *lane)
 {
-    if (lane->first == NULL || lane->jobs == (lane_is_grouping(lane) ? 1 : SINGLES))
+    if ((lane->first == NULL && lane->published == NULL) ||
+        lane->jobs == (lane_is_grouping(lane) ? 1 : SINGLES))
         return;
-    struct batch *b = g_new0(struct batch, 1);
-    b->lane = lane;
-    b->items = lane_take(lane);
+    struct round *round = g_new0(struct round, 1);
+    round->lane = lane;
+    round->newer = lane_take(lane);
+    round->older = g_steal_pointer(&lane->published);
     lane->jobs++;
-    reactor_submit(lane->commit->reactor, batch_run, batch_done, b);
+    reactor_submit(lane->commit->reactor, round_run, round_done, round);
 }
 
 void commit_add(struct commit *c, struct commit_item *item)

@@ -1,9 +1,10 @@
 /*
  * delivery/commit.h - group commit: all messages that wait to become durable share the work.
- * A batch is a job: it writes what its messages still lack, syncs each file, then renames each into new/,
- * then syncs each directory once. While batches are under way, the next one gathers; there is no timer, and a
- * message that comes alone waits for nobody. The order holds for every message of the batch: data durable,
- * then visible, then its name durable, then the answer.
+ * The order holds for every message: data durable, then visible (renamed into new/), then its name durable,
+ * then the answer. While a batch is being synced, the next one gathers; there is no timer, and a message that
+ * comes alone waits for nobody: its file is synced, and its directory. Messages that come together are synced
+ * by a sync of their file system, and the one that makes a batch's names durable is that of the next one's
+ * data.
  *
  * Each file system has its own batches, one at a time, so that a disk that is slow or stuck holds up no other
  * one's. Where a file system cannot be synced as a whole (see disk.h), there is nothing to share: there,

@@ -284,6 +284,13 @@ int maildir_copy_sync(struct maildir_copy *c)
     return c->maildir != NULL && c->maildir->synced_as_a_whole ? 0 : disk_sync(c->file);
 }
 
+static void close_file(struct maildir_copy *c)
+{
+    if (c->file >= 0)
+        disk_close(c->file);
+    c->file = -1;
+}
+
 int maildir_copy_publish(struct maildir_copy *c)
 {
     pst_assert(c->state == MAILDIR_STAGED);
@@ -303,6 +310,7 @@ int maildir_copy_publish(struct maildir_copy *c)
     }
     memcpy(c->name, name, strlen(name) + 1);
     c->state = MAILDIR_PUBLISHED;
+    close_file(c); /* only its name is of interest now, which may have to wait for a batch's turn */
     return 0;
 }
 
@@ -333,9 +341,7 @@ void maildir_copy_withdraw(struct maildir_copy *c)
 
 void maildir_copy_rest(struct maildir_copy *c)
 {
-    if (c->file >= 0)
-        disk_close(c->file);
-    c->file = -1;
+    close_file(c);
     maildir_unref(g_steal_pointer(&c->maildir));
 }
 

@@ -86,7 +86,7 @@ int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *
  */
 int maildir_copy_reserve(struct maildir_copy *c);
 int maildir_copy_sync(struct maildir_copy *c);    /* what it holds survives power loss */
-int maildir_copy_publish(struct maildir_copy *c); /* new/UNIQUE,S=SIZE,W=SIZE WITH CR LF */
+int maildir_copy_publish(struct maildir_copy *c); /* new/UNIQUE,S=SIZE,W=SIZE WITH CR LF; closes its file */
 /* Its name in new/ survives power loss. Of copies that share a maildir, the first one syncs for all that were
  * published before. */
 int maildir_copy_settle(struct maildir_copy *c);

@@ -49,6 +49,14 @@ void open_maildirs_free(struct open_maildirs *m)
     g_free(m);
 }
 
+static bool has_file_system(const struct open_maildirs *m, uint64_t id)
+{
+    const struct file_system *fs = m->file_systems;
+    while (fs != NULL && fs->id != id)
+        fs = fs->next;
+    return fs != NULL;
+}
+
 /* Where `maildir` lies in a file system that is synced as a whole, it will be. */
 static int join_file_system(struct open_maildirs *m, struct maildir *maildir)
 {
@@ -56,11 +64,8 @@ static int join_file_system(struct open_maildirs *m, struct maildir *maildir)
     int r = disk_can_sync_all(maildir->tmp, &id);
     if (r < 0)
         return r == -EOPNOTSUPP ? 0 : r;
-    struct file_system *fs = m->file_systems;
-    while (fs != NULL && fs->id != id)
-        fs = fs->next;
-    if (fs == NULL) {
-        fs = g_new0(struct file_system, 1);
+    if (!has_file_system(m, id)) {
+        struct file_system *fs = g_new0(struct file_system, 1);
         *fs = (struct file_system){ .id = id, .dir = maildir->tmp, .next = m->file_systems };
         m->file_systems = fs;
     }
@@ -83,10 +88,14 @@ int open_maildirs_get(struct open_maildirs *m, const struct mailbox *mailbox, st
     return 0;
 }
 
-int open_maildirs_sync(struct open_maildirs *m)
+int open_maildirs_sync(struct open_maildirs *m, struct open_maildirs *younger)
 {
     int result = 0;
     for (struct file_system *fs = m->file_systems; fs != NULL && result == 0; fs = fs->next)
         result = disk_sync_all(fs->dir);
+    for (struct file_system *fs = younger != NULL ? younger->file_systems : NULL; fs != NULL && result == 0;
+         fs = fs->next)
+        if (!has_file_system(m, fs->id))
+            result = disk_sync_all(fs->dir);
     return result;
 }

@@ -21,7 +21,7 @@ enum {
     RESTART_DELAY_MS = 50, /* at first; doubled each time */
     RESTART_DELAY_MAX_MS = 5000,
     SPARE_DESCRIPTORS =
-        256, /* of a worker, besides its connections: the loop's own, and files that jobs have open */
+        512, /* of a worker, besides its connections: the loop's own, and files that jobs have open */
 };
 
 struct slot {
