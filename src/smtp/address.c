@@ -281,6 +281,26 @@ static int read_domain(struct cursor *c, struct slice *ret_domain)
     return r;
 }
 
+/* Within brackets a source route could stand in front of it. */
+int smtp_address_parse(struct slice text, struct smtp_address *ret_address)
+{
+    char in_brackets[SMTP_PATH_MAX];
+    if (text.len + 2 > sizeof in_brackets)
+        return -E2BIG;
+    if (text.len == 0 || text.data[0] == '@')
+        return -EBADMSG;
+    in_brackets[0] = '<';
+    memcpy(in_brackets + 1, text.data, text.len);
+    in_brackets[text.len + 1] = '>';
+    const struct slice whole = slice_of(in_brackets, text.len + 2);
+    struct smtp_path path;
+    int r = smtp_path_read(whole, &path);
+    if (r < 0 || path.len < whole.len || path.domain_len == 0)
+        return r < 0 ? r : -EBADMSG;
+    smtp_path_address(&path, whole, ret_address);
+    return 0;
+}
+
 bool smtp_domain_valid(struct slice text)
 {
     struct cursor c = cursor_of(text);

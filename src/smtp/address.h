@@ -51,6 +51,9 @@ int smtp_path_read(struct slice text, struct smtp_path *ret_path);
 /* Its address. `text` is what it was read from. */
 void smtp_path_address(const struct smtp_path *path, struct slice text, struct smtp_address *ret_address);
 
+/* The whole of `text` as Mailbox: an address without angle brackets, as people write it. */
+int smtp_address_parse(struct slice text, struct smtp_address *ret_address);
+
 /* Domain of ASCII, or address-literal: what HELO and EHLO may name. The whole of `text`. */
 bool smtp_domain_valid(struct slice text);
 
