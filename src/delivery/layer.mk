@@ -1,4 +1,5 @@
 noinst_LIBRARIES += src/delivery/libdelivery.a
+src_delivery_libdelivery_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 src_delivery_libdelivery_a_SOURCES = \
 	src/delivery/commit.c src/delivery/commit.h \
 	src/delivery/copies.c src/delivery/copies.h \
@@ -9,7 +10,14 @@ src_delivery_libdelivery_a_SOURCES = \
 	src/delivery/maildirsize.c src/delivery/maildirsize.h \
 	src/delivery/quota.c src/delivery/quota.h \
 	src/delivery/router.c src/delivery/router.h \
-	src/delivery/sweep.c src/delivery/sweep.h
+	src/delivery/sweep.c src/delivery/sweep.h \
+	src/delivery/table.c src/delivery/table.h src/delivery/table_internal.h \
+	src/delivery/table_content.c src/delivery/table_content.h src/delivery/table_content_internal.h \
+	src/delivery/table_file.c \
+	src/delivery/table_loop.c \
+	src/delivery/table_passwd.c \
+	src/delivery/table_socket.c \
+	src/delivery/table_sqlite.c
 
-LINK_delivery = src/delivery/libdelivery.a $(LINK_message) $(LINK_reactor)
-LINK_delivery_sim = src/delivery/libdelivery.a $(LINK_message_sim) $(LINK_reactor_sim)
+LINK_delivery = src/delivery/libdelivery.a $(LINK_message) $(LINK_reactor) $(SQLITE_LIBS)
+LINK_delivery_sim = src/delivery/libdelivery.a $(LINK_message_sim) $(LINK_reactor_sim) $(SQLITE_LIBS)

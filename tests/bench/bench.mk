@@ -7,3 +7,7 @@ EXTRA_DIST += tests/bench/README.md
 # What bench.py has counted and timed without the daemon.
 check_PROGRAMS += tests/bench/core
 tests_bench_core_LDADD = $(LINK_message)
+
+# By itself: a million aliases.
+check_PROGRAMS += tests/bench/tables
+tests_bench_tables_LDADD = $(LINK_delivery)

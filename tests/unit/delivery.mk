@@ -50,3 +50,40 @@ tests_unit_test_quota_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
 
 tests_unit_test_sweep_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_sweep_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+table_tests = \
+	tests/unit/test_table \
+	tests/unit/test_table_content \
+	tests/unit/test_table_file \
+	tests/unit/test_table_passwd \
+	tests/unit/test_table_socket \
+	tests/unit/test_table_sqlite
+check_PROGRAMS += $(table_tests)
+TESTS += $(table_tests)
+
+table_rig = tests/unit/table_rig.c tests/unit/table_rig.h
+
+tests_unit_test_table_SOURCES = tests/unit/test_table.c $(table_rig)
+tests_unit_test_table_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_table_LDADD = $(TEST_LINK) $(LINK_delivery)
+
+tests_unit_test_table_content_SOURCES = tests/unit/test_table_content.c $(table_rig)
+tests_unit_test_table_content_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_table_content_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_table_file_SOURCES = tests/unit/test_table_file.c $(table_rig)
+tests_unit_test_table_file_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_table_file_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_table_passwd_SOURCES = tests/unit/test_table_passwd.c $(table_rig)
+tests_unit_test_table_passwd_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_table_passwd_LDADD = $(TEST_LINK) $(LINK_delivery)
+
+tests_unit_test_table_socket_SOURCES = tests/unit/test_table_socket.c $(table_rig)
+tests_unit_test_table_socket_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_table_socket_LDADD = $(TEST_LINK) $(LINK_delivery)
+
+tests_unit_test_table_sqlite_SOURCES = tests/unit/test_table_sqlite.c $(table_rig)
+tests_unit_test_table_sqlite_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_table_sqlite_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
+tests_unit_test_table_sqlite_LDADD = $(TEST_LINK) $(LINK_delivery)
