@@ -5,6 +5,7 @@ src_cli_libcli_a_SOURCES = \
 	src/cli/demo.c src/cli/demo.h \
 	src/cli/given.c src/cli/given.h \
 	src/cli/help.c \
+	src/cli/route.c \
 	src/cli/serve.c \
 	src/cli/try.c \
 	src/cli/version.c

@@ -5,10 +5,12 @@ src_delivery_libdelivery_a_SOURCES = \
 	src/delivery/copies.c src/delivery/copies.h \
 	src/delivery/delivery.c src/delivery/delivery.h \
 	src/delivery/known.c src/delivery/known.h \
+	src/delivery/mailbox.c src/delivery/mailbox.h \
 	src/delivery/maildir.c src/delivery/maildir.h \
 	src/delivery/open_maildirs.c src/delivery/open_maildirs.h \
 	src/delivery/maildirsize.c src/delivery/maildirsize.h \
 	src/delivery/quota.c src/delivery/quota.h \
+	src/delivery/route.c src/delivery/route.h \
 	src/delivery/router.c src/delivery/router.h \
 	src/delivery/sweep.c src/delivery/sweep.h \
 	src/delivery/table.c src/delivery/table.h src/delivery/table_internal.h \

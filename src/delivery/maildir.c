@@ -69,7 +69,7 @@ static int open_parts(int root, const struct mailbox *mailbox, struct maildir **
 
 int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir)
 {
-    auto_disk int root = disk_open_root(domain_maildirs(mailbox->domain));
+    auto_disk int root = disk_open_root(mailbox->domain->options.maildirs);
     return root < 0 ? root : open_parts(root, mailbox, ret_maildir);
 }
 
@@ -153,7 +153,7 @@ static int make(int root, const char *name)
 
 int maildir_open_or_make(const struct mailbox *mailbox, struct maildir **ret_maildir)
 {
-    auto_disk int root = disk_open_root(domain_maildirs(mailbox->domain));
+    auto_disk int root = disk_open_root(mailbox->domain->options.maildirs);
     if (root < 0)
         return root;
     int r = open_parts(root, mailbox, ret_maildir);
@@ -161,6 +161,23 @@ int maildir_open_or_make(const struct mailbox *mailbox, struct maildir **ret_mai
         return r;
     r = make(root, mailbox->name);
     return r < 0 ? r : open_parts(root, mailbox, ret_maildir);
+}
+
+/* The mailbox's own directory: its quota is that of all its folders. */
+static int open_top(const struct mailbox *mailbox)
+{
+    auto_disk int root = disk_open_root(mailbox->domain->options.maildirs);
+    return root < 0 ? root : disk_open_beneath(root, mailbox->name);
+}
+
+int maildir_has_room(const struct mailbox *mailbox, uint64_t octets)
+{
+    if (mailbox->quota == 0)
+        return 0;
+    auto_disk int top = open_top(mailbox);
+    if (top == -ENOENT && mailbox->create)
+        return octets > mailbox->quota ? -EDQUOT : 0;
+    return top < 0 ? top : quota_check(top, mailbox->quota, octets);
 }
 
 /* ---- the copy ---- */
@@ -243,20 +260,12 @@ int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *
     return 0;
 }
 
-/* The descriptor of the mailbox's own directory: its quota is that of all its folders. */
 static int need_top(struct maildir_copy *c)
 {
     int r = need_maildir(c);
-    if (r < 0 || c->maildir->top >= 0)
-        return r;
-    auto_disk int root = disk_open_root(domain_maildirs(c->mailbox->domain));
-    if (root < 0)
-        return root;
-    int top = disk_open_beneath(root, c->mailbox->name);
-    if (top < 0)
-        return top;
-    c->maildir->top = top;
-    return 0;
+    if (r == 0 && c->maildir->top < 0)
+        r = c->maildir->top = open_top(c->mailbox);
+    return r < 0 ? r : 0;
 }
 
 int maildir_copy_reserve(struct maildir_copy *c)

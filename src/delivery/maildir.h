@@ -47,6 +47,8 @@ int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir); /
  * are durable then. A folder is never made: that is for those who read it to do.
  */
 int maildir_open_or_make(const struct mailbox *mailbox, struct maildir **ret_maildir);
+/* Whether a message of so many octets (0: not known) may come for it: 0, -EDQUOT, or another -errno. */
+int maildir_has_room(const struct mailbox *mailbox, uint64_t octets);
 struct maildir *maildir_ref(struct maildir *m);
 void maildir_unref(struct maildir *m); /* NULL is welcome */
 

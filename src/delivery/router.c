@@ -2,26 +2,21 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <stdio.h>
-
-#include "base/assert.h"
-#include "disk/disk.h"
-
-struct domain {
-    char *name; /* canonical, see smtp_domain_canonical() */
-    char *maildirs;
-};
+#include <string.h>
 
 struct router {
-    GHashTable *domains;  /* the domain's name to the domain, which the table owns */
-    struct domain *first; /* NULL while there is none */
+    GHashTable *domains; /* the domain's name to the domain, which the table owns */
+    const struct domain *first;
+    bool has_patterns;
 };
 
 static void domain_free(void *data)
 {
     struct domain *d = data;
     g_free(d->name);
-    g_free(d->maildirs);
+    g_free((char *)d->options.maildirs);
+    g_free((char *)d->options.catch_all);
+    g_free((char *)d->options.subaddress);
     g_free(d);
 }
 
@@ -40,33 +35,51 @@ void router_free(struct router *r)
     g_free(r);
 }
 
-int router_add_domain(struct router *r, const char *name, const char *maildirs)
+/* ---- names ---- */
+
+enum { PATTERN_MAX = SMTP_DOMAIN_MAX + sizeof "*." };
+
+static bool is_pattern(const char *name)
 {
-    char canonical[SMTP_DOMAIN_MAX + 1];
-    int e = smtp_domain_canonical(slice_str(name), canonical);
+    return *name == '*';
+}
+
+static int canonical_name(const char *name, char ret_name[PATTERN_MAX])
+{
+    if (strcmp(name, "*") == 0) {
+        memcpy(ret_name, "*", sizeof "*");
+        return 0;
+    }
+    bool beneath = g_str_has_prefix(name, "*.");
+    memcpy(ret_name, "*.", 2);
+    return smtp_domain_canonical(slice_str(beneath ? name + 2 : name), ret_name + (beneath ? 2 : 0));
+}
+
+int router_add_domain(struct router *r, const char *name, const struct domain_options *options)
+{
+    char canonical[PATTERN_MAX];
+    int e = canonical_name(name, canonical);
     if (e < 0)
         return e;
     if (g_hash_table_contains(r->domains, canonical))
         return -EEXIST;
     struct domain *d = g_new0(struct domain, 1);
     d->name = g_strdup(canonical);
-    d->maildirs = g_strdup(maildirs);
+    d->options = *options;
+    d->options.maildirs = g_strdup(options->maildirs);
+    d->options.catch_all = g_strdup(options->catch_all);
+    d->options.subaddress = g_strdup(options->subaddress != NULL ? options->subaddress : "");
     g_hash_table_insert(r->domains, d->name, d);
     if (r->first == NULL)
         r->first = d;
+    r->has_patterns |= is_pattern(canonical);
     return 0;
 }
 
-const struct domain *router_domain(const struct router *r, const struct smtp_address *address)
+struct domain *router_find_domain(struct router *r, const char *name)
 {
-    if (smtp_address_is_null(address))
-        return NULL;
-    if (address->domain_len == 0)
-        return r->first;
-    char name[SMTP_DOMAIN_MAX + 1];
-    if (smtp_domain_canonical(slice_of(address->domain, address->domain_len), name) < 0)
-        return NULL;
-    return g_hash_table_lookup(r->domains, name);
+    char canonical[PATTERN_MAX];
+    return canonical_name(name, canonical) < 0 ? NULL : g_hash_table_lookup(r->domains, canonical);
 }
 
 void router_for_each_domain(const struct router *r, void (*each)(void *owner, const struct domain *domain),
@@ -79,172 +92,47 @@ void router_for_each_domain(const struct router *r, void (*each)(void *owner, co
         each(owner, domain);
 }
 
-const char *domain_maildirs(const struct domain *d)
-{
-    return d->maildirs;
-}
+/* ---- look-up ---- */
 
-/*
- * atext of RFC 5322 3.2.3 and the dot, but no slash; and what words of all scripts are written with. Closed,
- * so that what it does not name cannot reach a path: no blanks, symbols, controls, marks of direction, nor
- * what Unicode does not know.
+/* The nearest one above that takes all beneath it; "*" is above all. A literal is beneath nothing but that.
  */
-static bool is_name_character(gunichar c)
+static const struct domain *find_pattern(const struct router *r, const char *name)
 {
-    if (c < 0x80)
-        return g_ascii_isalnum((char)c) || (c != '\0' && strchr("!#$%&'*+-=?^_`{|}~.", (int)c) != NULL);
-    switch (g_unichar_type(c)) {
-    case G_UNICODE_LOWERCASE_LETTER:
-    case G_UNICODE_MODIFIER_LETTER:
-    case G_UNICODE_OTHER_LETTER:
-    case G_UNICODE_TITLECASE_LETTER:
-    case G_UNICODE_UPPERCASE_LETTER:
-    case G_UNICODE_ENCLOSING_MARK:
-    case G_UNICODE_NON_SPACING_MARK:
-    case G_UNICODE_SPACING_MARK:
-    case G_UNICODE_DECIMAL_NUMBER:
-        return true;
-    default:
-        return false;
+    char pattern[PATTERN_MAX] = "*";
+    for (const char *dot = *name == '[' ? NULL : strchr(name, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
+        (void)g_strlcpy(pattern + 1, dot, sizeof pattern - 1);
+        const struct domain *d = g_hash_table_lookup(r->domains, pattern);
+        if (d != NULL)
+            return d;
     }
+    return g_hash_table_lookup(r->domains, "*");
 }
 
-static int ascii_name(struct slice text, char ret_name[MAILBOX_NAME_MAX + 1])
+/* Of a bare <postmaster> (RFC 5321 4.5.1): that of the first domain, which may be a pattern. */
+static void start_at_first(const struct router *r, struct route_start *s)
 {
-    if (text.len == 0 || text.len > MAILBOX_NAME_MAX || text.data[0] == '.')
-        return -ENOENT;
-    for (size_t i = 0; i < text.len; i++)
-        if (!is_name_character(text.data[i]))
-            return -ENOENT;
-    for (size_t i = 0; i < text.len; i++)
-        ret_name[i] = g_ascii_tolower((char)text.data[i]);
-    ret_name[text.len] = '\0';
-    return 0;
+    const char *name = r->first->name;
+    s->domain = r->first;
+    if (g_str_has_prefix(name, "*."))
+        name += 2;
+    (void)g_strlcpy(s->domain_name, is_pattern(name) ? "localhost" : name, sizeof s->domain_name);
 }
 
-/* GLib makes a plain i of the capital I with a dot (U+0130), which would be another's mailbox: Unicode has i
- * and that dot (U+0307). */
-static void append_lower(GString *to, gunichar c)
+bool router_start(const struct router *r, const struct smtp_address *address, struct route_start *ret_start)
 {
-    g_string_append_unichar(to, g_unichar_tolower(c));
-    if (c == 0x0130)
-        g_string_append_unichar(to, 0x0307);
-}
-
-/*
- * Composed, lower case, and composed anew, since the lower case of a letter may compose with what follows.
- * Case is not folded: that would take the mail of one user (the sharp s) to another's (ss). Letter by letter:
- * g_utf8_strdown() asks the locale. NULL if it is no UTF-8.
- */
-static char *normal_form(struct slice text)
-{
-    if (!g_utf8_validate_len((const char *)text.data, text.len, NULL))
-        return NULL;
-    g_autofree char *composed =
-        g_utf8_normalize((const char *)text.data, (gssize)text.len, G_NORMALIZE_DEFAULT_COMPOSE);
-    g_autoptr(GString) lower = g_string_sized_new(text.len);
-    for (const char *at = composed; *at != '\0'; at = g_utf8_next_char(at))
-        append_lower(lower, g_utf8_get_char(at));
-    return g_utf8_normalize(lower->str, (gssize)lower->len, G_NORMALIZE_DEFAULT_COMPOSE);
-}
-
-/* A mark in front would stand on the slash of the path. */
-static int utf8_name(struct slice text, char ret_name[MAILBOX_NAME_MAX + 1])
-{
-    g_autofree char *name = normal_form(text);
-    if (name == NULL || g_unichar_ismark(g_utf8_get_char(name)))
-        return -ENOENT;
-    for (const char *at = name; *at != '\0'; at = g_utf8_next_char(at))
-        if (!is_name_character(g_utf8_get_char(at)))
-            return -ENOENT;
-    size_t len = strlen(name);
-    if (len > MAILBOX_NAME_MAX || *name == '.')
-        return -ENOENT;
-    memcpy(ret_name, name, len + 1);
-    return 0;
-}
-
-static bool is_ascii(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] >= 0x80)
+    struct route_start *s = ret_start;
+    if (smtp_address_is_null(address) || r->first == NULL)
+        return false;
+    if (address->domain_len == 0) {
+        start_at_first(r, s);
+    } else {
+        if (smtp_domain_canonical(slice_of(address->domain, address->domain_len), s->domain_name) < 0)
             return false;
-    return true;
-}
-
-int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1])
-{
-    return is_ascii(local_part) ? ascii_name(local_part, ret_name) : utf8_name(local_part, ret_name);
-}
-
-/*
- * What is there but is no maildir yet, or no more: half made, or a link to what is not mounted. That is the
- * operator's to mend, and nobody's mail may bounce for it. A file has never been a maildir.
- */
-static int judge_missing(int root, const char *name)
-{
-    struct disk_stat st;
-    int r = disk_stat(root, name, &st);
-    if (r < 0)
-        return r;
-    return st.type == DISK_DIRECTORY || st.type == DISK_LINK ? -ENODEV : -ENOENT;
-}
-
-/* When the whole domain's directory is missing, it is more likely not mounted yet. */
-static int look_for(const struct domain *d, const char *name, uint64_t *ret_file_system)
-{
-    auto_disk int root = disk_open_root(d->maildirs);
-    if (root < 0)
-        return root == -ENOENT ? -ENODEV : root;
-    char path[MAILBOX_NAME_MAX + sizeof "/new"];
-    (void)snprintf(path, sizeof path, "%s/new", name);
-    auto_disk int new = disk_open_beneath(root, path);
-    if (new < 0)
-        return new == -ENOENT || new == -ENOTDIR ? judge_missing(root, name) : new;
-    uint64_t id = 0;
-    int r = disk_can_sync_all(new, &id);
-    if (r < 0 && r != -EOPNOTSUPP)
-        return r;
-    *ret_file_system = id;
-    return 0;
-}
-
-int domain_find_mailbox(const struct domain *d, const struct smtp_address *address,
-                        struct mailbox **ret_mailbox)
-{
-    char name[MAILBOX_NAME_MAX + 1];
-    int r = mailbox_name(slice_of(address->local, address->local_len), name);
-    if (r < 0)
-        return r;
-    uint64_t file_system;
-    r = look_for(d, name, &file_system);
-    if (r < 0)
-        return r;
-    struct mailbox *m = g_new0(struct mailbox, 1);
-    m->domain = d;
-    m->name = g_strdup(name);
-    m->file_system = file_system;
-    *ret_mailbox = m;
-    return 0;
-}
-
-unsigned mailbox_hash(const void *mailbox)
-{
-    const struct mailbox *m = mailbox;
-    return g_str_hash(m->name) ^ g_direct_hash(m->domain);
-}
-
-int mailbox_equal(const void *left, const void *right)
-{
-    const struct mailbox *a = left, *b = right;
-    return a->domain == b->domain && strcmp(a->name, b->name) == 0;
-}
-
-void mailbox_free(struct mailbox *m)
-{
-    if (m == NULL)
-        return;
-    g_free(m->name);
-    g_free(m->folder);
-    g_free(m);
+        s->domain = g_hash_table_lookup(r->domains, s->domain_name);
+        if (s->domain == NULL && r->has_patterns)
+            s->domain = find_pattern(r, s->domain_name);
+    }
+    if (s->domain != NULL && mailbox_name(slice_of(address->local, address->local_len), s->name) < 0)
+        *s->name = '\0';
+    return s->domain != NULL;
 }

@@ -195,7 +195,7 @@ static void on_job_done(void *arg)
 
 static void keep_root(void *owner, const struct domain *domain)
 {
-    g_ptr_array_add(owner, g_strdup(domain_maildirs(domain)));
+    g_ptr_array_add(owner, g_strdup(domain->options.maildirs));
 }
 
 static int compare_paths(const void *a, const void *b)

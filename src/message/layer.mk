@@ -1,5 +1,6 @@
 noinst_LIBRARIES += src/message/libmessage.a
 src_message_libmessage_a_SOURCES = \
+	src/message/hops.c src/message/hops.h \
 	src/message/lines.c src/message/lines.h \
 	src/message/trace.c src/message/trace.h
 

@@ -145,14 +145,24 @@ static void append_received(GString *to, const struct trace *t, const struct smt
     g_string_append_c(to, '\n');
 }
 
-void trace_append(GString *to, const struct trace *t, const struct smtp_address *recipient,
-                  bool only_recipient)
+/* Never folded: its readers take it line by line. */
+static void append_plain(GString *to, const struct trace *t, const char *name,
+                         const struct smtp_address *address)
 {
-    /* These two are never folded: their readers take them line by line. */
+    if (address == NULL)
+        return;
+    g_string_append(to, name);
+    append_recipient(to, t, address);
+    g_string_append_c(to, '\n');
+}
+
+void trace_append(GString *to, const struct trace *t, const struct smtp_address *mailbox,
+                  const struct smtp_address *original, const struct smtp_address *only_recipient)
+{
     g_string_append(to, "Return-Path: <");
     append_address(to, t->reverse_path);
-    g_string_append(to, ">\nDelivered-To: ");
-    append_recipient(to, t, recipient);
-    g_string_append_c(to, '\n');
-    append_received(to, t, only_recipient ? recipient : NULL);
+    g_string_append(to, ">\n");
+    append_plain(to, t, "Delivered-To: ", mailbox);
+    append_plain(to, t, "X-Original-To: ", original);
+    append_received(to, t, only_recipient);
 }

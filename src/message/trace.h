@@ -1,7 +1,7 @@
 /*
  * message/trace.h - the header fields that a final delivery puts in front of a message: Return-Path,
- * Delivered-To and one Received (RFC 5321 4.4, `with` per RFC 3848). Pure text; lines end in LF. Addresses in
- * UTF-8 stand there as they came (RFC 6532).
+ * Delivered-To, X-Original-To and one Received (RFC 5321 4.4, `with` per RFC 3848). Pure text; lines end in
+ * LF. Addresses in UTF-8 stand there as they came (RFC 6532).
  */
 #pragma once
 
@@ -22,7 +22,11 @@ struct trace {
     int64_t arrived_us; /* microseconds since 1970 UTC */
 };
 
-/* Appends the fields for one recipient. With more than one recipient there is no `for` clause (RFC 5321 7.2:
- * it would tell blind copies). A recipient without a domain (`postmaster`) gets the hostname. */
-void trace_append(GString *to, const struct trace *t, const struct smtp_address *recipient,
-                  bool only_recipient);
+/*
+ * Appends the fields for one copy. `mailbox` is the address of the mailbox that it goes into; NULL: that is
+ * not told, since the copy is for several. `original` is what the client called it, where that is another
+ * address; or NULL. `only_recipient` is for the `for` clause, and NULL when there are more (RFC 5321 7.2: it
+ * would tell blind copies); one without a domain (`postmaster`) gets the hostname.
+ */
+void trace_append(GString *to, const struct trace *t, const struct smtp_address *mailbox,
+                  const struct smtp_address *original, const struct smtp_address *only_recipient);

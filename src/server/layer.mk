@@ -1,11 +1,13 @@
 noinst_LIBRARIES += src/server/libserver.a
 src_server_libserver_a_SOURCES = \
 	src/server/background.c src/server/background.h \
+	src/server/domains.c src/server/domains.h \
 	src/server/identity.c src/server/identity.h \
 	src/server/log_sink.c src/server/log_sink.h \
 	src/server/master.c src/server/master.h \
 	src/server/pid_file.c src/server/pid_file.h \
 	src/server/settings.c src/server/settings.h \
+	src/server/show_route.c src/server/show_route.h \
 	src/server/sockets.c src/server/sockets.h \
 	src/server/trial.c src/server/trial.h \
 	src/server/trial_mail.c src/server/trial_mail.h \

@@ -5,8 +5,9 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "delivery/router.h"
+#include "delivery/table.h"
 #include "disk/disk.h"
+#include "server/domains.h"
 #include "server/values.h"
 
 /* ---- the sections ---- */
@@ -140,25 +141,9 @@ static const struct option_row listen_rows[] = {
 static const size_t listen_row_count = G_N_ELEMENTS(listen_rows);
 static const struct config_table listen_tables[] = { { listen_rows, &listen_row_count, 0 } };
 
-struct domain_section {
-    char *maildirs;
-};
-
-static const struct option_row domain_rows[] = {
-    { .name = "maildirs",
-      .kind = OPTION_TEXT,
-      .offset = OPTION_OFFSET(domain_section, maildirs),
-      .required = true,
-      .expected = "a directory whose directories are maildirs",
-      .sentence =
-          "The directory of the domain's maildirs: mail for the mailbox alice goes into the maildir alice, "
-          "and a mailbox exists when its maildir does." },
-};
-static const size_t domain_row_count = G_N_ELEMENTS(domain_rows);
-static const struct config_table domain_tables[] = { { domain_rows, &domain_row_count, 0 } };
-
 struct delivery_section {
     int sync;
+    bool single_instance;
 };
 
 static const struct option_row delivery_rows[] = {
@@ -170,6 +155,14 @@ static const struct option_row delivery_rows[] = {
       .sentence = "How a message is made durable before the client is told 250: together with others that "
                   "wait at the same time, or each by itself. With none it is not: a crash of the system can "
                   "lose mail, which only tests and measurements bear." },
+    { .name = "single-instance",
+      .kind = OPTION_BOOL,
+      .offset = OPTION_OFFSET(delivery_section, single_instance),
+      .fallback = "no",
+      .sentence =
+          "Whether a message for several mailboxes is one file with several names (hard links), where "
+          "they lie in one file system. Its copies then have no Delivered-To, and are not told "
+          "apart: for readers that never write into messages." },
 };
 static const size_t delivery_row_count = G_N_ELEMENTS(delivery_rows);
 static const struct config_table delivery_tables[] = { { delivery_rows, &delivery_row_count, 0 } };
@@ -184,9 +177,15 @@ const struct config_kind settings_kinds[] = {
     { KIND("limits", limits_section, limits_tables), .sentence = "What clients may ask for, at most." },
     { KIND("listen", listen_section, listen_tables), .named = "NAME",
       .sentence = "A place to listen. The name is for the log." },
-    { KIND("domain", domain_section, domain_tables), .named = "DOMAIN",
+    { .name = "domain",
+      .tables = domain_tables,
+      .table_count = 1,
+      .size = sizeof(struct domain_section),
+      .named = "DOMAIN",
       .sentence =
-          "A domain that mail is taken for. The first one also has the postmaster without a domain." },
+          "A domain that mail is taken for; *.example.org stands for all beneath example.org that have no "
+          "section of their own, and * for all others. The first one also has the postmaster without a "
+          "domain, and the mail for postmaster of all that have none." },
     { KIND("delivery", delivery_section, delivery_tables), .sentence = "How messages reach the disk." },
 };
 const size_t settings_kind_count = G_N_ELEMENTS(settings_kinds);
@@ -352,9 +351,9 @@ static void take_listeners(struct settings *s, struct diag *d)
 static void check_folder(const struct settings *s, const struct config_section *at, struct diag *d)
 {
     const struct domain_section *values = config_section_values(at);
-    if (values->maildirs == NULL)
+    if (values->options.maildirs == NULL)
         return; /* told already */
-    int fd = disk_open_root(values->maildirs);
+    int fd = disk_open_root(values->options.maildirs);
     int error = fd < 0 ? -fd : 0;
     if (fd >= 0 && faccessat(fd, ".", X_OK, AT_EACCESS) < 0)
         error = errno;
@@ -366,8 +365,9 @@ static void check_folder(const struct settings *s, const struct config_section *
         return;
     bool dropped = s->identity.user != NULL && geteuid() == s->identity.uid;
     diag_add(d, config_key_origin(at, "maildirs"),
-             "maildirs = %s: %s%s%s; expected a directory whose directories are maildirs", values->maildirs,
-             g_strerror(error), dropped ? " to user " : "", dropped ? s->identity.user : "");
+             "maildirs = %s: %s%s%s; expected a directory whose directories are maildirs",
+             values->options.maildirs, g_strerror(error), dropped ? " to user " : "",
+             dropped ? s->identity.user : "");
 }
 
 void settings_check_folders(const struct settings *s, struct diag *problems)
@@ -395,20 +395,12 @@ static void take_domains(struct settings *s, struct diag *d)
         diag_add(d, config_origin(s->config),
                  "there is no domain to take mail for; expected a section [domain NAME] with maildirs = "
                  "DIRECTORY");
-    for (const struct config_section *at = NULL; (at = config_next(s->config, "domain", at)) != NULL;) {
-        const struct domain_section *values = config_section_values(at);
-        const char *name = config_section_name(at);
-        char canonical[SMTP_DOMAIN_MAX + 1];
-        if (smtp_domain_canonical(slice_str(name), canonical) < 0)
-            diag_add(d, config_section_origin(at), "[domain %s]: expected a domain name such as example.org",
-                     name);
-        else if (values->maildirs != NULL && router_add_domain(s->router, name, values->maildirs) == -EEXIST)
-            diag_add(
-                d, config_section_origin(at),
-                "[domain %s] is there already; expected it once (case does not count, nor whether labels are "
-                "in UTF-8)",
-                name);
-    }
+    domains_take(s->config, s->router, s->tables, d);
+}
+
+static void free_table(void *table)
+{
+    table_free(table);
 }
 
 struct settings *settings_new(struct config *take_config, struct diag *problems)
@@ -417,13 +409,16 @@ struct settings *settings_new(struct config *take_config, struct diag *problems)
     struct settings *s = g_new0(struct settings, 1);
     s->config = take_config;
     s->router = router_new();
+    s->tables = g_ptr_array_new_with_free_func(free_table);
     s->log = *(const struct log_options *)values_of(s->config, "log");
     const struct limits_section *limits = values_of(s->config, "limits");
     const struct delivery_section *delivery = values_of(s->config, "delivery");
     s->worker.smtp = limits->smtp;
     s->worker.limits = limits->worker;
     s->worker.sync = (enum delivery_sync)delivery->sync;
+    s->worker.single_instance = delivery->single_instance;
     s->worker.router = s->router;
+    s->worker.tables = s->tables;
     take_server(s, problems);
     take_listeners(s, problems);
     take_domains(s, problems);
@@ -436,6 +431,7 @@ void settings_free(struct settings *s)
     if (s == NULL)
         return;
     router_free(s->router);
+    g_ptr_array_unref(s->tables);
     identity_clear(&s->identity);
     g_free(s->listeners);
     g_free(s->hostname);

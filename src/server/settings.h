@@ -35,6 +35,7 @@ struct settings {
     struct settings_listener *listeners;
     size_t listener_count;
     struct router *router;
+    GPtrArray *tables; /* struct table, of the router's domains */
     unsigned workers;
     struct log_options log;   /* borrows the configuration's */
     struct identity identity; /* `user` NULL: stay who we are */

@@ -156,7 +156,7 @@ static void perform(struct session *s, const struct smtp_effect *e)
         session_log_facts(s->log, s->id, e);
         break;
     case SMTP_EFFECT_MAIL:
-        trial_mail_begin(&s->mail, &e->address);
+        trial_mail_begin(&s->mail, e);
         break;
     case SMTP_EFFECT_RCPT:
         answer(s, e->ticket, trial_mail_add(&s->mail, &e->address));

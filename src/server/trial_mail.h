@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "delivery/router.h"
 #include "smtp/session.h"
+#include "worker/envelope.h"
 
 struct trial_mail {
     const struct pst_log *log;
@@ -20,14 +21,16 @@ struct trial_mail {
     bool open;         /* the message streams */
     uint64_t octets;
     struct smtp_address reverse_path;
-    GPtrArray *recipients; /* accepted; in the order of RCPT */
+    uint64_t declared;        /* octets, or 0 */
+    struct envelope envelope; /* those that were accepted */
+    int *results;             /* of its targets, once the message is complete; or NULL */
 };
 
 void trial_mail_init(struct trial_mail *m, const struct pst_log *log, const struct router *router,
                      const char *session, enum smtp_protocol protocol);
 void trial_mail_clear(struct trial_mail *m);
 
-void trial_mail_begin(struct trial_mail *m, const struct smtp_address *reverse_path);
+void trial_mail_begin(struct trial_mail *m, const struct smtp_effect *mail);
 enum smtp_outcome trial_mail_add(struct trial_mail *m, const struct smtp_address *recipient);
 void trial_mail_open(struct trial_mail *m);
 void trial_mail_append(struct trial_mail *m, struct slice bytes);

@@ -82,6 +82,10 @@ static const struct row {
     [SMTP_NO_SUCH_MAILBOX] = REPLY(550, "no-such-mailbox", "5.1.1 No such mailbox here"),
     [SMTP_NO_SUCH_DOMAIN] = REPLY(550, "no-such-domain", "5.7.1 Mail for that domain is not taken here"),
     [SMTP_TOO_MANY_RECIPIENTS] = REPLY(452, "too-many-recipients", "4.5.3 Too many recipients"),
+    [SMTP_LOOKUP_FAILED] = REPLY(451, "lookup-failed", "4.4.3 Cannot look that up now, try again later"),
+    [SMTP_ALIAS_LOOP] = REPLY(451, "alias-loop", "4.4.6 That address leads to itself here, try again later"),
+    [SMTP_MAILBOX_FULL] = REPLY(452, "mailbox-full", "4.2.2 Mailbox is full, try again later"),
+    [SMTP_MAILBOX_FULL_REFUSED] = REPLY(552, "mailbox-full-refused", "5.2.2 Mailbox is full"),
 
     [SMTP_GO_AHEAD] = REPLY(354, "go-ahead", "End the message with CR LF . CR LF"),
     [SMTP_CHUNK_TAKEN] = REPLY(250, "chunk-taken", "2.0.0 Chunk taken"),
@@ -93,6 +97,7 @@ static const struct row {
     [SMTP_TOO_MANY_FIELDS] = REPLY(554, "too-many-fields", "5.6.0 Too many header fields"),
     [SMTP_BARE_CR_OR_LF] =
         REPLY(550, "bare-cr-or-lf", "5.6.0 CR or LF alone in the message: lines end in CR LF"),
+    [SMTP_MAIL_LOOP] = REPLY(554, "mail-loop", "5.4.6 This message goes round in a loop"),
     [SMTP_DISK_FULL] = REPLY(452, "disk-full", "4.3.1 Not enough storage, try again later"),
     [SMTP_LOCAL_ERROR] = REPLY(451, "local-error", "4.3.0 Local error, try again later"),
 };

@@ -63,6 +63,10 @@ enum smtp_outcome {
     SMTP_NO_SUCH_MAILBOX,
     SMTP_NO_SUCH_DOMAIN,
     SMTP_TOO_MANY_RECIPIENTS,
+    SMTP_LOOKUP_FAILED,
+    SMTP_ALIAS_LOOP,
+    SMTP_MAILBOX_FULL,
+    SMTP_MAILBOX_FULL_REFUSED, /* for good, where that is what the operator wants */
     /* the message */
     SMTP_GO_AHEAD,
     SMTP_CHUNK_TAKEN,
@@ -72,6 +76,7 @@ enum smtp_outcome {
     SMTP_HEADER_TOO_LARGE,
     SMTP_TOO_MANY_FIELDS,
     SMTP_BARE_CR_OR_LF,
+    SMTP_MAIL_LOOP,
     SMTP_DISK_FULL,
     SMTP_LOCAL_ERROR,
     SMTP_OUTCOMES /* how many there are */

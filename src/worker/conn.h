@@ -12,7 +12,6 @@
 
 #include "base/log.h"
 #include "delivery/delivery.h"
-#include "delivery/known.h"
 #include "net/network.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
@@ -23,9 +22,10 @@ struct conn_host {
     struct reactor *reactor;
     const struct pst_log *log;
     const struct router *router;
-    struct known *known;
+    struct lookups *lookups;
     struct smtp_service service;
     struct delivery_settings delivery;
+    unsigned received_max;               /* Received fields that a message may have */
     const char *listener;                /* its name, for the log */
     const struct net_networks *proxy;    /* who must begin with a PROXY header; NULL: nobody does */
     const struct net_networks *xclient;  /* who may say XCLIENT; NULL: nobody may */

@@ -2,9 +2,12 @@ noinst_LIBRARIES += src/worker/libworker.a
 src_worker_libworker_a_SOURCES = \
 	src/worker/conn.c src/worker/conn.h \
 	src/worker/crowd.c src/worker/crowd.h \
+	src/worker/envelope.c src/worker/envelope.h \
+	src/worker/lookup.c src/worker/lookup.h \
 	src/worker/greeting.c src/worker/greeting.h \
 	src/worker/session_log.c src/worker/session_log.h \
 	src/worker/transaction.c src/worker/transaction.h \
+	src/worker/verdict.c src/worker/verdict.h \
 	src/worker/worker.c src/worker/worker.h
 
 LINK_worker = src/worker/libworker.a $(LINK_net) $(LINK_delivery)

@@ -64,10 +64,10 @@ void session_log_message_refused(const struct pst_log *log, const char *session,
 }
 
 void session_log_lookup_failed(const struct pst_log *log, const char *session, const struct smtp_address *to,
-                               const struct domain *domain, int error)
+                               const char *why, int error)
 {
     char text[SMTP_ADDRESS_TEXT];
     pst_log(log, PST_LOG_ERROR, "mailbox-lookup-failed", PST_STR("session", session),
-            PST_STR("to", smtp_address_format(to, text)), PST_STR("maildirs", domain_maildirs(domain)),
-            PST_STR("error", g_strerror(-error)));
+            PST_STR("to", smtp_address_format(to, text)),
+            PST_STR("error", why != NULL ? why : g_strerror(-error)));
 }

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "base/log.h"
-#include "delivery/router.h"
 #include "smtp/session.h"
 
 void session_log_opened(const struct pst_log *log, const char *session, const char *client,
@@ -31,6 +30,6 @@ struct session_log_message {
 void session_log_message_refused(const struct pst_log *log, const char *session,
                                  const struct session_log_message *message, enum smtp_outcome outcome);
 
-/* Whether there is such a mailbox could not be found out: `error` is -errno. */
+/* Which mailboxes an address leads to could not be found out: `error` is -errno, and `why` may say more. */
 void session_log_lookup_failed(const struct pst_log *log, const char *session, const struct smtp_address *to,
-                               const struct domain *domain, int error);
+                               const char *why, int error);

@@ -4,36 +4,27 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "message/hops.h"
 #include "message/trace.h"
+#include "worker/envelope.h"
+#include "worker/lookup.h"
 #include "worker/session_log.h"
+#include "worker/verdict.h"
 
-struct recipient {
-    struct smtp_address address;
-    unsigned notify;         /* SMTP_NOTIFY_, or 0 */
-    char *orcpt;             /* as it was sent; NULL: none was */
-    struct mailbox *mailbox; /* until the delivery takes it */
-    const char *name;        /* then: the mailbox's, in the delivery */
-};
+enum { MAILBOXES_MAX = 10000 }; /* that one message goes to */
 
 struct transaction {
     struct conn *conn;
     struct smtp_address reverse_path;
     struct smtp_mail_parameters parameters; /* its slices are in `envid` */
     char *envid;                            /* NULL: none was given */
-    GPtrArray *recipients;                  /* struct recipient, accepted; in the order of RCPT */
+    struct envelope envelope;               /* those that were accepted */
+    struct hops hops;
     struct delivery *delivery;
     uint64_t ticket; /* finishing */
     uint64_t octets;
     char id[CONN_ID_SIZE + 11]; /* SESSION.N */
 };
-
-static void recipient_free(void *data)
-{
-    struct recipient *r = data;
-    mailbox_free(r->mailbox);
-    g_free(r->orcpt);
-    g_free(r);
-}
 
 static char *copy_if_given(struct slice s)
 {
@@ -48,34 +39,33 @@ struct transaction *transaction_new(struct conn *c, const struct smtp_effect *ma
     t->parameters = mail->mail;
     t->envid = copy_if_given(mail->mail.envid);
     t->parameters.envid = slice_of(t->envid, mail->mail.envid.len);
-    t->recipients = g_ptr_array_new_with_free_func(recipient_free);
+    envelope_init(&t->envelope);
     return t;
 }
 
 static void transaction_free(struct transaction *t)
 {
-    g_ptr_array_unref(t->recipients);
+    envelope_clear(&t->envelope);
+    hops_clear(&t->hops);
     g_free(t->envid);
     g_free(t);
 }
 
-/* ---- RCPT: from an address to a mailbox, on the pool ---- */
+static bool is_lmtp(const struct transaction *t)
+{
+    return conn_host(t->conn)->service.protocol == SMTP_PROTOCOL_LMTP;
+}
 
-struct route_job {
+/* ---- RCPT: from an address to mailboxes ---- */
+
+struct question {
     struct conn *conn;
     struct transaction
         *transaction; /* the session waits for the answer, so it is there while the connection is open */
     uint64_t ticket;
-    const struct domain *domain;
+    struct route_start start;
     struct recipient *recipient;
-    int result;
 };
-
-static void route_run(void *arg)
-{
-    struct route_job *job = arg;
-    job->result = domain_find_mailbox(job->domain, &job->recipient->address, &job->recipient->mailbox);
-}
 
 static void refuse(struct conn *c, uint64_t ticket, const struct smtp_address *address,
                    enum smtp_outcome outcome)
@@ -84,53 +74,50 @@ static void refuse(struct conn *c, uint64_t ticket, const struct smtp_address *a
     conn_answer(c, ticket, (struct smtp_verdict){ .outcome = outcome }, false);
 }
 
-static bool is_addressed(const struct transaction *t, const struct mailbox *mailbox)
+static void refuse_recipient(struct conn *c, const struct question *q, const struct lookup_answer *answer)
 {
-    for (guint i = 0; i < t->recipients->len; i++) {
-        const struct recipient *r = g_ptr_array_index(t->recipients, i);
-        if (mailbox_equal(r->mailbox, mailbox))
-            return true;
-    }
-    return false;
+    enum smtp_outcome outcome =
+        answer->result == 0 ? SMTP_TOO_MANY_RECIPIENTS : verdict_of_lookup(answer->result, answer->full);
+    if (answer->result != 0 && answer->result != -ENOENT && answer->result != -EDQUOT)
+        session_log_lookup_failed(conn_host(c)->log, conn_id(c), &q->recipient->address, answer->why,
+                                  answer->result);
+    refuse(c, q->ticket, &q->recipient->address, outcome);
+    recipient_free(q->recipient);
 }
 
-/* A mailbox gets one copy, however often it is named; but LMTP owes an answer for each (RFC 2033 4.2). */
-static void accept_recipient(struct transaction *t, uint64_t ticket, struct recipient *take_recipient)
+static bool has_room_for(const struct transaction *t, const GPtrArray *mailboxes)
 {
-    bool lmtp = conn_host(t->conn)->service.protocol == SMTP_PROTOCOL_LMTP;
-    if (!lmtp && is_addressed(t, take_recipient->mailbox))
-        recipient_free(take_recipient);
+    guint targets = t->envelope.targets->len;
+    return targets == 0 || targets + mailboxes->len <= MAILBOXES_MAX;
+}
+
+/* Over SMTP one that leads to nothing new is no news; but LMTP owes an answer for each (RFC 2033 4.2). */
+static void accept_recipient(const struct question *q, const GPtrArray *mailboxes)
+{
+    struct transaction *t = q->transaction;
+    envelope_add(&t->envelope, q->recipient, &q->start, mailboxes, is_lmtp(t));
+    conn_answer(q->conn, q->ticket, (struct smtp_verdict){ .outcome = SMTP_RECIPIENT_OK }, false);
+}
+
+static void on_found(void *owner, const struct lookup_answer *answer)
+{
+    struct question *q = owner;
+    struct conn *c = q->conn;
+    if (!conn_is_open(c))
+        recipient_free(q->recipient);
+    else if (answer->result == 0 && has_room_for(q->transaction, answer->mailboxes))
+        accept_recipient(q, answer->mailboxes);
     else
-        g_ptr_array_add(t->recipients, take_recipient);
-    conn_answer(t->conn, ticket, (struct smtp_verdict){ .outcome = SMTP_RECIPIENT_OK }, false);
-}
-
-static void route_done(void *arg)
-{
-    struct route_job *job = arg;
-    struct conn *c = job->conn;
-    if (!conn_is_open(c)) {
-        recipient_free(job->recipient);
-    } else if (job->result == 0) {
-        known_add(conn_host(c)->known, job->recipient->mailbox, reactor_now(conn_host(c)->reactor));
-        accept_recipient(job->transaction, job->ticket, job->recipient);
-    } else {
-        if (job->result != -ENOENT)
-            session_log_lookup_failed(conn_host(c)->log, conn_id(c), &job->recipient->address, job->domain,
-                                      job->result);
-        refuse(c, job->ticket, &job->recipient->address,
-               job->result == -ENOENT ? SMTP_NO_SUCH_MAILBOX : SMTP_LOCAL_ERROR);
-        recipient_free(job->recipient);
-    }
-    g_free(job);
+        refuse_recipient(c, q, answer);
+    g_free(q);
     conn_release(c);
 }
 
 void transaction_route(struct transaction *t, const struct smtp_effect *rcpt)
 {
     const struct conn_host *host = conn_host(t->conn);
-    const struct domain *domain = router_domain(host->router, &rcpt->address);
-    if (domain == NULL) {
+    struct route_start start;
+    if (!router_start(host->router, &rcpt->address, &start)) {
         refuse(t->conn, rcpt->ticket, &rcpt->address, SMTP_NO_SUCH_DOMAIN);
         return;
     }
@@ -138,35 +125,13 @@ void transaction_route(struct transaction *t, const struct smtp_effect *rcpt)
     recipient->address = rcpt->address;
     recipient->notify = rcpt->rcpt.notify;
     recipient->orcpt = copy_if_given(rcpt->rcpt.orcpt);
-    recipient->mailbox = known_find(host->known, domain, &rcpt->address, reactor_now(host->reactor));
-    if (recipient->mailbox != NULL) {
-        accept_recipient(t, rcpt->ticket, recipient);
-        return;
-    }
-    struct route_job *job = g_new0(struct route_job, 1);
-    job->conn = t->conn;
-    job->transaction = t;
-    job->ticket = rcpt->ticket;
-    job->domain = domain;
-    job->recipient = recipient;
+    struct question *q = g_new(struct question, 1);
+    *q = (struct question){ t->conn, t, rcpt->ticket, start, recipient };
     conn_hold(t->conn);
-    reactor_submit(host->reactor, route_run, route_done, job);
+    lookups_ask(host->lookups, &q->start, t->parameters.size, on_found, q);
 }
 
 /* ---- the message ---- */
-
-static enum smtp_outcome outcome_of(int result)
-{
-    switch (result) {
-    case 0:
-        return SMTP_DELIVERED;
-    case -ENOSPC:
-    case -EDQUOT:
-        return SMTP_DISK_FULL;
-    default:
-        return SMTP_LOCAL_ERROR;
-    }
-}
 
 enum { DSN_FIELDS = 4, NOTIFY_TEXT = 32 };
 
@@ -203,26 +168,35 @@ static size_t dsn_fields(const struct transaction *t, const struct recipient *r,
     return count;
 }
 
-static void log_result(const struct transaction *t, const struct recipient *r, int result)
+static const char *reason_of(int result)
+{
+    return result == -ECANCELED ? "given up, as another mailbox of its recipient failed"
+                                : g_strerror(-result);
+}
+
+static void log_result(const struct transaction *t, const struct recipient *r, const struct mailbox *m,
+                       int result)
 {
     const struct pst_log *log = conn_host(t->conn)->log;
     enum pst_log_level level = result == 0 ? PST_LOG_INFO : PST_LOG_ERROR;
     if (level < log->threshold)
         return;
     char from[SMTP_ADDRESS_TEXT], to[SMTP_ADDRESS_TEXT], notify[NOTIFY_TEXT];
-    struct pst_field fields[7 + DSN_FIELDS] = {
+    struct pst_field fields[8 + DSN_FIELDS] = {
         PST_STR("session", conn_id(t->conn)),
         PST_STR("id", t->id),
         PST_STR("from", smtp_address_format(&t->reverse_path, from)),
         PST_STR("to", smtp_address_format(&r->address, to)),
-        PST_STR("mailbox", r->name),
+        PST_STR("mailbox", m->name),
     };
     size_t count = 5;
+    if (m->folder != NULL)
+        fields[count++] = PST_STR("folder", m->folder);
     if (result == 0) {
         fields[count++] = PST_UINT("octets", t->octets);
     } else {
-        fields[count++] = PST_UINT("code", smtp_outcome_code(outcome_of(result)));
-        fields[count++] = PST_STR("error", g_strerror(-result));
+        fields[count++] = PST_UINT("code", smtp_outcome_code(verdict_of_delivery(result, m->domain)));
+        fields[count++] = PST_STR("error", reason_of(result));
     }
     count += dsn_fields(t, r, fields + count, notify);
     pst_log_fields(log, level, result == 0 ? "delivered" : "delivery-failed", fields, count);
@@ -234,18 +208,67 @@ static void on_ready(void *owner)
     conn_set_paused(t->conn, false);
 }
 
+/* Of two failures: one that may pass keeps the message from bouncing. */
+static enum smtp_outcome milder(enum smtp_outcome a, enum smtp_outcome b)
+{
+    return a == SMTP_DELIVERED || smtp_outcome_code(b) < smtp_outcome_code(a) ? b : a;
+}
+
+/* Of a recipient, all of whose mailboxes have the message, or none does: what was given up because of another
+ * mailbox does not say why. */
+static enum smtp_outcome outcome_of(const struct transaction *t, const struct recipient *r,
+                                    const int *results)
+{
+    enum smtp_outcome outcome = SMTP_DELIVERED;
+    bool is_given_up = false;
+    for (size_t i = 0; i < r->way_count; i++) {
+        int result = results[r->ways[i]];
+        const struct domain *domain = envelope_target(&t->envelope, r->ways[i])->mailbox->domain;
+        if (result == -ECANCELED)
+            is_given_up = true;
+        else if (result < 0)
+            outcome = milder(outcome, verdict_of_delivery(result, domain));
+    }
+    return outcome == SMTP_DELIVERED && is_given_up ? SMTP_LOCAL_ERROR : outcome;
+}
+
+/* SMTP has one answer for all. The delivery saw to it that all results are alike; but domains differ in what
+ * a full mailbox means. */
+static enum smtp_outcome outcome_of_all(const struct transaction *t, const int *results)
+{
+    enum smtp_outcome outcome = outcome_of(t, envelope_recipient(&t->envelope, 0), results);
+    for (guint i = 1; i < t->envelope.recipients->len && outcome != SMTP_DELIVERED; i++)
+        outcome = milder(outcome, outcome_of(t, envelope_recipient(&t->envelope, i), results));
+    return outcome;
+}
+
+static void answer(const struct transaction *t, enum smtp_outcome outcome, bool more)
+{
+    conn_answer(t->conn, t->ticket, (struct smtp_verdict){ .outcome = outcome, .detail = t->id }, more);
+}
+
+/* LMTP has one for each recipient (RFC 2033 4.2). */
+static void answer_all(const struct transaction *t, const int *results)
+{
+    guint count = t->envelope.recipients->len;
+    if (!is_lmtp(t))
+        answer(t, outcome_of_all(t, results), false);
+    else
+        for (guint i = 0; i < count; i++)
+            answer(t, outcome_of(t, envelope_recipient(&t->envelope, i), results), i + 1 < count);
+}
+
 static void on_done(void *owner, const int *results, size_t count)
 {
     struct transaction *t = owner;
     struct conn *c = t->conn;
-    pst_assert(count == t->recipients->len);
-    for (size_t i = 0; i < count; i++)
-        log_result(t, g_ptr_array_index(t->recipients, i), results[i]);
-    /* SMTP has one answer for all, and the delivery saw to it that all results are alike. */
-    size_t answers = conn_host(c)->service.protocol == SMTP_PROTOCOL_LMTP ? count : 1;
-    for (size_t i = 0; i < answers; i++)
-        conn_answer(c, t->ticket, (struct smtp_verdict){ .outcome = outcome_of(results[i]), .detail = t->id },
-                    i + 1 < answers);
+    pst_assert(count == t->envelope.targets->len);
+    for (guint i = 0; i < t->envelope.recipients->len; i++) {
+        const struct recipient *r = envelope_recipient(&t->envelope, i);
+        for (size_t k = 0; k < r->way_count; k++)
+            log_result(t, r, envelope_target(&t->envelope, r->ways[k])->mailbox, results[r->ways[k]]);
+    }
+    answer_all(t, results);
     transaction_free(t);
     conn_release(c);
 }
@@ -257,6 +280,20 @@ static const char *protocol_name(const struct transaction *t, const struct smtp_
     if (t->parameters.utf8)
         return lmtp ? "UTF8LMTP" : "UTF8SMTP";
     return lmtp ? "LMTP" : smtp_session_is_extended(session) ? "ESMTP" : "SMTP";
+}
+
+/* With one file for all, what it says is the same for all. */
+static char *head_for(const struct transaction *t, const struct trace *trace, const struct target *target)
+{
+    const struct recipient *first = envelope_recipient(&t->envelope, target->first);
+    const bool is_shared = conn_host(t->conn)->delivery.single_instance && t->envelope.targets->len > 1;
+    struct smtp_address address;
+    mailbox_address(target->mailbox, &address);
+    GString *head = g_string_sized_new(512);
+    trace_append(head, trace, is_shared ? NULL : &address,
+                 !is_shared && target->is_renamed ? &first->address : NULL,
+                 t->envelope.recipients->len == 1 ? &first->address : NULL);
+    return g_string_free(head, FALSE);
 }
 
 void transaction_open(struct transaction *t)
@@ -278,19 +315,18 @@ void transaction_open(struct transaction *t)
         .reverse_path = &t->reverse_path,
         .arrived_us = reactor_wall_us(host->reactor),
     };
-    guint count = t->recipients->len;
+    guint count = t->envelope.targets->len;
     g_autofree struct delivery_target *targets = g_new(struct delivery_target, count);
-    for (guint i = 0; i < count; i++) {
-        struct recipient *r = g_ptr_array_index(t->recipients, i);
-        GString *head = g_string_sized_new(512);
-        trace_append(head, &trace, &r->address, count == 1);
-        r->name = r->mailbox->name;
-        targets[i] = (struct delivery_target){ .mailbox = g_steal_pointer(&r->mailbox),
-                                               .head = g_string_free(head, FALSE) };
-    }
+    for (guint i = 0; i < count; i++)
+        targets[i] =
+            (struct delivery_target){ .mailbox = envelope_target(&t->envelope, i)->mailbox,
+                                      .head = head_for(t, &trace, envelope_target(&t->envelope, i)) };
     struct delivery_settings settings = host->delivery;
     settings.verbatim = t->parameters.body == SMTP_BODY_BINARYMIME; /* RFC 3030 3: no octet may change */
-    t->delivery = delivery_new(host->reactor, &settings, targets, count, NULL, 0, &events, t);
+    g_autoptr(GArray) ways = envelope_ways(&t->envelope);
+    t->delivery = delivery_new(host->reactor, &settings, targets, count,
+                               (const struct delivery_way *)(void *)ways->data, ways->len, &events, t);
+    envelope_give(&t->envelope);
 }
 
 bool transaction_is_open(const struct transaction *t)
@@ -302,23 +338,55 @@ void transaction_log_refusal(const struct transaction *t, enum smtp_outcome outc
 {
     const struct session_log_message message = { .id = t->id,
                                                  .from = &t->reverse_path,
-                                                 .recipients = t->recipients->len,
+                                                 .recipients = t->envelope.recipients->len,
                                                  .octets = delivery_octets(t->delivery) };
     session_log_message_refused(conn_host(t->conn)->log, conn_id(t->conn), &message, outcome);
 }
 
 void transaction_append(struct transaction *t, struct slice bytes)
 {
+    hops_take(&t->hops, bytes);
     if (!delivery_append(t->delivery, bytes))
         conn_set_paused(t->conn, true);
+}
+
+/* Whether the message was in that mailbox before, by one of its Delivered-To fields. */
+static void refuse_loops(const struct transaction *t, int *refusals)
+{
+    const struct router *router = conn_host(t->conn)->router;
+    for (guint i = 0; t->hops.delivered != NULL && i < t->hops.delivered->len; i++) {
+        struct route_start start;
+        unsigned target;
+        if (!router_start(router, &g_array_index(t->hops.delivered, struct smtp_address, i), &start))
+            continue;
+        const struct mailbox was = { .domain = start.domain, .name = start.name };
+        bool there = envelope_find(&t->envelope, &was, &target);
+        start.name[strcspn(start.name, start.domain->options.subaddress)] = '\0';
+        if (there || envelope_find(&t->envelope, &was, &target))
+            refusals[target] = -EMULTIHOP;
+    }
+}
+
+/* For each target, why it shall not have the message; NULL when all shall. */
+static int *find_loops(const struct transaction *t)
+{
+    bool too_many = t->hops.received > conn_host(t->conn)->received_max;
+    if (!too_many && t->hops.delivered == NULL)
+        return NULL;
+    int *refusals = g_new0(int, t->envelope.targets->len);
+    for (guint i = 0; i < t->envelope.targets->len && too_many; i++)
+        refusals[i] = -EMULTIHOP;
+    refuse_loops(t, refusals);
+    return refusals;
 }
 
 void transaction_finish(struct transaction *t, uint64_t ticket)
 {
     t->ticket = ticket;
     t->octets = delivery_octets(t->delivery);
+    g_autofree int *refusals = find_loops(t);
     conn_hold(t->conn);
-    delivery_finish(t->delivery, NULL);
+    delivery_finish(t->delivery, refusals);
 }
 
 void transaction_abandon(struct transaction *t)

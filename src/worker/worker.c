@@ -8,6 +8,7 @@
 #include "delivery/commit.h"
 #include "delivery/sweep.h"
 #include "worker/conn.h"
+#include "worker/lookup.h"
 
 #define ROW(field, ...)                                                                                      \
     {                                                                                                        \
@@ -21,6 +22,10 @@ const struct option_row worker_limit_rows[] = {
             "The most connections at once, over all workers together. For a further client the one gives "
             "way that has been silent longest, if it has been for a moment and awaits nothing; "
             "whoever cannot be let in is told 421."),
+    ROW(received_fields, .name = "received-fields", .kind = OPTION_COUNT, .fallback = "100", .min = 1,
+        .max = 10000,
+        .sentence = "The most Received header fields of a message, one for each server on its way. One "
+                    "with more goes round in a loop, and is refused."),
 };
 const size_t worker_limit_row_count = G_N_ELEMENTS(worker_limit_rows);
 
@@ -51,7 +56,7 @@ struct worker {
         msec_t tell_again;                     /* from then on; if there is something to tell, just then */
     } overload;
     GByteArray *replies;
-    struct known *known;
+    struct lookups *lookups;
     struct commit *commit;
     struct timer *patience; /* while draining */
     struct timer *telling;  /* while there is something to tell of an overload */
@@ -71,7 +76,7 @@ static void worker_free(struct worker *w)
     timer_close(w->relief);
     timer_close(w->broom);
     g_byte_array_unref(w->replies);
-    known_free(w->known);
+    lookups_free(w->lookups);
     commit_free(w->commit);
     g_free(w->ports);
     g_free(w);
@@ -291,14 +296,16 @@ static int port_open(struct port *p, struct worker *w, const struct worker_liste
         .reactor = w->reactor,
         .log = w->log,
         .router = w->settings->router,
-        .known = w->known,
+        .lookups = w->lookups,
         .service = { .protocol = l->protocol,
                      .hostname = w->settings->hostname,
                      .limits = w->settings->smtp },
         .delivery = { .sync = w->settings->sync,
                       .each = l->protocol == SMTP_PROTOCOL_LMTP,
+                      .single_instance = w->settings->single_instance,
                       .hostname = w->settings->hostname,
                       .commit = w->commit },
+        .received_max = (unsigned)w->settings->limits.received_fields,
         .listener = l->name,
         .proxy = l->proxy,
         .xclient = l->xclient,
@@ -331,7 +338,7 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     w->on_drained = on_drained;
     w->owner = owner;
     w->replies = g_byte_array_new();
-    w->known = known_new();
+    w->lookups = lookups_new(r, settings->router, settings->tables, log);
     w->commit = commit_new(r, settings->sync == DELIVERY_SYNC_GROUP);
     w->ports = g_new0(struct port, settings->listener_count);
     w->telling = timer_new(r, tell_overload, w);

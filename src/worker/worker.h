@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <glib.h>
 #include <stdatomic.h>
 
 #include "base/log.h"
@@ -27,6 +28,7 @@ struct worker_listener {
 
 struct worker_limits {
     uint64_t connections; /* of all workers, at once */
+    uint64_t received_fields;
 };
 extern const struct option_row worker_limit_rows[];
 extern const size_t worker_limit_row_count;
@@ -49,7 +51,9 @@ struct worker_settings {
     struct smtp_limits smtp;
     struct worker_limits limits;
     enum delivery_sync sync;
+    bool single_instance;
     const struct router *router;
+    const GPtrArray *tables; /* struct table, those of the router's that may change; NULL: none */
     const struct worker_listener *listeners;
     size_t listener_count;
     struct worker_share *shares; /* of all workers; this one's is shares[share] */

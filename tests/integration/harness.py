@@ -115,7 +115,8 @@ class Maildir:
 
 def split_trace(content):
     """(the header fields that the delivery put in front, the message as it was sent but with LF)."""
-    match = re.match(rb"Return-Path: [^\n]*\nDelivered-To: [^\n]*\nReceived: [^\n]*\n(?:[ \t][^\n]*\n)*", content)
+    match = re.match(rb"Return-Path: [^\n]*\nDelivered-To: [^\n]*\n(?:X-Original-To: [^\n]*\n)?"
+                     rb"Received: [^\n]*\n(?:[ \t][^\n]*\n)*", content)
     assert match, f"the message does not begin with its trace: {content[:300]!r}"
     return content[:match.end()], content[match.end():]
 

@@ -9,6 +9,8 @@ INTEGRATION_TESTS = \
 	tests/integration/test_limits.py \
 	tests/integration/test_overload.py \
 	tests/integration/test_protocol.py \
+	tests/integration/test_route.py \
+	tests/integration/test_routing.py \
 	tests/integration/test_servers.py \
 	tests/integration/test_try.py
 TESTS += $(INTEGRATION_TESTS)

@@ -87,8 +87,8 @@ class Sessions(TryCase):
         said, events = self.run_try(server, script(*ENVELOPE[:2], f"RCPT TO:<nobody@{DOMAIN}>",
                                                    "RCPT TO:<alice@example.com>", "DATA", "QUIT"))
         self.assertEqual([line[:9] for line in said[-4:]], ["550 5.1.1", "550 5.7.1", "503 5.5.1", "221 2.0.0"])
-        missing = self.event(events, "mailbox-not-found")
-        self.assertEqual((missing["mailbox"], missing["maildirs"]), ("nobody", str(server.maildirs)))
+        self.assertEqual([(event["depth"], event["step"], event["result"]) for event in events if event["event"] == "route"],
+                         [("0", "domain", f"{DOMAIN}: [domain {DOMAIN}]"), ("0", "mailbox", "nobody: none")])
         self.assertEqual([event["reason"] for event in events if event["event"] == "rcpt-refused"],
                          ["no-such-mailbox", "no-such-domain"])
 
@@ -331,7 +331,7 @@ class Access(TryCase):
         (server.maildirs / "carol" / "tmp").chmod(0o500)
         said, events = self.run_try(server, script(*ENVELOPE, f"RCPT TO:<carol@{DOMAIN}>", "DATA", *MESSAGE, "QUIT"))
         self.assertEqual([line[:9] for line in said[-5:]], ["451 4.3.0", "250 2.1.5", "354 End t", "451 4.3.0", "221 2.0.0"])
-        self.assertEqual(self.event(events, "mailbox-lookup-failed")["error"], "Permission denied")
+        self.assertEqual(self.event(events, "mailbox-lookup-failed")["error"], f"{server.maildirs}/alice: Permission denied")
         self.assertEqual(self.event(events, "delivery-failed")["error"], "Permission denied")
 
     def test_a_maildir_without_tmp_would_fail_alone_in_lmtp_and_with_all_others_in_smtp(self):

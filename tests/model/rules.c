@@ -58,6 +58,11 @@ const struct recipient recipients[] = {
     { "<ann@elsewhere.example>", "ann@elsewhere.example", false, SMTP_NO_SUCH_DOMAIN, 0, "550 5.7.1", NULL },
     { "<slow@example.org>", "slow@example.org", false, SMTP_LOCAL_ERROR, 0, "451 4.3.0", NULL },
     { "<packed@example.org>", "packed@example.org", false, SMTP_DISK_FULL, 0, "452 4.3.1", NULL },
+    { "<over@example.org>", "over@example.org", false, GOOD, SMTP_MAILBOX_FULL, ADDED, "452 4.2.2" },
+    { "<closed@example.org>", "closed@example.org", false, SMTP_MAILBOX_FULL_REFUSED, 0, "552 5.2.2", NULL },
+    { "<round@example.org>", "round@example.org", false, GOOD, SMTP_MAIL_LOOP, ADDED, "554 5.4.6" },
+    { "<circle@example.org>", "circle@example.org", false, SMTP_ALIAS_LOOP, 0, "451 4.4.6", NULL },
+    { "<unasked@example.org>", "unasked@example.org", false, SMTP_LOOKUP_FAILED, 0, "451 4.4.3", NULL },
     { "<niemand@b\xc3\xbc" "cher.example>", "niemand@b\xc3\xbc" "cher.example", true, SMTP_NO_SUCH_DOMAIN, 0,
       "550 5.7.1", NULL },
 };

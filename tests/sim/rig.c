@@ -91,6 +91,7 @@ void rig_add_worker(struct rig *rig, uint64_t connections)
         .leaving_here = WORKER_LEAVING_MAX,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &s->smtp);
+    s->limits.received_fields = 100;
     rig->settings[0].share_count = i + 1;
     assert_int_equal(worker_new(rig->reactor, s, &rig->log, on_drained, rig, &rig->workers[i]), 0);
 }
@@ -110,7 +111,8 @@ struct rig *rig_new(enum smtp_protocol protocol, uint64_t connections)
     rig->router = router_new();
     rig->told = g_string_new(NULL);
     rig->log = (struct pst_log){ .wall_us = wall_us, .write = write_log, .owner = rig };
-    assert_int_equal(router_add_domain(rig->router, "example.org", "/mail"), 0);
+    assert_int_equal(
+        router_add_domain(rig->router, "example.org", &(struct domain_options){ .maildirs = "/mail" }), 0);
     rig_add_worker(rig, connections);
     return rig;
 }

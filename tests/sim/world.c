@@ -212,7 +212,8 @@ void world_run(uint64_t seed)
     w.reactor = reactor_sim_new(seed);
     make_network(&w);
     w.router = router_new();
-    assert_int_equal(router_add_domain(w.router, "example.org", "/mail"), 0);
+    assert_int_equal(
+        router_add_domain(w.router, "example.org", &(struct domain_options){ .maildirs = "/mail" }), 0);
 
     struct pst_log log = { .wall_us = wall_us, .write = write_log, .owner = &w };
     struct worker_share share = { 0 };
@@ -236,6 +237,7 @@ void world_run(uint64_t seed)
         .leaving_here = WORKER_LEAVING_MAX,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &settings.smtp);
+    settings.limits.received_fields = 100;
     if (pick(&w, 4) == 0)
         settings.smtp.message_size = 50 + pick(&w, 600); /* too little for some */
     assert_int_equal(worker_new(w.reactor, &settings, &log, on_drained, &w, &w.worker), 0);

@@ -1,5 +1,5 @@
 delivery_tests = \
-	tests/unit/test_router \
+	tests/unit/test_router tests/unit/test_route \
 	tests/unit/test_maildir tests/unit/test_maildir_sim \
 	tests/unit/test_delivery tests/unit/test_delivery_sim tests/unit/test_delivery_faults \
 	tests/unit/test_commit tests/unit/test_known \
@@ -14,6 +14,10 @@ delivery_rig = tests/unit/delivery_rig.c tests/unit/delivery_rig.h
 
 tests_unit_test_router_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_router_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
+
+tests_unit_test_route_SOURCES = tests/unit/test_route.c tests/unit/test_route.h tests/unit/test_route_rows.c
+tests_unit_test_route_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_route_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
 
 tests_unit_test_maildir_SOURCES = tests/unit/test_maildir.c $(maildirs_real)
 tests_unit_test_maildir_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -68,7 +68,8 @@ void rig_init(struct rig *rig, const struct rig_plan *plan)
     rig->stored = g_string_sized_new(plan->size);
     rig->wire = g_string_sized_new(plan->size + plan->size / 8);
     make_message(plan, rig->stored, rig->wire);
-    assert_int_equal(router_add_domain(rig->router, "example.org", rig->root), 0);
+    assert_int_equal(
+        router_add_domain(rig->router, "example.org", &(struct domain_options){ .maildirs = rig->root }), 0);
     for (size_t i = 0; i < plan->count; i++) {
         g_autofree char *name = mailbox_of(rig, i);
         g_autoptr(GPtrArray) there = maildirs_names(rig->root, name, ".");
@@ -182,10 +183,9 @@ static bool has_quota(const char *mailbox)
 
 static struct mailbox *make_mailbox(const struct rig *rig, size_t i)
 {
-    struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
     struct mailbox *m = g_new0(struct mailbox, 1);
     m->file_system = 1;
-    m->domain = router_domain(rig->router, &address);
+    m->domain = router_find_domain(rig->router, "example.org");
     g_autofree char *path = mailbox_of(rig, i);
     g_auto(GStrv) parts = g_strsplit(path, "/", 2);
     m->name = g_strdup(parts[0]);

@@ -1,8 +1,13 @@
-check_PROGRAMS += tests/unit/test_lines tests/unit/test_trace
-TESTS += tests/unit/test_lines tests/unit/test_trace
+MESSAGE_TESTS = \
+	tests/unit/test_hops \
+	tests/unit/test_lines \
+	tests/unit/test_trace
+check_PROGRAMS += $(MESSAGE_TESTS)
+TESTS += $(MESSAGE_TESTS)
 
+tests_unit_test_hops_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_hops_LDADD = $(TEST_LINK) $(LINK_message)
 tests_unit_test_lines_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_lines_LDADD = $(TEST_LINK) $(LINK_message)
-
 tests_unit_test_trace_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_trace_LDADD = $(TEST_LINK) $(LINK_message)

@@ -66,9 +66,8 @@ static void begin(struct world *w, size_t i)
 {
     static const struct delivery_events events = { .on_ready = on_ready, .on_done = on_done };
     struct message *m = &w->messages[i];
-    struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
     struct mailbox *mailbox = g_new0(struct mailbox, 1);
-    mailbox->domain = router_domain(w->router, &address);
+    mailbox->domain = router_find_domain(w->router, "example.org");
     mailbox->name = g_strdup(m->box);
     mailbox->file_system = m->file_system;
     struct delivery_target target = { .mailbox = mailbox, .head = g_strdup("Head: 1\n") };
@@ -79,7 +78,8 @@ static void begin(struct world *w, size_t i)
 static void world_init(struct world *w, const struct plan *plan)
 {
     *w = (struct world){ .plan = plan, .root = maildirs_new(), .router = router_new() };
-    assert_int_equal(router_add_domain(w->router, "example.org", w->root), 0);
+    assert_int_equal(
+        router_add_domain(w->router, "example.org", &(struct domain_options){ .maildirs = w->root }), 0);
     assert_int_equal(reactor_new(1, &w->reactor), 0);
     w->settings = (struct delivery_settings){
         .sync = plan->sync,

@@ -60,9 +60,9 @@ struct box {
 static void setup(struct box *box)
 {
     *box = (struct box){ .root = maildirs_new(), .router = router_new() };
-    assert_int_equal(router_add_domain(box->router, "example.org", box->root), 0);
-    struct smtp_address address = { .local_len = 1, .domain_len = 11, .local = "a", .domain = "example.org" };
-    box->mailbox.domain = router_domain(box->router, &address);
+    assert_int_equal(
+        router_add_domain(box->router, "example.org", &(struct domain_options){ .maildirs = box->root }), 0);
+    box->mailbox.domain = router_find_domain(box->router, "example.org");
     (void)g_strlcpy(box->name, "alice", sizeof box->name);
     box->mailbox.name = box->name;
     maildirs_add(box->root, box->name);

@@ -1,12 +1,11 @@
-/* Addresses to domains and mailboxes: the closed grammar of names, and what the disk may answer. On the
- * simulated disk. */
+/* The closed grammar of mailboxes' names, and from an address to the domain that its route begins in. */
 #include "suite.h"
 
 #include <errno.h>
 #include <glib.h>
 
+#include "address.h"
 #include "delivery/router.h"
-#include "disk/disk_sim.h"
 
 /* ---- names ---- */
 
@@ -156,177 +155,276 @@ static void a_name_is_its_own_name(void **state)
 
 /* ---- domains ---- */
 
-static struct smtp_address address(const char *local, const char *domain)
-{
-    struct smtp_address a = { .local_len = (uint8_t)strlen(local), .domain_len = (uint8_t)strlen(domain) };
-    memcpy(a.local, local, a.local_len);
-    memcpy(a.domain, domain, a.domain_len);
-    return a;
-}
-
-static struct router *some_domains(void)
+/* A domain's maildirs are named as the domain was when it was added. */
+static struct router *router_of(const char *const *names)
 {
     struct router *r = router_new();
-    assert_int_equal(router_add_domain(r, "Example.ORG", "/mail/org"), 0);
-    assert_int_equal(router_add_domain(r, "example.net", "/mail/net"), 0);
-    assert_int_equal(router_add_domain(r, "m\u00fcnchen.example", "/mail/muc"), 0);
-    assert_int_equal(router_add_domain(r, "xn--fsqu00a.xn--0zwm56d", "/mail/test"), 0);
+    for (; *names != NULL; names++)
+        assert_int_equal(router_add_domain(r, *names, &(struct domain_options){ .maildirs = *names }), 0);
     return r;
 }
 
-static const struct domain_row {
-    const char *name, *local, *domain;
-    const char *want; /* its maildirs, or NULL */
-} domain_rows[] = {
-    { "a domain of ours", "alice", "example.org", "/mail/org" },
-    { "its case does not matter", "alice", "EXAMPLE.net", "/mail/net" },
-    { "another's domain", "alice", "example.com", NULL },
-    { "the end of a name is not the name", "alice", "mail.example.org", NULL },
-    { "the start of a name is not the name", "alice", "example.or", NULL },
-    { "a U-label given by U-label", "alice", "m\u00fcnchen.example", "/mail/muc" },
-    { "a U-label given by A-label", "alice", "XN--mnchen-3ya.example", "/mail/muc" },
-    { "a U-label in capitals", "alice", "M\u00dcNCHEN.example", "/mail/muc" },
-    { "A-labels given by U-labels", "alice", "\u4f8b\u5b50.\u6d4b\u8bd5", "/mail/test" },
-    { "a U-label without its dots", "alice", "munchen.example", NULL },
-    { "a look-alike of a domain", "alice", "ex\u0430mple.org", NULL },
-    { "postmaster alone belongs to the first", "postmaster", "", "/mail/org" },
-    { "the null path belongs to nobody", "", "", NULL },
-    { "a quoted empty local part has a domain", "", "example.org", "/mail/org" },
+static const char *const exact[] = { "Example.ORG",          "example.net",
+                                     "m\u00fcnchen.example", "xn--fsqu00a.xn--0zwm56d",
+                                     "[192.0.2.1]",          NULL };
+static const char *const patterns[] = { "example.org", "*.example.org", "*.a.example.org", "b.a.example.org",
+                                        NULL };
+static const char *const unicode[] = { "*.M\u00fcnchen.example", "*.xn--fsqu00a.xn--0zwm56d", NULL };
+static const char *const everything[] = { "*.example.org", "example.net", "*", NULL };
+static const char *const nothing_else[] = { "*", "example.net", NULL };
+
+static const struct start_row {
+    const char *name;
+    const char *const *domains;
+    const char *path;
+    const char *want;        /* the domain as it was added; NULL: none */
+    const char *domain_name; /* of the address, canonical */
+    const char *local;
+} start_rows[] = {
+    { "a domain of ours", exact, "<alice@example.org>", "Example.ORG", "example.org", "alice" },
+    { "case does not matter", exact, "<Alice@EXAMPLE.net>", "example.net", "example.net", "alice" },
+    { "another's domain", exact, "<alice@example.com>", NULL, NULL, NULL },
+    { "the end of a name is not the name", exact, "<alice@mail.example.org>", NULL, NULL, NULL },
+    { "the start of a name is not the name", exact, "<alice@example.or>", NULL, NULL, NULL },
+    { "a U-label given by U-label", exact, "<a@m\u00fcnchen.example>", "m\u00fcnchen.example",
+      "xn--mnchen-3ya.example", "a" },
+    { "a U-label given by A-label", exact, "<a@XN--mnchen-3ya.example>", "m\u00fcnchen.example",
+      "xn--mnchen-3ya.example", "a" },
+    { "a U-label in capitals", exact, "<a@M\u00dcNCHEN.example>", "m\u00fcnchen.example",
+      "xn--mnchen-3ya.example", "a" },
+    { "A-labels given by U-labels", exact, "<a@\u4f8b\u5b50.\u6d4b\u8bd5>", "xn--fsqu00a.xn--0zwm56d",
+      "xn--fsqu00a.xn--0zwm56d", "a" },
+    { "a U-label without its dots", exact, "<a@munchen.example>", NULL, NULL, NULL },
+    { "a look-alike of a domain", exact, "<a@ex\u0430mple.org>", NULL, NULL, NULL },
+    { "an address literal", exact, "<a@[192.0.2.1]>", "[192.0.2.1]", "[192.0.2.1]", "a" },
+    { "postmaster alone belongs to the first", exact, "<PostMaster>", "Example.ORG", "example.org",
+      "postmaster" },
+    { "the null path belongs to nobody", exact, "<>", NULL, NULL, NULL },
+    { "what cannot be a mailbox's name has none", exact, "<\"../x\"@example.org>", "Example.ORG",
+      "example.org", "" },
+    { "an empty local part has none, but a domain", exact, "<\"\"@example.org>", "Example.ORG", "example.org",
+      "" },
+
+    { "a pattern takes what is beneath", patterns, "<a@mail.example.org>", "*.example.org",
+      "mail.example.org", "a" },
+    { "a pattern takes what is far beneath", patterns, "<a@x.y.z.EXAMPLE.org>", "*.example.org",
+      "x.y.z.example.org", "a" },
+    { "a domain goes before the pattern", patterns, "<a@example.org>", "example.org", "example.org", "a" },
+    { "a domain beneath a pattern goes before it", patterns, "<a@b.a.example.org>", "b.a.example.org",
+      "b.a.example.org", "a" },
+    { "the nearest pattern is taken", patterns, "<a@c.a.example.org>", "*.a.example.org", "c.a.example.org",
+      "a" },
+    { "the nearest pattern is taken from far beneath", patterns, "<a@c.b.a.example.org>", "*.a.example.org",
+      "c.b.a.example.org", "a" },
+    { "a pattern does not take its own name, but one above does", patterns, "<a@a.example.org>",
+      "*.example.org", "a.example.org", "a" },
+    { "a pattern takes no name that only ends like it", patterns, "<a@notexample.org>", NULL, NULL, NULL },
+    { "a pattern takes nothing above it", patterns, "<a@org>", NULL, NULL, NULL },
+    { "a pattern takes no literal", patterns, "<a@[192.0.2.1]>", NULL, NULL, NULL },
+    { "a pattern of U-labels takes A-labels", unicode, "<a@mail.xn--mnchen-3ya.example>",
+      "*.M\u00fcnchen.example", "mail.xn--mnchen-3ya.example", "a" },
+    { "a pattern of A-labels takes U-labels", unicode, "<a@mail.\u4f8b\u5b50.\u6d4b\u8bd5>",
+      "*.xn--fsqu00a.xn--0zwm56d", "mail.xn--fsqu00a.xn--0zwm56d", "a" },
+    { "the first is a pattern: postmaster alone belongs to what it is named by", everything, "<postmaster>",
+      "*.example.org", "example.org", "postmaster" },
+    { "the default takes all others", everything, "<a@example.com>", "*", "example.com", "a" },
+    { "the default takes a literal", everything, "<a@[IPv6:2001:db8::1]>", "*", "[ipv6:2001:db8::1]", "a" },
+    { "the default takes a name without a dot", everything, "<a@localhost>", "*", "localhost", "a" },
+    { "the default takes what a pattern is named by", everything, "<a@example.org>", "*", "example.org",
+      "a" },
+    { "the default takes nothing that a pattern takes", everything, "<a@b.example.org>", "*.example.org",
+      "b.example.org", "a" },
+    { "the default takes nothing that has its section", everything, "<a@example.net>", "example.net",
+      "example.net", "a" },
+    { "the first is the default: postmaster alone is at localhost", nothing_else, "<postmaster>", "*",
+      "localhost", "postmaster" },
+    { "the default takes no null path", everything, "<>", NULL, NULL, NULL },
 };
 
-static void check_domain(void **state)
+static void check_start(void **state)
 {
-    const struct domain_row *row = *state;
-    auto_ptr(router) r = some_domains();
-    struct smtp_address a = address(row->local, row->domain);
-    const struct domain *d = router_domain(r, &a);
-    assert_int_equal(d != NULL, row->want != NULL);
-    if (d != NULL)
-        assert_string_equal(domain_maildirs(d), row->want);
+    const struct start_row *row = *state;
+    auto_ptr(router) r = router_of(row->domains);
+    struct smtp_address a = address_of(row->path);
+    struct route_start start;
+    assert_int_equal(router_start(r, &a, &start), row->want != NULL);
+    if (row->want == NULL)
+        return;
+    assert_string_equal(start.domain->options.maildirs, row->want);
+    assert_string_equal(start.domain_name, row->domain_name);
+    assert_string_equal(start.name, row->local);
+}
+
+static int add(struct router *r, const char *name)
+{
+    return router_add_domain(r, name, &(struct domain_options){ .maildirs = "/mail/other" });
 }
 
 static void a_domain_is_added_once(void **state)
 {
     (void)state;
-    auto_ptr(router) r = some_domains();
-    assert_int_equal(router_add_domain(r, "EXAMPLE.org", "/mail/other"), -EEXIST);
-    assert_int_equal(router_add_domain(r, "xn--mnchen-3ya.example", "/mail/other"), -EEXIST);
-    assert_int_equal(router_add_domain(r, "\u4f8b\u5b50.\u6d4b\u8bd5", "/mail/other"), -EEXIST);
-    struct smtp_address a = address("alice", "example.org");
-    assert_string_equal(domain_maildirs(router_domain(r, &a)), "/mail/org");
+    auto_ptr(router) r = router_of(exact);
+    assert_int_equal(add(r, "EXAMPLE.org"), -EEXIST);
+    assert_int_equal(add(r, "xn--mnchen-3ya.example"), -EEXIST);
+    assert_int_equal(add(r, "\u4f8b\u5b50.\u6d4b\u8bd5"), -EEXIST);
+    assert_string_equal(router_find_domain(r, "example.org")->options.maildirs, "Example.ORG");
+    assert_int_equal(add(r, "*.example.org"), 0);
+    assert_int_equal(add(r, "*.EXAMPLE.org"), -EEXIST);
+    assert_int_equal(add(r, "*"), 0);
+    assert_int_equal(add(r, "*"), -EEXIST);
 }
 
-static void what_is_no_domain_is_not_added(void **state)
+static void a_domain_is_found_by_all_its_spellings(void **state)
+{
+    (void)state;
+    auto_ptr(router) r = router_of(unicode);
+    assert_string_equal(router_find_domain(r, "*.m\u00fcnchen.EXAMPLE")->name, "*.xn--mnchen-3ya.example");
+    assert_string_equal(router_find_domain(r, "*.\u4f8b\u5b50.\u6d4b\u8bd5")->options.maildirs, unicode[1]);
+    assert_null(router_find_domain(r, "m\u00fcnchen.example"));
+    assert_null(router_find_domain(r, "a.m\u00fcnchen.example")); /* which the pattern would take */
+    assert_null(router_find_domain(r, "*"));
+    assert_null(router_find_domain(r, "a..b"));
+}
+
+static const struct no_domain_row {
+    const char *name, *domain;
+} no_domain_rows[] = {
+    { "an empty label", "a..b" },
+    { "malformed UTF-8", "m\xfcnchen.example" },
+    { "nothing", "" },
+    { "a star in a label", "*mail.example.org" },
+    { "a star in the middle", "mail.*.example.org" },
+    { "two stars", "*.*.example.org" },
+    { "a pattern of nothing", "*." },
+    { "a pattern of an empty label", "*..example.org" },
+    { "a dot in front", ".example.org" },
+};
+
+static void check_no_domain(void **state)
+{
+    const struct no_domain_row *row = *state;
+    auto_ptr(router) r = router_new();
+    assert_int_equal(add(r, row->domain), -EBADMSG);
+    struct smtp_address a = address_of("<postmaster>");
+    struct route_start start;
+    assert_false(router_start(r, &a, &start)); /* nothing was added */
+}
+
+static void options_are_copied(void **state)
 {
     (void)state;
     auto_ptr(router) r = router_new();
-    assert_int_equal(router_add_domain(r, "a..b", "/mail/org"), -EBADMSG);
-    assert_int_equal(router_add_domain(r, "m\xfcnchen.example", "/mail/org"), -EBADMSG);
-    g_autofree char *name = g_strnfill(SMTP_DOMAIN_MAX + 1, 'd');
-    assert_int_equal(router_add_domain(r, name, "/mail/org"), -E2BIG);
+    char maildirs[] = "/mail", catch_all[] = "alice", subaddress[] = "+-";
+    struct domain_options options = { .maildirs = maildirs,
+                                      .catch_all = catch_all,
+                                      .subaddress = subaddress,
+                                      .quota = 7,
+                                      .refuse_over_quota = true,
+                                      .create = true };
+    assert_int_equal(router_add_domain(r, "example.org", &options), 0);
+    *maildirs = *catch_all = *subaddress = 'X';
+    const struct domain_options *kept = &router_find_domain(r, "example.org")->options;
+    assert_string_equal(kept->maildirs, "/mail");
+    assert_string_equal(kept->catch_all, "alice");
+    assert_string_equal(kept->subaddress, "+-");
+    assert_int_equal(kept->quota, 7);
+    assert_true(kept->refuse_over_quota);
+    assert_true(kept->create);
+    assert_int_equal(router_add_domain(r, "example.net", &(struct domain_options){ .maildirs = "/m" }), 0);
+    assert_string_equal(router_find_domain(r, "example.net")->options.subaddress, "");
 }
 
 static void a_router_may_be_empty(void **state)
 {
     (void)state;
     auto_ptr(router) r = router_new();
-    struct smtp_address a = address("postmaster", "");
-    assert_null(router_domain(r, &a));
+    struct smtp_address a = address_of("<postmaster>");
+    struct route_start start;
+    assert_false(router_start(r, &a, &start));
+    assert_null(router_find_domain(r, "example.org"));
     router_free(NULL);
-    mailbox_free(NULL);
 }
 
+/* Longer than what fits into a path with its local part, as a mailbox's own address may be. */
 static void the_longest_domain(void **state)
 {
     (void)state;
-    g_autofree char *name = g_strnfill(SMTP_DOMAIN_MAX, 'D');
+    char label[] = "ddddddddddddddddddddddddddddddd"; /* 31 octets and a dot, eight times: 255 */
+    g_autofree char *name = g_strjoin(".", label, label, label, label, label, label, label, label, NULL);
+    assert_int_equal(strlen(name), SMTP_DOMAIN_MAX);
+    g_autofree char *beneath = g_strconcat("*.", name, NULL), *longer = g_strconcat("d", name, NULL);
     auto_ptr(router) r = router_new();
-    assert_int_equal(router_add_domain(r, name, "/mail/org"), 0);
-    struct smtp_address a = address("alice", name);
-    assert_non_null(router_domain(r, &a));
+    assert_int_equal(add(r, longer), -E2BIG);
+    assert_int_equal(add(r, name), 0);
+    assert_int_equal(add(r, beneath), 0);
+    assert_int_equal(add(r, name), -EEXIST);
+    assert_int_equal(add(r, beneath), -EEXIST);
+    struct smtp_address a = { .local_len = 1, .domain_len = SMTP_DOMAIN_MAX, .local = "a" };
+    memcpy(a.domain, name, SMTP_DOMAIN_MAX);
+    struct route_start start;
+    assert_true(router_start(r, &a, &start));
+    assert_string_equal(start.domain_name, name);
 }
 
 /* ---- mailboxes ---- */
 
-static void make_maildirs(void)
-{
-    disk_sim_reset(1);
-    disk_sim_mkdir_all("/mail/org/alice/new");
-    disk_sim_mkdir_all("/mail/org/pel\u00e9/new");
-    disk_sim_mkdir_all("/mail/muc/pel\u00e9/new");
-    disk_sim_mkdir_all("/mail/org/no-new/tmp");
-    disk_sim_mkdir_all("/mail/other/eve/new");
-    disk_sim_write_file("/mail/org/file", slice_str("x"));
-    disk_sim_mkdir_all("/mail/org/new-is-file");
-    disk_sim_write_file("/mail/org/new-is-file/new", slice_str("x"));
-    disk_sim_symlink("/mail/org/inside", "alice");
-    disk_sim_symlink("/mail/org/outside", "../other/eve");
-    disk_sim_symlink("/mail/org/absolute", "/mail/other/eve");
-    disk_sim_mkdir_all("/mail/org/linked-new");
-    disk_sim_symlink("/mail/org/linked-new/new", "../../other/eve/new");
-}
-
-static const struct mailbox_row {
-    const char *name, *local, *domain;
-    int want;
-    const char *mailbox;
-} mailbox_rows[] = {
-    { "a mailbox", "alice", "example.org", 0, "alice" },
-    { "its case does not matter", "ALICE", "example.org", 0, "alice" },
-    { "in UTF-8", "pel\u00e9", "example.org", 0, "pel\u00e9" },
-    { "in UTF-8, in capitals", "PEL\u00c9", "m\u00fcnchen.example", 0, "pel\u00e9" },
-    { "in UTF-8, decomposed", "Pele\u0301", "xn--mnchen-3ya.example", 0, "pel\u00e9" },
-    { "without its accent", "pele", "example.org", -ENOENT, NULL },
-    { "a link within the domain", "inside", "example.org", 0, "inside" },
-    { "nobody", "nobody", "example.org", -ENOENT, NULL },
-    { "a directory without new/ is half a maildir", "no-new", "example.org", -ENODEV, NULL },
-    { "a file is no maildir", "file", "example.org", -ENOENT, NULL },
-    { "new is a file", "new-is-file", "example.org", -ENODEV, NULL },
-    { "a local part that cannot be a name", "../other/eve", "example.org", -ENOENT, NULL },
-    { "a link out of the domain", "outside", "example.org", -EXDEV, NULL },
-    { "an absolute link", "absolute", "example.org", -EXDEV, NULL },
-    { "a link out of the domain behind the mailbox", "linked-new", "example.org", -EXDEV, NULL },
-    { "a domain whose directory is missing has not lost its mailboxes", "alice", "example.net", -ENODEV,
-      NULL },
-};
-
-static void check_mailbox(void **state)
-{
-    const struct mailbox_row *row = *state;
-    make_maildirs();
-    auto_ptr(router) r = some_domains();
-    struct smtp_address a = address(row->local, row->domain);
-    const struct domain *d = router_domain(r, &a);
-    auto_ptr(mailbox) m = NULL;
-    assert_int_equal(domain_find_mailbox(d, &a, &m), row->want);
-    assert_int_equal(m != NULL, row->mailbox != NULL);
-    if (m != NULL) {
-        assert_string_equal(m->name, row->mailbox);
-        assert_ptr_equal(m->domain, d);
-    }
-    assert_int_equal(disk_sim_open_descriptors(), 0);
-}
-
-/* A disk that cannot tell must not be taken for a mailbox that is not there. */
-static void a_failing_disk_is_no_answer(void **state)
+static void a_mailbox_is_its_name_in_its_domain(void **state)
 {
     (void)state;
-    auto_ptr(router) r = some_domains();
-    struct smtp_address a = address("alice", "example.org");
-    const struct domain *d = router_domain(r, &a);
-    for (uint64_t nth = 1;; nth++) {
-        make_maildirs();
-        disk_sim_fail((struct disk_sim_fault){ .nth = nth, .error = EACCES });
-        auto_ptr(mailbox) m = NULL;
-        int result = domain_find_mailbox(d, &a, &m);
-        assert_int_equal(disk_sim_open_descriptors(), 0);
-        if (disk_sim_failures() == 0) {
-            assert_int_equal(result, 0);
-            break;
-        }
-        assert_int_equal(result, -EACCES);
-        assert_null(m);
-    }
+    auto_ptr(router) r = router_of(exact);
+    struct domain *org = router_find_domain(r, "example.org"), *net = router_find_domain(r, "example.net");
+    char alice[] = "alice", again[] = "alice", bob[] = "bob", lists[] = ".lists";
+    const struct mailbox one = { .domain = org, .name = alice };
+    const struct mailbox same = { .domain = org, .name = again, .folder = lists, .quota = 7, .create = true };
+    const struct mailbox other = { .domain = org, .name = bob }, elsewhere = { .domain = net, .name = alice };
+    assert_true(mailbox_equal(&one, &same));
+    assert_int_equal(mailbox_hash(&one), mailbox_hash(&same));
+    assert_false(mailbox_equal(&one, &other));
+    assert_false(mailbox_equal(&one, &elsewhere));
+}
+
+static void a_mailbox_has_an_address(void **state)
+{
+    (void)state;
+    auto_ptr(router) r = router_of(patterns);
+    char text[SMTP_ADDRESS_TEXT], name[] = "alice", subdomain[] = "b.example.org", lists[] = ".lists";
+    struct mailbox m = { .domain = router_find_domain(r, "example.org"), .name = name, .folder = lists };
+    struct smtp_address a;
+    mailbox_address(&m, &a);
+    assert_string_equal(smtp_address_format(&a, text), "alice@example.org");
+    m = (struct mailbox){ .domain = router_find_domain(r, "*.example.org"),
+                          .name = name,
+                          .subdomain = subdomain };
+    mailbox_address(&m, &a);
+    assert_string_equal(smtp_address_format(&a, text), "alice@b.example.org");
+}
+
+static void a_copy_is_whole(void **state)
+{
+    (void)state;
+    auto_ptr(router) r = router_of(exact);
+    char name[] = "alice", folder[] = ".lists", subdomain[] = "b.example.org";
+    const struct mailbox m = { .domain = router_find_domain(r, "example.org"),
+                               .name = name,
+                               .folder = folder,
+                               .subdomain = subdomain,
+                               .file_system = 7,
+                               .quota = 1000,
+                               .create = true };
+    auto_ptr(mailbox) copy = mailbox_copy(&m);
+    *name = *folder = *subdomain = 'X';
+    assert_ptr_equal(copy->domain, m.domain);
+    assert_string_equal(copy->name, "alice");
+    assert_string_equal(copy->folder, ".lists");
+    assert_string_equal(copy->subdomain, "b.example.org");
+    assert_int_equal(copy->file_system, 7);
+    assert_int_equal(copy->quota, 1000);
+    assert_true(copy->create);
+    const struct mailbox bare = { .domain = m.domain, .name = name };
+    auto_ptr(mailbox) bare_copy = mailbox_copy(&bare);
+    assert_null(bare_copy->folder);
+    assert_null(bare_copy->subdomain);
+    mailbox_free(NULL);
 }
 
 int main(int argc, char **argv)
@@ -335,12 +433,15 @@ int main(int argc, char **argv)
     suite_add_rows(s, name_rows, check_name);
     suite_add(s, "the grammar is closed", the_grammar_is_closed, NULL);
     suite_add(s, "a name is its own name", a_name_is_its_own_name, NULL);
-    suite_add_rows(s, domain_rows, check_domain);
+    suite_add_rows(s, start_rows, check_start);
     suite_add(s, "a domain is added once", a_domain_is_added_once, NULL);
-    suite_add(s, "what is no domain is not added", what_is_no_domain_is_not_added, NULL);
+    suite_add(s, "a domain is found by all its spellings", a_domain_is_found_by_all_its_spellings, NULL);
+    suite_add_rows(s, no_domain_rows, check_no_domain);
+    suite_add(s, "options are copied", options_are_copied, NULL);
     suite_add(s, "a router may be empty", a_router_may_be_empty, NULL);
     suite_add(s, "the longest domain", the_longest_domain, NULL);
-    suite_add_rows(s, mailbox_rows, check_mailbox);
-    suite_add(s, "a failing disk is no answer", a_failing_disk_is_no_answer, NULL);
+    suite_add(s, "a mailbox is its name in its domain", a_mailbox_is_its_name_in_its_domain, NULL);
+    suite_add(s, "a mailbox has an address", a_mailbox_has_an_address, NULL);
+    suite_add(s, "a copy is whole", a_copy_is_whole, NULL);
     return suite_run(s, argc, argv);
 }

@@ -30,10 +30,10 @@ static void folder_clear(struct folder *f)
 }
 AUTO_VAL_DEFINE(folder);
 
-/* "@" stands for the folder's path. */
+/* "$DIR" stands for the folder's path. */
 static char *with_folder(const char *text, const struct folder *f)
 {
-    g_auto(GStrv) parts = g_strsplit(text, "@", -1);
+    g_auto(GStrv) parts = g_strsplit(text, "$DIR", -1);
     return g_strjoinv(f->path, parts);
 }
 
@@ -55,6 +55,14 @@ static struct settings *load_good(const char *text, struct folder *f)
     return s;
 }
 
+/* NULL: in no domain of ours. */
+static const struct domain *domain_of(const struct settings *s, const char *path)
+{
+    struct smtp_address address = address_of(path);
+    struct route_start start;
+    return router_start(s->worker.router, &address, &start) ? start.domain : NULL;
+}
+
 /* ---- what is wrong ---- */
 
 struct problem_row {
@@ -63,9 +71,10 @@ struct problem_row {
 
 #define SERVER      "[server]\nhostname = mx.example.org\n"
 #define LISTEN      "[listen in]\naddress = 127.0.0.1:25\n"
-#define DOMAIN_HERE "[domain example.org]\nmaildirs = @\n"
+#define DOMAIN_HERE "[domain example.org]\nmaildirs = $DIR\n"
 #define ADDRESSES   "addresses such as 0.0.0.0:25, [::]:25 or unix:/run/postern/lmtp.sock, separated by commas"
 #define DELAY       "auto, or a duration such as 500ms or 5s, at most 1m"
+#define DOMAINS     "a domain name such as example.org, *.example.org for all beneath it, or * for all others"
 #define NETWORKS    "networks such as 127.0.0.0/8, ::1 or unix, separated by commas"
 
 static const struct problem_row problem_rows[] = {
@@ -141,24 +150,60 @@ static const struct problem_row problem_rows[] = {
       "f:7: greeting-delay = Auto: expected " DELAY "\n" },
     { "a hostname that is none", "[server]\nhostname = a b\n" LISTEN DOMAIN_HERE,
       "f:2: hostname = a b: expected a domain name such as mx.example.org\n" },
-    { "a domain that is none", SERVER LISTEN "[domain ex..ample]\nmaildirs = @\n",
-      "f:5: [domain ex..ample]: expected a domain name such as example.org\n" },
-    { "a domain twice", SERVER LISTEN DOMAIN_HERE "[domain EXAMPLE.ORG]\nmaildirs = @\n",
+    { "a domain that is none", SERVER LISTEN "[domain ex..ample]\nmaildirs = $DIR\n",
+      "f:5: [domain ex..ample]: expected " DOMAINS "\n" },
+    { "a pattern that is none", SERVER LISTEN "[domain mail.*.example.org]\nmaildirs = $DIR\n",
+      "f:5: [domain mail.*.example.org]: expected " DOMAINS "\n" },
+    { "patterns", SERVER LISTEN "[domain *.example.org]\nmaildirs = $DIR\n[domain *]\nmaildirs = $DIR\n",
+      "" },
+    { "a pattern twice",
+      SERVER LISTEN "[domain *.example.org]\nmaildirs = $DIR\n[domain *.Example.Org]\nmaildirs = $DIR\n",
+      "f:7: [domain *.Example.Org] is there already; expected it once (case does not count, nor whether "
+      "labels "
+      "are in UTF-8)\n" },
+    { "a catch-all elsewhere", SERVER LISTEN DOMAIN_HERE "catch-all = eve@example.com\n",
+      "f:7: catch-all = eve@example.com: expected an address in a domain with a section: mail is not sent on "
+      "to "
+      "other servers\n" },
+    { "a catch-all that is no address", SERVER LISTEN DOMAIN_HERE "catch-all = a b\n",
+      "f:7: catch-all = a b: expected an address, or its part before the @\n" },
+    { "a catch-all in a domain that comes later",
+      SERVER LISTEN DOMAIN_HERE "catch-all = eve@example.net\n[domain example.net]\nmaildirs = $DIR\n", "" },
+    { "a catch-all in this domain", SERVER LISTEN DOMAIN_HERE "catch-all = postmaster\n", "" },
+    { "a catch-all that leaves nobody to make a maildir for",
+      SERVER LISTEN DOMAIN_HERE "catch-all = postmaster\ncreate = yes\n",
+      "f:8: create = yes beside catch-all makes no maildir; expected mailboxes = TABLE, or one of the "
+      "two\n" },
+    { "neither yes nor no", SERVER LISTEN DOMAIN_HERE "create = maybe\n[delivery]\nsingle-instance = 1\n",
+      "f:7: create = maybe: expected yes or no\n"
+      "f:9: single-instance = 1: expected yes or no\n" },
+    { "a subaddress behind a letter", SERVER LISTEN DOMAIN_HERE "subaddress = +x\n",
+      "f:7: subaddress = +x: expected characters such as + or -, or none\n" },
+    { "subaddresses in two ways, and in none",
+      SERVER LISTEN DOMAIN_HERE "subaddress = +-\n[domain example.net]\nmaildirs = $DIR\nsubaddress = none\n",
+      "" },
+    { "a quota that is no size", SERVER LISTEN DOMAIN_HERE "quota = lots\n",
+      "f:7: quota = lots: expected a size in octets such as 64K or 50M\n" },
+    { "another word for a full mailbox", SERVER LISTEN DOMAIN_HERE "over-quota = bounce\n",
+      "f:7: over-quota = bounce: expected one of defer, reject\n" },
+    { "no Received fields at all", SERVER LISTEN DOMAIN_HERE "[limits]\nreceived-fields = 0\n",
+      "f:8: received-fields = 0: expected a whole number, from 1 to 10000\n" },
+    { "a domain twice", SERVER LISTEN DOMAIN_HERE "[domain EXAMPLE.ORG]\nmaildirs = $DIR\n",
       "f:7: [domain EXAMPLE.ORG] is there already; expected it once (case does not count, nor whether labels "
       "are in UTF-8)\n" },
     { "a domain twice, by A-label and U-label",
       SERVER LISTEN DOMAIN_HERE
-      "[domain xn--mnchen-3ya.example]\nmaildirs = @\n[domain M\u00fcnchen.example]\nmaildirs = @\n",
+      "[domain xn--mnchen-3ya.example]\nmaildirs = $DIR\n[domain M\u00fcnchen.example]\nmaildirs = $DIR\n",
       "f:9: [domain M\u00fcnchen.example] is there already; expected it once (case does not count, nor "
       "whether "
       "labels are in UTF-8)\n" },
     { "a domain with an ideographic full stop",
-      SERVER LISTEN "[domain m\u00fcnchen\u3002example]\nmaildirs = @\n",
-      "f:5: [domain m\u00fcnchen\u3002example]: expected a domain name such as example.org\n" },
+      SERVER LISTEN "[domain m\u00fcnchen\u3002example]\nmaildirs = $DIR\n",
+      "f:5: [domain m\u00fcnchen\u3002example]: expected " DOMAINS "\n" },
     { "a hostname of UTF-8", "[server]\nhostname = mx.m\u00fcnchen.example\n" LISTEN DOMAIN_HERE,
       "f:2: hostname = mx.m\u00fcnchen.example: expected a domain name such as mx.example.org\n" },
-    { "a folder that is missing", SERVER LISTEN "[domain example.org]\nmaildirs = @/missing\n",
-      "f:6: maildirs = @/missing: No such file or directory; expected a directory whose directories are "
+    { "a folder that is missing", SERVER LISTEN "[domain example.org]\nmaildirs = $DIR/missing\n",
+      "f:6: maildirs = $DIR/missing: No such file or directory; expected a directory whose directories are "
       "maildirs\n" },
     { "a folder that is none", SERVER LISTEN "[domain example.org]\nmaildirs = /dev/null\n",
       "f:6: maildirs = /dev/null: Not a directory; expected a directory whose directories are maildirs\n" },
@@ -218,6 +263,18 @@ static void check_defaults(void **state)
     assert_int_equal(s->log.format, PST_LOG_LOGFMT);
     assert_int_equal(s->log.level, PST_LOG_INFO);
     assert_int_equal(s->worker.sync, DELIVERY_SYNC_GROUP);
+    assert_false(s->worker.single_instance);
+    assert_int_equal(s->worker.limits.received_fields, 100);
+    const struct domain_options *domain = &domain_of(s, "<a@example.org>")->options;
+    assert_string_equal(domain->subaddress, "+");
+    assert_null(domain->catch_all);
+    assert_null(domain->aliases);
+    assert_null(domain->mailboxes);
+    assert_null(domain->quotas);
+    assert_int_equal(domain->quota, 0);
+    assert_false(domain->refuse_over_quota);
+    assert_false(domain->create);
+    assert_int_equal(s->tables->len, 0);
     /* RFC 5321 4.5.3.2.7 and 4.5.3.2.6: five minutes for a command, at least ten in the data. */
     assert_int_equal(s->worker.smtp.command_timeout, 5 * 60 * 1000);
     assert_int_equal(s->worker.smtp.data_timeout, 10 * 60 * 1000);
@@ -242,7 +299,7 @@ static void check_values(void **state)
         "data-timeout = 2m\nconnections = 44\n"
         "[listen in]\naddress = 127.0.0.1:25, [::1]:26\n"
         "[listen lmtp]\naddress = unix:/run/x.sock\nprotocol = lmtp\nsocket-mode = 666\n"
-        "[domain Example.org]\nmaildirs = @\n[domain example.net]\nmaildirs = @\n"
+        "[domain Example.org]\nmaildirs = $DIR\n[domain example.net]\nmaildirs = $DIR\n"
         "[delivery]\nsync = none\n";
     auto_val(folder) f;
     auto_ptr(settings) s = load_good(text, &f);
@@ -272,12 +329,10 @@ static void check_values(void **state)
     }
     assert_int_equal(s->listeners[2].socket_mode, 0666);
 
-    struct smtp_address address = address_of("<a@EXAMPLE.NET>");
-    const struct domain *domain = router_domain(s->worker.router, &address);
+    const struct domain *domain = domain_of(s, "<a@EXAMPLE.NET>");
     assert_non_null(domain);
-    assert_string_equal(domain_maildirs(domain), f.path);
-    address = address_of("<a@example.com>");
-    assert_null(router_domain(s->worker.router, &address));
+    assert_string_equal(domain->options.maildirs, f.path);
+    assert_null(domain_of(s, "<a@example.com>"));
 }
 
 /* Whom the networks of a listener have, of four clients. */
@@ -336,26 +391,160 @@ static void check_long_domains(void **state)
 {
     (void)state;
     static const char text[] = SERVER LISTEN
-        "[domain a.very.long.name.of.a.department.of.the.university.of.somewhere.example.org]\nmaildirs = @\n"
+        "[domain a.very.long.name.of.a.department.of.the.university.of.somewhere.example.org]\nmaildirs = "
+        "$DIR\n"
         "[domain a.very.long.name.of.a.department.of.the.university.of.somewhere.example.net]\nmaildirs = "
-        "@\n";
+        "$DIR\n";
     auto_val(folder) f;
     auto_ptr(settings) s = load_good(text, &f);
-    struct smtp_address address =
-        address_of("<x@a.very.long.name.of.a.department.of.the.university.of.somewhere.example.net>");
-    assert_non_null(router_domain(s->worker.router, &address));
+    assert_non_null(
+        domain_of(s, "<x@a.very.long.name.of.a.department.of.the.university.of.somewhere.example.net>"));
+}
+
+/* ---- domains and their tables ---- */
+
+/* A file in the folder. */
+struct table_file {
+    char *path;
+};
+
+static void table_file_make(struct table_file *t, const struct folder *f, const char *name,
+                            const char *content)
+{
+    t->path = g_build_filename(f->path, name, NULL);
+    assert_true(g_file_set_contents(t->path, content, -1, NULL));
+}
+
+static void table_file_clear(struct table_file *t)
+{
+    (void)g_unlink(t->path);
+    g_free(t->path);
+}
+AUTO_VAL_DEFINE(table_file);
+
+static void check_domain_values(void **state)
+{
+    (void)state;
+    static const char text[] = SERVER LISTEN DOMAIN_HERE
+        "catch-all = postmaster\nsubaddress = +-\nquota = 1G\nover-quota = reject\n"
+        "[domain *.example.net]\nmaildirs = $DIR\ncreate = yes\nsubaddress = none\nover-quota = defer\n"
+        "[delivery]\nsingle-instance = yes\n[limits]\nreceived-fields = 30\n";
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(text, &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    assert_true(s->worker.single_instance);
+    assert_int_equal(s->worker.limits.received_fields, 30);
+    const struct domain *org = domain_of(s, "<a@example.org>"), *net = domain_of(s, "<a@mail.example.net>");
+    assert_string_equal(org->options.catch_all, "postmaster");
+    assert_string_equal(org->options.subaddress, "+-");
+    assert_int_equal(org->options.quota, 1024 * 1024 * 1024);
+    assert_true(org->options.refuse_over_quota);
+    assert_false(org->options.create);
+    assert_string_equal(net->name, "*.example.net");
+    assert_string_equal(net->options.subaddress, "");
+    assert_false(net->options.refuse_over_quota);
+    assert_true(net->options.create);
+}
+
+/* Each file is read once, however many sections name it; but what it may hold depends on what it is for. */
+static void check_tables(void **state)
+{
+    (void)state;
+    static const char text[] =
+        SERVER LISTEN DOMAIN_HERE "aliases = $DIR/table\nmailboxes = $DIR/table\n"
+                                  "[domain example.net]\nmaildirs = $DIR\naliases = $DIR/table\n";
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(table_file) file;
+    table_file_make(&file, &f, "table", "alice: carol\n");
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(text, &f, &d);
+    assert_int_equal(diag_count(&d), 0);
+    const struct domain_options *org = &domain_of(s, "<a@example.org>")->options,
+                                *net = &domain_of(s, "<a@example.net>")->options;
+    assert_int_equal(s->tables->len, 2);
+    assert_ptr_equal(s->worker.tables, s->tables);
+    assert_non_null(org->aliases);
+    assert_non_null(org->mailboxes);
+    assert_ptr_equal(org->aliases, net->aliases);
+    assert_ptr_not_equal(org->aliases, org->mailboxes);
+    assert_null(net->mailboxes);
+}
+
+static const struct table_row {
+    const char *name, *option, *content;
+    const char *want; /* told of it: the beginning and the end of the only problem; NULL: none */
+    const char *want_end;
+} table_rows[] = {
+    { "aliases to an address of a later domain", "aliases", "alice: bob@example.net\n", NULL, NULL },
+    { "aliases to another server", "aliases", "bob: alice\nalice: bob@example.com\n", "$DIR/table:2: ",
+      "expected an address in a domain with a section: mail is not sent on to other servers" },
+    { "mailboxes", "mailboxes", "alice: 1001\n", NULL, NULL },
+    { "mailboxes that are no names", "mailboxes", "alice: ../bob\n",
+      "$DIR/table:1: ", "expected the name of a maildir" },
+    { "quotas", "quotas", "alice: 2G\nbob: 0\n", NULL, NULL },
+    { "quotas that are no sizes", "quotas", "alice: 2G\n\nbob: much\n",
+      "$DIR/table:3: ", "expected a size such as 2G" },
+};
+
+static void check_table_content(void **state)
+{
+    const struct table_row *row = *state;
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(table_file) file;
+    table_file_make(&file, &f, "table", row->content);
+    g_autofree char *text = g_strconcat(SERVER LISTEN DOMAIN_HERE, row->option,
+                                        " = $DIR/table\n[domain example.net]\nmaildirs = $DIR\n", NULL);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(text, &f, &d);
+    assert_int_equal(diag_count(&d), row->want != NULL);
+    assert_int_equal(s->tables->len, row->want == NULL);
+    if (row->want == NULL)
+        return;
+    const char *told = g_ptr_array_index(d.problems, 0);
+    g_autofree char *want = with_folder(row->want, &f);
+    assert_true(g_str_has_prefix(told, want));
+    assert_true(g_str_has_suffix(told, row->want_end));
+}
+
+static void check_broken_table_of_two(void **state)
+{
+    (void)state;
+    static const char text[] = SERVER LISTEN DOMAIN_HERE
+        "aliases = $DIR/table\n[domain example.net]\nmaildirs = $DIR\naliases = $DIR/table\n";
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(table_file) file;
+    table_file_make(&file, &f, "table", "alice: bob@example.com\n");
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(text, &f, &d);
+    assert_int_equal(diag_count(&d), 1);
+    assert_int_equal(s->tables->len, 0);
+}
+
+static void check_missing_table(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(SERVER LISTEN DOMAIN_HERE "aliases = $DIR/none\n", &f, &d);
+    assert_int_equal(diag_count(&d), 1);
+    assert_non_null(strstr(g_ptr_array_index(d.problems, 0), "No such file or directory"));
+    assert_null(domain_of(s, "<a@example.org>")->options.aliases);
 }
 
 static void check_utf8_domain(void **state)
 {
     (void)state;
     auto_val(folder) f;
-    auto_ptr(settings) s = load_good(SERVER LISTEN "[domain M\u00fcnchen.example]\nmaildirs = @\n", &f);
+    auto_ptr(settings) s = load_good(SERVER LISTEN "[domain M\u00fcnchen.example]\nmaildirs = $DIR\n", &f);
     static const char *const recipients[] = { "<a@m\u00fcnchen.example>", "<a@xn--mnchen-3ya.EXAMPLE>" };
-    for (size_t i = 0; i < G_N_ELEMENTS(recipients); i++) {
-        struct smtp_address address = address_of(recipients[i]);
-        assert_non_null(router_domain(s->worker.router, &address));
-    }
+    for (size_t i = 0; i < G_N_ELEMENTS(recipients); i++)
+        assert_non_null(domain_of(s, recipients[i]));
 }
 
 /* Root may enter everywhere, so that it becomes somebody else for the time of the question. */
@@ -393,9 +582,23 @@ static char *uncommented(const char *text)
 static char *replaced(char *take_text, const char *what, const char *by)
 {
     g_auto(GStrv) parts = g_strsplit(take_text, what, -1);
-    assert_int_equal(g_strv_length(parts), 2);
+    assert_true(g_strv_length(parts) > 1);
     g_free(take_text);
     return g_strjoinv(by, parts);
+}
+
+static void check_sample_domains(const struct settings *a, const struct settings *b)
+{
+    const struct domain_options *x = &domain_of(a, "<a@example.org>")->options,
+                                *y = &domain_of(b, "<a@example.org>")->options;
+    assert_string_equal(x->subaddress, y->subaddress);
+    assert_int_equal(x->quota, y->quota);
+    assert_int_equal(x->refuse_over_quota, y->refuse_over_quota);
+    assert_int_equal(x->create, y->create);
+    assert_int_equal(a->tables->len, 0);
+    assert_int_equal(b->tables->len, 3);
+    assert_non_null(domain_of(b, "<a@b.example.org>"));
+    assert_non_null(domain_of(b, "<a@example.com>"));
 }
 
 /* The sample is right, and what it shows as defaults are the defaults. */
@@ -407,7 +610,12 @@ static void check_sample(void **state)
     char *text;
     assert_true(g_file_get_contents(SAMPLE, &text, NULL, NULL));
     text = replaced(text, "user = mail\n", "user = root\n");
-    text = replaced(text, "maildirs = /var/mail/example.org\n", "maildirs = @\n");
+    text = replaced(text, "/var/mail/example.org\n", "$DIR\n");
+    text = replaced(text, "/var/mail/others\n", "$DIR\n");
+    text = replaced(text, "/etc/postern/", "$DIR/");
+    auto_val(table_file) aliases_file, quotas_file;
+    table_file_make(&aliases_file, &f, "aliases", "info: alice\n");
+    table_file_make(&quotas_file, &f, "quotas", "alice: 1G\n");
     g_autofree char *as_it_is = text;
     g_autofree char *shown = uncommented(text);
     assert_string_not_equal(as_it_is, shown);
@@ -419,6 +627,8 @@ static void check_sample(void **state)
     assert_memory_equal(&a->worker.smtp, &b->worker.smtp, sizeof a->worker.smtp);
     assert_memory_equal(&a->worker.limits, &b->worker.limits, sizeof a->worker.limits);
     assert_int_equal(a->worker.sync, b->worker.sync);
+    assert_int_equal(a->worker.single_instance, b->worker.single_instance);
+    check_sample_domains(a, b);
     assert_int_equal(a->workers, b->workers);
     assert_int_equal(a->log.target.kind, b->log.target.kind);
     assert_int_equal(a->log.format, b->log.format);
@@ -441,6 +651,11 @@ int main(int argc, char **argv)
     suite_add(s, "networks of listeners", check_networks, NULL);
     suite_add(s, "networks given twice", check_networks_given_twice, NULL);
     suite_add(s, "long names of domains", check_long_domains, NULL);
+    suite_add(s, "every key of a domain arrives", check_domain_values, NULL);
+    suite_add(s, "tables are shared by those who name them", check_tables, NULL);
+    suite_add_rows(s, table_rows, check_table_content);
+    suite_add(s, "a broken table of two domains is told once", check_broken_table_of_two, NULL);
+    suite_add(s, "a table that is missing", check_missing_table, NULL);
     suite_add(s, "a domain in UTF-8", check_utf8_domain, NULL);
     suite_add(s, "a folder that may not be entered", check_access, NULL);
     suite_add(s, "the sample configuration", check_sample, NULL);

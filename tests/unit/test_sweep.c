@@ -62,7 +62,8 @@ static void world_init(struct world *w)
     add_box(BOX);
     w->reactor = reactor_sim_new(1);
     w->router = router_new();
-    assert_int_equal(router_add_domain(w->router, "example.org", "/mail"), 0);
+    assert_int_equal(
+        router_add_domain(w->router, "example.org", &(struct domain_options){ .maildirs = "/mail" }), 0);
 }
 
 static void run(struct world *w)
@@ -197,15 +198,19 @@ static void all_domains_in_jobs_of_bounded_length(void **state)
     for (int d = 0; d < DOMAINS; d++) {
         g_autofree char *domain = g_strdup_printf("d%d.example", d);
         g_autofree char *dir = g_strdup_printf("/domains/%d", d);
-        assert_int_equal(router_add_domain(w.router, domain, dir), 0);
+        assert_int_equal(router_add_domain(w.router, domain, &(struct domain_options){ .maildirs = dir }), 0);
         for (int i = 0; i < BOXES; i++) {
             g_autofree char *path = g_strdup_printf("%s/box%d", dir, i);
             add_box_with_file(path);
         }
     }
     /* A directory by a second name, and one that is missing. */
-    assert_int_equal(router_add_domain(w.router, "second.example", "/domains/0"), 0);
-    assert_int_equal(router_add_domain(w.router, "missing.example", "/domains/missing"), 0);
+    assert_int_equal(
+        router_add_domain(w.router, "second.example", &(struct domain_options){ .maildirs = "/domains/0" }),
+        0);
+    assert_int_equal(router_add_domain(w.router, "missing.example",
+                                       &(struct domain_options){ .maildirs = "/domains/missing" }),
+                     0);
     reactor_sim_watch(w.reactor, watch_jobs, &jobs);
     run(&w);
     assert_int_equal(w.result.mailboxes, 1 + DOMAINS * BOXES);

@@ -143,7 +143,7 @@ static void check_row(void **state)
     };
     g_autoptr(GString) got = g_string_new("X-Before: 1\n");
     g_autofree char *want = g_strconcat("X-Before: 1\n", row->want, NULL);
-    trace_append(got, &trace, &to, row->only_recipient);
+    trace_append(got, &trace, &to, NULL, row->only_recipient ? &to : NULL);
     assert_string_equal(got->str, want);
 }
 
@@ -184,7 +184,7 @@ static void check_client_name(void **state)
         .reverse_path = &from,
     };
     g_autoptr(GString) got = g_string_new(NULL);
-    trace_append(got, &trace, &to, false);
+    trace_append(got, &trace, &to, NULL, NULL);
     assert_true(g_str_has_prefix(strstr(got->str, "Received:"), row->want));
 }
 
@@ -205,7 +205,7 @@ static void check_date(void **state)
     struct smtp_address from = address_of("<>"), to = address_of("<alice@example.org>");
     struct trace trace = { "1", "mx", "SMTP", "c", "192.0.2.1", NULL, &from, row->second * 1000000 };
     g_autoptr(GString) got = g_string_new(NULL);
-    trace_append(got, &trace, &to, false);
+    trace_append(got, &trace, &to, NULL, NULL);
     g_autofree char *want = g_strconcat(" ", row->name, "\n", NULL);
     assert_true(g_str_has_suffix(got->str, want));
 }
@@ -217,14 +217,61 @@ static void a_forged_address_ends_no_line(void **state)
     struct smtp_address from = { .local_len = 7, .domain_len = 3, .local = "a\r\nX: b", .domain = "b\nc" };
     struct trace trace = { "1", "m\nx", "SMTP", "c", "192.0.2.1", NULL, &from, 0 };
     g_autoptr(GString) got = g_string_new(NULL);
-    trace_append(got, &trace, &from, true);
+    trace_append(got, &trace, &from, &from, &from);
     g_auto(GStrv) lines = g_strsplit(got->str, "\n", -1);
     for (size_t i = 0; lines[i] != NULL && *lines[i] != '\0'; i++) {
-        static const char *const starts[] = { "Return-Path:", "Delivered-To:", "Received:", "\t", "\t" };
+        static const char *const starts[] = {
+            "Return-Path:", "Delivered-To:", "X-Original-To:", "Received:", "\t", "\t"
+        };
         assert_true(i < G_N_ELEMENTS(starts));
         assert_true(g_str_has_prefix(lines[i], starts[i]));
         assert_null(strchr(lines[i], '\r'));
     }
+}
+
+/* The name of the mailbox, what the client called it, and for whom the message is: each in its own place. */
+static const struct address_row {
+    const char *name;
+    const char *mailbox, *original, *only_recipient; /* paths; NULL: none */
+    const char *want;                                /* behind Return-Path, up to the date */
+} address_rows[] = {
+    { "one that was renamed, alone", "<alice@example.org>", "<info@example.net>", "<info@example.net>",
+      "Delivered-To: alice@example.org\n"
+      "X-Original-To: info@example.net\n"
+      "Received: from c ([192.0.2.1])\n\tby mx with SMTP id 1 for <info@example.net>;\n\t" },
+    { "one that was renamed, with others", "<alice@example.org>", "<info@example.net>", NULL,
+      "Delivered-To: alice@example.org\n"
+      "X-Original-To: info@example.net\n"
+      "Received: from c ([192.0.2.1])\n\tby mx with SMTP id 1; " },
+    { "a copy for several mailboxes", NULL, NULL, NULL,
+      "Received: from c ([192.0.2.1])\n\tby mx with SMTP id 1; " },
+    { "a copy for several mailboxes of one recipient", NULL, NULL, "<all@example.org>",
+      "Received: from c ([192.0.2.1])\n\tby mx with SMTP id 1 for <all@example.org>;\n\t" },
+    { "a bare postmaster", "<postmaster@example.org>", "<postmaster>", "<postmaster>",
+      "Delivered-To: postmaster@example.org\n"
+      "X-Original-To: postmaster@mx\n"
+      "Received: from c ([192.0.2.1])\n\tby mx with SMTP id 1 for <postmaster@mx>;\n\t" },
+    { "an original that needs quotes", "<alice@example.org>", "<\"a b\"@example.org>", NULL,
+      "Delivered-To: alice@example.org\n"
+      "X-Original-To: \"a b\"@example.org\n"
+      "Received: from c ([192.0.2.1])\n\tby mx with SMTP id 1; " },
+};
+
+static void check_addresses(void **state)
+{
+    const struct address_row *row = *state;
+    struct smtp_address from = address_of("<>"), addresses[3];
+    const char *const paths[] = { row->mailbox, row->original, row->only_recipient };
+    for (size_t i = 0; i < 3; i++)
+        addresses[i] = address_of(paths[i] != NULL ? paths[i] : "<>");
+    struct trace trace = { "1", "mx", "SMTP", "c", "192.0.2.1", NULL, &from, 0 };
+    g_autoptr(GString) got = g_string_new(NULL);
+    trace_append(got, &trace, row->mailbox != NULL ? &addresses[0] : NULL,
+                 row->original != NULL ? &addresses[1] : NULL,
+                 row->only_recipient != NULL ? &addresses[2] : NULL);
+    g_autofree char *want =
+        g_strconcat("Return-Path: <>\n", row->want, "Thu, 1 Jan 1970 00:00:00 +0000\n", NULL);
+    assert_string_equal(got->str, want);
 }
 
 /* Whatever the lengths, a line that reaches column 78 (a TAB being eight) holds nothing that could have gone
@@ -248,7 +295,7 @@ static void lines_are_short_where_they_can_be(void **state)
         struct smtp_address to = address_of(to_text);
         struct trace trace = { "1", "mx.example.org", "ESMTP", helo, "192.0.2.1", NULL, &from, 0 };
         g_autoptr(GString) got = g_string_new(NULL);
-        trace_append(got, &trace, &to, true);
+        trace_append(got, &trace, &to, NULL, &to);
         g_auto(GStrv) lines = g_strsplit(strstr(got->str, "Received:"), "\n", -1);
         for (size_t i = 0; lines[i] != NULL; i++)
             check_columns(lines[i]);
@@ -262,6 +309,7 @@ int main(int argc, char **argv)
     suite_add_rows(s, rows, check_row);
     suite_add_rows(s, name_rows, check_client_name);
     suite_add_rows(s, date_rows, check_date);
+    suite_add_rows(s, address_rows, check_addresses);
     suite_add(s, "a forged address ends no line", a_forged_address_ends_no_line, NULL);
     suite_add(s, "lines are short where they can be", lines_are_short_where_they_can_be, NULL);
     return suite_run(s, argc, argv);

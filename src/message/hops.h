@@ -1,0 +1,37 @@
+/*
+ * message/hops.h - where a message was before, as its header section says while it streams: how many servers
+ * it went through (RFC 5321 6.3), and into which mailboxes it was delivered. Bounded: of very many
+ * Delivered-To fields only the first HOPS_DELIVERED are kept. Ownership: a value, zeroed at the start of a
+ * message; whoever fed it clears it.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "base/auto.h"
+#include "base/slice.h"
+#include "smtp/address.h"
+
+enum { HOPS_DELIVERED = 100, HOPS_LINE = 320 };
+
+struct hops {
+    unsigned received;    /* fields of that name */
+    GArray *delivered;    /* struct smtp_address of Delivered-To fields, in their order; NULL: none */
+    bool ended;           /* the header section is over */
+    bool is_cut;          /* `line` is the start of a line whose end has not come */
+    size_t len;           /* in `line` */
+    char line[HOPS_LINE]; /* what a longer one has behind that is of no interest */
+};
+
+void hops_look(struct hops *h, struct slice bytes);
+
+/* The next octets of the message, cut anywhere. Lines end in LF, with or without a CR before it. */
+static inline void hops_take(struct hops *h, struct slice bytes)
+{
+    if (!h->ended)
+        hops_look(h, bytes);
+}
+
+void hops_clear(struct hops *h);
+AUTO_VAL_DEFINE(hops);

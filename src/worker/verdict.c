@@ -1,0 +1,44 @@
+#include "worker/verdict.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+static enum smtp_outcome over_quota(const struct domain *domain)
+{
+    return domain != NULL && domain->options.refuse_over_quota ? SMTP_MAILBOX_FULL_REFUSED
+                                                               : SMTP_MAILBOX_FULL;
+}
+
+enum smtp_outcome verdict_of_lookup(int result, const struct mailbox *full)
+{
+    switch (result) {
+    case 0:
+        return SMTP_RECIPIENT_OK;
+    case -ENOENT:
+        return SMTP_NO_SUCH_MAILBOX;
+    case -EDQUOT:
+        return over_quota(full != NULL ? full->domain : NULL);
+    case -EHOSTDOWN:
+        return SMTP_LOOKUP_FAILED;
+    case -ELOOP:
+        return SMTP_ALIAS_LOOP;
+    default:
+        return SMTP_LOCAL_ERROR;
+    }
+}
+
+enum smtp_outcome verdict_of_delivery(int result, const struct domain *domain)
+{
+    switch (result) {
+    case 0:
+        return SMTP_DELIVERED;
+    case -ENOSPC:
+        return SMTP_DISK_FULL;
+    case -EDQUOT:
+        return over_quota(domain);
+    case -EMULTIHOP:
+        return SMTP_MAIL_LOOP;
+    default:
+        return SMTP_LOCAL_ERROR;
+    }
+}
