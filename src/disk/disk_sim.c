@@ -14,6 +14,7 @@
 #include "disk/disk_sim_fault.h"
 #include "disk/disk_sim_files.h"
 #include "disk/disk_sim_tree.h"
+#include "disk/disk_sim_worlds.h"
 
 /* The one mutable global: the seam's calls name no file system, as the system's do not. */
 static struct {
@@ -23,13 +24,25 @@ static struct {
     struct disk_faults faults;
     struct pst_random random;
     int64_t wall_us;
-    uint64_t ids;    /* given to nodes that were asked for theirs */
-    uint64_t errors; /* syncs of all that failed and forgot */
+    uint64_t ids;         /* given to nodes that were asked for theirs */
+    GArray *file_systems; /* struct file_system; that of the root first */
+    uint64_t errors;      /* syncs of all that failed and forgot */
     uint64_t capacity;
     int capacity_error;
     void (*hook)(void *owner, const struct disk_sim_call *call);
     void *hook_owner;
 } sim;
+
+struct file_system {
+    struct disk_node *top; /* not owned */
+    bool syncs_all;
+    uint64_t error; /* the number of the latest sync of all that failed and forgot something here */
+};
+
+static struct file_system *file_system_of(const struct disk_node *dir)
+{
+    return &g_array_index(sim.file_systems, struct file_system, disk_node_file_system(dir) - 1);
+}
 
 /* ---- descriptors ---- */
 
@@ -89,18 +102,18 @@ static void tell_hook(const struct subject *s)
 }
 
 /* 0, or what the call shall fail with. */
-static int begin_sync(struct subject s, bool *ret_forgets)
+static int begin_faulty(struct subject s, struct disk_sim_fault *ret_fault)
 {
     pst_assert(sim.root != NULL && sim.thread == g_thread_self());
     if (sim.hook != NULL)
         tell_hook(&s);
-    return disk_faults_next(&sim.faults, s.kind, ret_forgets);
+    return disk_faults_next(&sim.faults, s.kind, ret_fault);
 }
 
 static int begin(struct subject s)
 {
-    bool forgets;
-    return begin_sync(s, &forgets);
+    struct disk_sim_fault unused;
+    return begin_faulty(s, &unused);
 }
 #define BEGIN(...) begin((struct subject){ __VA_ARGS__ })
 
@@ -357,26 +370,40 @@ static int move(const struct entry *old, const char *from, const struct entry *n
     return 0;
 }
 
-static int begin_move(enum disk_sim_kind kind, struct entry *old, int from_dir, const char *from,
-                      struct entry *new, int to_dir, const char *to)
+static int entries_at(struct entry *old, int from_dir, const char *from, struct entry *new, int to_dir,
+                      const char *to)
 {
-    int r = BEGIN(.kind = kind, .dir = from_dir, .name = from, .to_dir = to_dir, .to = to);
-    if (r == 0)
-        r = entry_at(from_dir, from, old);
+    int r = entry_at(from_dir, from, old);
     if (r == 0)
         r = entry_at(to_dir, to, new);
     if (r == 0 && (old->node == NULL || is_removed(new->dir)))
         r = -ENOENT;
+    if (r == 0 && file_system_of(old->dir) != file_system_of(new->dir))
+        r = -EXDEV;
     return r;
+}
+
+static int begin_move(enum disk_sim_kind kind, struct entry *old, int from_dir, const char *from,
+                      struct entry *new, int to_dir, const char *to)
+{
+    int r = BEGIN(.kind = kind, .dir = from_dir, .name = from, .to_dir = to_dir, .to = to);
+    return r != 0 ? r : entries_at(old, from_dir, from, new, to_dir, to);
 }
 
 int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
 {
+    const struct subject s = {
+        .kind = DISK_SIM_RENAME, .dir = from_dir, .name = from, .to_dir = to_dir, .to = to
+    };
+    struct disk_sim_fault how = { .happens = false };
+    int fault = begin_faulty(s, &how);
+    if (fault != 0 && !how.happens)
+        return fault;
     struct entry old = { NULL }, new = { NULL };
-    int r = begin_move(DISK_SIM_RENAME, &old, from_dir, from, &new, to_dir, to);
-    if (r != 0)
-        return r;
-    return new.node != NULL ? -EEXIST : move(&old, from, &new, to);
+    int r = entries_at(&old, from_dir, from, &new, to_dir, to);
+    if (r == 0)
+        r = new.node != NULL ? -EEXIST : move(&old, from, &new, to);
+    return fault != 0 ? fault : r;
 }
 
 int disk_replace(int from_dir, const char *from, int to_dir, const char *to)
@@ -529,8 +556,8 @@ int disk_append_copy(int to, int from, uint64_t offset)
 
 static int sync_node(enum disk_sim_kind kind, int fd)
 {
-    bool forgets = false;
-    int fault = begin_sync((struct subject){ .kind = kind, .dir = fd }, &forgets);
+    struct disk_sim_fault how = { .forgets = false };
+    int fault = begin_faulty((struct subject){ .kind = kind, .dir = fd }, &how);
     struct disk_node *n = node_at(fd);
     if (n == NULL)
         return -EBADF;
@@ -542,7 +569,7 @@ static int sync_node(enum disk_sim_kind kind, int fd)
         return -EIO;
     if (fault == 0)
         disk_node_sync(n);
-    else if (forgets)
+    else if (how.forgets)
         disk_node_forget(n);
     return fault;
 }
@@ -563,26 +590,33 @@ int disk_can_sync_all(int dir, uint64_t *ret_file_system)
     int r = BEGIN(.kind = DISK_SIM_CAN_SYNC_ALL, .dir = dir);
     if (r == 0)
         r = directory_at(dir, &n);
-    if (r == 0)
-        *ret_file_system = 1;
-    return r;
+    if (r != 0)
+        return r;
+    if (!file_system_of(n)->syncs_all)
+        return -EOPNOTSUPP;
+    *ret_file_system = disk_node_file_system(n);
+    return 0;
 }
 
 int disk_sync_all(int dir)
 {
-    bool forgets = false;
+    struct disk_sim_fault how = { .forgets = false };
     struct disk_node *n;
-    int fault = begin_sync((struct subject){ .kind = DISK_SIM_SYNC_ALL, .dir = dir }, &forgets);
+    int fault = begin_faulty((struct subject){ .kind = DISK_SIM_SYNC_ALL, .dir = dir }, &how);
     int r = directory_at(dir, &n);
     if (r < 0)
         return r;
-    if (fault == 0 && disk_descriptors_tell(&sim.descriptors, dir, sim.errors))
+    struct file_system *fs = file_system_of(n);
+    pst_assert(fs->syncs_all);
+    if (fault == 0 && disk_descriptors_tell(&sim.descriptors, dir, fs->error))
         return -EIO;
-    if (fault == 0)
-        disk_tree_sync(sim.root);
-    else if (forgets)
-        disk_tree_forget(sim.root, ++sim.errors);
-    (void)disk_descriptors_tell(&sim.descriptors, dir, sim.errors); /* this one knows now */
+    if (fault == 0) {
+        disk_tree_sync(fs->top);
+    } else if (how.forgets) {
+        fs->error = ++sim.errors;
+        disk_tree_forget(fs->top, fs->error);
+    }
+    (void)disk_descriptors_tell(&sim.descriptors, dir, fs->error); /* this one knows now */
     return fault;
 }
 
@@ -592,11 +626,14 @@ void disk_sim_reset(uint64_t seed)
 {
     disk_descriptors_clear(&sim.descriptors);
     g_clear_pointer(&sim.root, disk_node_unref);
+    g_clear_pointer(&sim.file_systems, g_array_unref);
     disk_faults_clear(&sim.faults);
     memset(&sim, 0, sizeof sim);
     pst_random_seed(&sim.random, seed);
     sim.thread = g_thread_self();
     sim.root = disk_node_new(DISK_DIRECTORY, 0);
+    sim.file_systems = g_array_new(FALSE, FALSE, sizeof(struct file_system));
+    disk_sim_add_file_system(sim.root, true);
     disk_descriptors_init(&sim.descriptors);
     disk_sim_heal();
 }
@@ -605,6 +642,18 @@ struct disk_node *disk_sim_root(void)
 {
     pst_assert(sim.root != NULL);
     return sim.root;
+}
+
+void disk_sim_add_file_system(struct disk_node *top, bool syncs_all)
+{
+    const struct file_system fs = { .top = top, .syncs_all = syncs_all };
+    g_array_append_val(sim.file_systems, fs);
+    top->file_system = sim.file_systems->len;
+}
+
+uint64_t disk_sim_worlds(uint64_t most, void (*look)(void *owner), void *owner)
+{
+    return disk_worlds(sim.root, most, &sim.random, look, owner);
 }
 
 void disk_sim_crash(enum disk_sim_policy policy)

@@ -8,7 +8,7 @@
  *
  * What survives a crash:
  *   - Of a file, what a successful disk_sync found in it. Files only grow, so that is always a prefix.
- *     disk_sync_all syncs every file and every directory.
+ *     disk_sync_all syncs every file and every directory of the file system.
  *   - Of a directory, the names that a successful disk_sync_dir of just this directory found in it. Syncing a
  *     file saves none of its names; syncing one directory saves no name in another.
  *   - What is not synced may survive or not; the crash's policy decides. Each change of names is kept or lost
@@ -44,6 +44,16 @@ enum disk_sim_policy {
  * the hook stay.
  */
 void disk_sim_crash(enum disk_sim_policy policy);
+
+/*
+ * What each crash at this moment could leave, without one: `look` is called in one such world after the
+ * other, where it finds what would be found (by the checkers below: it makes no calls); then all is as it
+ * was. The worlds are all combinations of changes of names kept and lost, if there are at most `most` of
+ * them, else so many, drawn, with that which loses all and that which keeps all among them; each with the
+ * unsynced ends of all files lost, cut, zeroed (their sizes were written, not their octets) and kept. Returns
+ * how many there were.
+ */
+uint64_t disk_sim_worlds(uint64_t most, void (*look)(void *owner), void *owner);
 
 /* ---- calls, faults and limits ---- */
 enum disk_sim_kind {
@@ -86,9 +96,12 @@ struct disk_sim_fault {
      * of a file or directory that lost something, and by the next sync of all.
      */
     bool forgets;
+    /* Of renames, as a network may have it: the deed is done, and the answer is lost. */
+    bool happens;
 };
 
-/* One more fault. The call fails and has no effect, but that appends may still write some octets. */
+/* One more fault. The call fails and has no effect but those above, and that appends may write some octets.
+ */
 void disk_sim_fail(struct disk_sim_fault fault);
 uint64_t disk_sim_failures(void); /* calls that failed so since the last reset */
 void disk_sim_heal(void);         /* no more faults, and no limits */
@@ -122,6 +135,12 @@ void disk_sim_set_time(int64_t wall_us);
 
 /* ---- what was there before, durably: no calls, and no faults ---- */
 void disk_sim_mkdir_all(const char *path);
+/*
+ * Makes the directory, which is empty, the top of a file system of its own: names do not move across its edge
+ * (-EXDEV), and a sync of all ends there; or it cannot be synced as a whole (-EOPNOTSUPP). Crashes and
+ * capacity are those of the whole tree.
+ */
+void disk_sim_mount(const char *path, bool syncs_all);
 void disk_sim_write_file(const char *path, struct slice content); /* new */
 void disk_sim_symlink(const char *path, const char *target);
 void disk_sim_special(const char *path); /* a FIFO, say: DISK_OTHER */

@@ -59,7 +59,7 @@ static bool strikes(struct disk_sim_fault *fault, enum disk_sim_kind kind)
     return fault->nth > 0 && --fault->nth == 0;
 }
 
-int disk_faults_next(struct disk_faults *f, enum disk_sim_kind kind, bool *ret_forgets)
+int disk_faults_next(struct disk_faults *f, enum disk_sim_kind kind, struct disk_sim_fault *ret_fault)
 {
     const struct disk_sim_fault *first = NULL;
     f->calls++;
@@ -71,6 +71,6 @@ int disk_faults_next(struct disk_faults *f, enum disk_sim_kind kind, bool *ret_f
     if (first == NULL)
         return 0;
     f->failures++;
-    *ret_forgets = first->forgets;
+    *ret_fault = *first;
     return -first->error;
 }

@@ -16,8 +16,5 @@ struct disk_faults {
 void disk_faults_clear(struct disk_faults *f);
 void disk_faults_plan(struct disk_faults *f, struct disk_sim_fault fault);
 
-/*
- * A call of that kind is made now. 0, or the -errno it shall fail with; *ret_forgets is set for a sync that
- * shall also forget.
- */
-int disk_faults_next(struct disk_faults *f, enum disk_sim_kind kind, bool *ret_forgets);
+/* A call of that kind is made now. 0, or the -errno it shall fail with, and *ret_fault says how. */
+int disk_faults_next(struct disk_faults *f, enum disk_sim_kind kind, struct disk_sim_fault *ret_fault);

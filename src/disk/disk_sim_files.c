@@ -50,6 +50,13 @@ void disk_sim_write_file(const char *path, struct slice content)
     disk_node_sync(file);
 }
 
+void disk_sim_mount(const char *path, bool syncs_all)
+{
+    struct disk_node *top = make_directories(path);
+    pst_assert(top->file_system == 0 && g_tree_nnodes(top->names) == 0);
+    disk_sim_add_file_system(top, syncs_all);
+}
+
 void disk_sim_symlink(const char *path, const char *target)
 {
     place(path, DISK_LINK)->target = g_strdup(target);

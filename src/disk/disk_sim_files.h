@@ -7,3 +7,4 @@
 #include "disk/disk_sim_tree.h"
 
 struct disk_node *disk_sim_root(void); /* the simulated file system's; borrowed */
+void disk_sim_add_file_system(struct disk_node *top, bool syncs_all);

@@ -8,16 +8,9 @@
 
 enum { LINKS_MAX = 40 }; /* as Linux has it */
 
-/* An unsynced change of a directory's names. Both at once is a rename. */
-struct change {
-    char *removed; /* or NULL */
-    char *added;   /* or NULL */
-    struct disk_node *node;
-};
-
 static void change_free(void *data)
 {
-    struct change *c = data;
+    struct disk_change *c = data;
     g_free(c->removed);
     g_free(c->added);
     disk_node_unref(c->node);
@@ -91,7 +84,7 @@ struct disk_node *disk_node_find(struct disk_node *dir, const char *name)
 
 static void note_change(struct disk_node *dir, const char *removed, const char *added, struct disk_node *n)
 {
-    struct change *c = g_new0(struct change, 1);
+    struct disk_change *c = g_new0(struct disk_change, 1);
     c->removed = g_strdup(removed);
     c->added = g_strdup(added);
     c->node = n != NULL ? disk_node_ref(n) : NULL;
@@ -144,6 +137,13 @@ static gboolean collect_name(void *name, void *node, void *list)
     return FALSE;
 }
 
+uint64_t disk_node_file_system(const struct disk_node *dir)
+{
+    while (dir->file_system == 0 && dir->parent != NULL)
+        dir = dir->parent;
+    return dir->file_system != 0 ? dir->file_system : 1; /* of what was removed nobody can tell */
+}
+
 GPtrArray *disk_node_names(struct disk_node *dir)
 {
     GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
@@ -159,23 +159,22 @@ void disk_node_append(struct disk_node *file, struct slice bytes)
     g_byte_array_append(file->content, bytes.data, (guint)bytes.len);
 }
 
-static void make_durable(struct disk_node *dir, const struct change *c)
+void disk_change_keep(const struct disk_change *c, GTree *names)
 {
     if (c->removed != NULL)
-        g_tree_remove(dir->durable_names, c->removed);
+        g_tree_remove(names, c->removed);
     if (c->added != NULL)
-        names_set(dir->durable_names, c->added, c->node);
+        names_set(names, c->added, c->node);
 }
 
 static void sync_names(struct disk_node *dir)
 {
     for (guint i = 0; i < dir->changes->len; i++)
-        make_durable(dir, g_ptr_array_index(dir->changes, i));
+        disk_change_keep(g_ptr_array_index(dir->changes, i), dir->durable_names);
     g_ptr_array_set_size(dir->changes, 0);
 }
 
-/* As much of a file as a crash can leave. */
-static size_t survivable(const struct disk_node *file)
+size_t disk_node_survivable(const struct disk_node *file)
 {
     return MIN(file->content->len, file->forgotten);
 }
@@ -185,14 +184,14 @@ void disk_node_sync(struct disk_node *n)
     if (n->type == DISK_DIRECTORY)
         sync_names(n);
     else
-        n->durable = survivable(n);
+        n->durable = disk_node_survivable(n);
 }
 
 void disk_node_forget(struct disk_node *n)
 {
     if (n->type == DISK_DIRECTORY)
         g_ptr_array_set_size(n->changes, 0); /* nobody will ever write them */
-    else if (n->durable < survivable(n))
+    else if (n->durable < disk_node_survivable(n))
         n->forgotten = n->durable;
 }
 
@@ -212,11 +211,24 @@ static gboolean restore_name(void *name, void *node, void *dir)
     return FALSE;
 }
 
+static gboolean copy_name(void *name, void *node, void *names)
+{
+    names_set(names, name, node);
+    return FALSE;
+}
+
+GTree *disk_node_durable_names(struct disk_node *dir)
+{
+    GTree *names = names_new();
+    g_tree_foreach(dir->durable_names, copy_name, names);
+    return names;
+}
+
 static void crash_names(struct disk_node *dir, enum disk_sim_policy policy, struct pst_random *random)
 {
     for (guint i = 0; i < dir->changes->len; i++)
         if (change_survives(policy, random))
-            make_durable(dir, g_ptr_array_index(dir->changes, i));
+            disk_change_keep(g_ptr_array_index(dir->changes, i), dir->durable_names);
     g_ptr_array_set_size(dir->changes, 0);
     g_tree_unref(dir->names);
     dir->names = names_new();
@@ -225,7 +237,7 @@ static void crash_names(struct disk_node *dir, enum disk_sim_policy policy, stru
 
 static void crash_content(struct disk_node *file, enum disk_sim_policy policy, struct pst_random *random)
 {
-    size_t most = survivable(file);
+    size_t most = disk_node_survivable(file);
     size_t left = policy == DISK_SIM_KEEP ? most : file->durable;
     if (policy == DISK_SIM_SEEDED && most > file->durable) {
         switch (pst_random_below(random, 3)) {
@@ -285,7 +297,7 @@ uint64_t disk_tree_octets(struct disk_node *dir)
 
 static bool is_synced(const struct disk_node *n)
 {
-    return n->type == DISK_DIRECTORY ? n->changes->len == 0 : n->durable == survivable(n);
+    return n->type == DISK_DIRECTORY ? n->changes->len == 0 : n->durable == disk_node_survivable(n);
 }
 
 static void sync_or_forget(struct disk_node *n, uint64_t error)
@@ -302,6 +314,8 @@ static gboolean for_entry(void *key, void *node, void *error)
 {
     (void)key;
     struct disk_node *n = node;
+    if (n->file_system != 0)
+        return FALSE; /* another one */
     if (n->type == DISK_DIRECTORY)
         g_tree_foreach(n->names, for_entry, error);
     if (n->type == DISK_DIRECTORY || n->type == DISK_FILE)

@@ -30,9 +30,17 @@ struct disk_node {
 
     /* DISK_DIRECTORY */
     struct disk_node *parent; /* not owned; NULL: the root, or it was removed */
+    uint64_t file_system;     /* the number of that which begins here, or 0 */
     GTree *names;             /* char * -> struct disk_node *, as they are; sorted, for the sake of replays */
     GTree *durable_names;     /* as they are after a crash that loses all changes */
     GPtrArray *changes;       /* struct change *, those not synced, oldest first */
+};
+
+/* An unsynced change of a directory's names. Both at once is a rename. */
+struct disk_change {
+    char *removed; /* or NULL */
+    char *added;   /* or NULL */
+    struct disk_node *node;
 };
 
 struct disk_node *disk_node_new(enum disk_type type, int64_t wall_us);
@@ -49,6 +57,13 @@ GPtrArray *disk_node_names(struct disk_node *dir); /* sorted copies, which the a
 
 void disk_node_append(struct disk_node *file, struct slice bytes);
 
+uint64_t disk_node_file_system(const struct disk_node *dir); /* that it lies in */
+
+size_t disk_node_survivable(const struct disk_node *file); /* octets: as much of it as a crash can leave */
+/* What the directory holds after a crash that loses all changes, and `names` once a change was kept. */
+GTree *disk_node_durable_names(struct disk_node *dir);
+void disk_change_keep(const struct disk_change *c, GTree *names);
+
 /* Of a directory's names or a file's content: */
 void disk_node_sync(struct disk_node *n);   /* all but what is forgotten becomes durable */
 void disk_node_forget(struct disk_node *n); /* what is not durable never will be */
@@ -60,7 +75,7 @@ void disk_node_forget(struct disk_node *n); /* what is not durable never will be
 int disk_tree_walk(struct disk_node *root, struct disk_node *top, const char *path,
                    struct disk_node **ret_node);
 
-/* Of `dir` and all beneath it, content and names: */
+/* Of `dir` and all beneath it in the same file system, content and names: */
 void disk_tree_sync(struct disk_node *dir);
 void disk_tree_forget(struct disk_node *dir,
                       uint64_t error); /* `error` is noted where something was forgotten */

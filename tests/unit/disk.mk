@@ -3,6 +3,7 @@ TESTS += tests/unit/test_disk_sim
 tests_unit_test_disk_sim_SOURCES = \
 	tests/unit/test_disk_sim.c tests/unit/test_disk_sim.h \
 	tests/unit/test_disk_sim_crash.c \
-	tests/unit/test_disk_sim_fault.c
+	tests/unit/test_disk_sim_fault.c \
+	tests/unit/test_disk_sim_worlds.c
 tests_unit_test_disk_sim_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_disk_sim_LDADD = $(TEST_LINK) $(LINK_disk_sim)

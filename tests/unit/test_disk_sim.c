@@ -189,6 +189,7 @@ int main(int argc, char **argv)
     struct suite *s = suite_new("disk sim");
     add_crash_cases(s);
     add_fault_cases(s);
+    add_world_cases(s);
     suite_add_rows(s, cases, run_case);
     return suite_run(s, argc, argv);
 }

@@ -21,6 +21,7 @@ void run_case(void **state); /* for suite_add_rows over sim_case: starts with se
 
 void add_crash_cases(struct suite *s);
 void add_fault_cases(struct suite *s);
+void add_world_cases(struct suite *s);
 
 #define FAULT(...) disk_sim_fail((struct disk_sim_fault){ __VA_ARGS__ })
 

@@ -207,6 +207,18 @@ static void failed_append_leaves_some(void)
         assert_true(seen[i]);
 }
 
+static void a_failed_rename_may_have_happened(void)
+{
+    create_synced(tmp, "m", "content");
+    FAULT(.kind = DISK_SIM_RENAME, .nth = 1, .error = EIO, .happens = true);
+    assert_int_equal(disk_rename(tmp, "m", new, "n"), -EIO);
+    assert_names("/mail/tmp", "");
+    assert_content("/mail/new/n", "content");
+    FAULT(.kind = DISK_SIM_RENAME, .nth = 1, .error = EIO, .happens = true);
+    assert_int_equal(disk_rename(tmp, "m", new, "o"), -EIO); /* what could not happen has not */
+    assert_names("/mail/new", "n");
+}
+
 /* ---- faults: syncs ---- */
 
 static void failed_sync_leaves_content_unsynced(void)
@@ -354,6 +366,7 @@ static const struct sim_case cases[] = {
     { "fault: for ever", fault_strikes_for_ever },
     { "fault: several count side by side", faults_count_side_by_side },
     { "fault: a failed append leaves some", failed_append_leaves_some },
+    { "fault: a failed rename may have happened", a_failed_rename_may_have_happened },
     { "fault: a failed sync leaves content unsynced", failed_sync_leaves_content_unsynced },
     { "fault: a failed sync may be repeated", failed_sync_may_be_repeated },
     { "fault: forgetting needs something unsynced", forgetting_needs_something_unsynced },
