@@ -311,10 +311,10 @@ int maildir_copy_publish(struct maildir_copy *c)
     c->maildir->names = MAILDIR_CHANGED;
     r = disk_rename(c->maildir->tmp, c->name, c->maildir->new, name);
     if (r < 0) {
-        /* Over a network the answer may be lost and not the deed. A name that was taken is somebody else's.
-         */
-        if (r != -EEXIST)
-            (void)disk_unlink(c->maildir->new, name);
+        /* Over a network the answer may be lost and not the deed; then it is undone, durably. A name that was
+         * taken is somebody else's. */
+        if (r != -EEXIST && disk_unlink(c->maildir->new, name) >= 0)
+            (void)disk_sync_dir(c->maildir->new);
         return r;
     }
     memcpy(c->name, name, strlen(name) + 1);
