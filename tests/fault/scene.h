@@ -1,0 +1,68 @@
+/*
+ * tests/fault/scene.h - clients who deliver to a worker on the simulated seams, each reply that they got, and
+ * what the worker left in the maildirs. What a disk may do to it meanwhile is the test's. A broken promise
+ * fails the running test.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "disk/disk_sim.h"
+#include "reactor/reactor_sim.h"
+#include "worker/worker.h"
+
+enum { SCENE_CLIENTS = 3, SCENE_BOXES = 3 };
+
+struct scene_plan {
+    const char *name;
+    enum smtp_protocol protocol;
+    enum delivery_sync sync;
+    size_t size;       /* octets of each message's text, about */
+    size_t recipients; /* of each */
+    size_t
+        clients; /* the first one's message is being committed when the others' come: those are one batch */
+    bool two_disks;  /* the last recipient's mailbox lies in a file system of its own */
+    bool syncs_each; /* no file system can be synced as a whole */
+    bool abandons;   /* clients go when half of the message has been sent */
+};
+
+extern const struct scene_plan scene_plans[];
+extern const size_t scene_plan_count;
+
+struct scene_client {
+    struct scene *scene;
+    struct stream *stream;
+    GString *wire, *stored; /* the message */
+    GString *line;          /* of replies, not complete yet */
+    int awaits;
+    size_t asked;                /* recipients, of RCPT or of LMTP's last replies */
+    unsigned codes[SCENE_BOXES]; /* what became of each recipient; 0: no answer came */
+};
+
+struct scene {
+    const struct scene_plan *plan;
+    struct reactor *reactor;
+    struct router *router;
+    struct worker *worker;
+    struct pst_log log;
+    struct worker_share share;
+    struct worker_listener listener;
+    struct worker_settings settings;
+    bool drained;
+    struct scene_client clients[SCENE_CLIENTS];
+};
+
+/* Disk, maildirs and worker are there; nothing has begun, and the disk's calls count from 1. */
+void scene_init(struct scene *s, const struct scene_plan *plan);
+/* Until the clients have left and the worker has drained, and has let go of everything. */
+void scene_run(struct scene *s);
+void scene_clear(struct scene *s);
+
+/*
+ * Whatever is visible in a new/ is a client's whole message, under a name that tells its sizes; there is one
+ * for each 250, and at most one for each recipient.
+ */
+void scene_check(const struct scene *s);
+/* Moreover, there is none where no 250 was said; and who was refused was told to come again. */
+void scene_check_refusals(const struct scene *s);
+size_t scene_staged(const struct scene *s); /* files in all tmp/ */

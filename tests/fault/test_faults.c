@@ -1,0 +1,143 @@
+/*
+ * Every disk call of a delivery fails in turn: the first, the second, until none is left. Each time what the
+ * client is told, new/ and tmp/ agree, and no crash afterwards changes that, whatever it keeps of what was
+ * not synced. Then the power fails at every call, and at every call after one that has failed: what a client
+ * was told 250 of is there, whole, and nothing is visible in part. The worker is the production's, on
+ * simulated seams.
+ *
+ * FAULT_WORLDS=N: how many combinations of lost and kept names are looked at where there are more.
+ */
+#include "suite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "scene.h"
+
+enum { WORLDS = 1024, WORLDS_OF_PAIRS = 4 };
+
+static uint64_t worlds_unless_told(uint64_t fallback)
+{
+    const char *text = getenv("FAULT_WORLDS");
+    return text != NULL ? g_ascii_strtoull(text, NULL, 10) : fallback;
+}
+
+static void look(void *scene)
+{
+    scene_check(scene);
+}
+
+static void look_at_refusals(void *scene)
+{
+    scene_check_refusals(scene);
+}
+
+/* ---- one call fails ---- */
+
+static const struct {
+    int error;
+    bool forgets, happens; /* see disk_sim.h */
+    bool is_full;
+} faults[] = {
+    { EIO, .forgets = true }, { EIO, .happens = true }, { EIO }, { ENOSPC, .is_full = true }, { EACCES },
+};
+
+struct calls {
+    uint64_t struck; /* the number of the one that fails */
+    enum disk_sim_kind struck_kind;
+    unsigned sync_alls;
+};
+
+static void on_call(void *owner, const struct disk_sim_call *call)
+{
+    struct calls *calls = owner;
+    if (call->number == calls->struck)
+        calls->struck_kind = call->kind;
+    calls->sync_alls += call->kind == DISK_SIM_SYNC_ALL;
+}
+
+/* Only a full disk is told so. */
+static void check_codes(const struct scene *s, bool is_full)
+{
+    for (size_t i = 0; i < s->plan->clients; i++)
+        for (size_t box = 0; box < s->plan->recipients; box++)
+            assert_true(is_full || s->clients[i].codes[box] != 452);
+}
+
+/* Whether there was such a call. */
+static bool fail_call(const struct scene_plan *plan, uint64_t nth, size_t fault, uint64_t *worlds)
+{
+    struct scene s;
+    struct calls calls = { .struck = nth };
+    scene_init(&s, plan);
+    disk_sim_set_hook(on_call, &calls);
+    disk_sim_fail((struct disk_sim_fault){ .nth = nth,
+                                           .error = faults[fault].error,
+                                           .forgets = faults[fault].forgets,
+                                           .happens = faults[fault].happens });
+    scene_run(&s);
+    bool was_made = disk_sim_failures() > 0;
+    scene_check_refusals(&s);
+    check_codes(&s, faults[fault].is_full);
+    assert_in_range(scene_staged(&s), 0, calls.struck_kind == DISK_SIM_UNLINK);
+    if (plan->clients > 1 && !was_made)
+        assert_int_equal(calls.sync_alls, plan->recipients > 1 ? 4 : 2); /* there was a batch of two */
+    *worlds += disk_sim_worlds(worlds_unless_told(WORLDS), look_at_refusals, &s);
+    scene_clear(&s);
+    return was_made;
+}
+
+static void every_call_fails(void **state)
+{
+    const struct scene_plan *plan = *state;
+    uint64_t calls = 0, failures = 0, worlds = 0;
+    for (size_t fault = 0; fault < G_N_ELEMENTS(faults); fault++, failures += calls)
+        for (calls = 0; fail_call(plan, calls + 1, fault, &worlds);)
+            calls++;
+    printf("# %s: %u calls, %u failures, %u worlds after a crash\n", plan->name, (unsigned)calls,
+           (unsigned)failures, (unsigned)worlds);
+}
+
+/* ---- the power fails ---- */
+
+/* Where `fails` is not 0, that call fails before. Whether there was a call for the power to fail at. */
+static bool cut_power(const struct scene_plan *plan, uint64_t fails, uint64_t nth, uint64_t most,
+                      uint64_t *worlds)
+{
+    struct scene s;
+    scene_init(&s, plan);
+    if (fails > 0)
+        disk_sim_fail((struct disk_sim_fault){ .nth = fails, .error = EIO, .forgets = fails % 2 == 0 });
+    disk_sim_fail((struct disk_sim_fault){ .nth = nth, .error = EIO, .for_ever = true });
+    scene_run(&s);
+    bool was_made = disk_sim_failures() > (fails > 0);
+    *worlds += disk_sim_worlds(worlds_unless_told(most), look, &s);
+    scene_clear(&s);
+    return was_made;
+}
+
+static void the_power_fails_at_every_call(void **state)
+{
+    const struct scene_plan *plan = *state;
+    uint64_t calls = 0, cuts = 0, worlds = 0, worlds_of_pairs = 0;
+    while (cut_power(plan, 0, calls + 1, WORLDS, &worlds))
+        calls++;
+    for (uint64_t fails = 1; fails <= calls; fails++)
+        for (uint64_t nth = fails + 1; cut_power(plan, fails, nth, WORLDS_OF_PAIRS, &worlds_of_pairs); nth++)
+            cuts++;
+    printf("# %s: %u cuts, %u worlds; after a failure %u cuts, %u worlds\n", plan->name, (unsigned)calls,
+           (unsigned)worlds, (unsigned)cuts, (unsigned)worlds_of_pairs);
+}
+
+int main(int argc, char **argv)
+{
+    struct suite *s = suite_new("faults");
+    for (size_t i = 0; i < scene_plan_count; i++) {
+        g_autofree char *fails = g_strconcat("every call fails: ", scene_plans[i].name, NULL);
+        g_autofree char *power = g_strconcat("the power fails at every call: ", scene_plans[i].name, NULL);
+        suite_add(s, fails, every_call_fails, (void *)&scene_plans[i]);
+        suite_add(s, power, the_power_fails_at_every_call, (void *)&scene_plans[i]);
+    }
+    return suite_run(s, argc, argv);
+}
