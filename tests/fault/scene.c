@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { LARGE = 180000, JOB_US = 20000, LONG_ENOUGH_MS = 5000, DRAIN_MS = 60000, WALL_S = 1795296824 };
+enum { LARGE = 135000, JOB_US = 20000, LONG_ENOUGH_MS = 5000, DRAIN_MS = 60000, WALL_S = 1795296824 };
 
 const struct scene_plan scene_plans[] = {
     { .name = "one message", .size = 500, .recipients = 1, .clients = 1 },
@@ -187,7 +187,7 @@ static void make_message(struct scene_client *c, size_t number)
     g_string_append_printf(c->stored, "%s\n\n", subject);
     g_string_append_printf(c->wire, "%s\r\n\r\n", subject);
     for (size_t line = 0; c->stored->len < c->scene->plan->size; line++) {
-        g_autofree char *text = g_strnfill(line * 7 % 90, (char)('a' + number));
+        g_autofree char *text = g_strnfill(line * 7 % 900, (char)('a' + number));
         g_string_append_printf(c->stored, "%zu %s\n", line, text);
         g_string_append_printf(c->wire, "%zu %s\r\n", line, text);
     }

@@ -28,7 +28,8 @@ from tap import print_diagnostics
 
 POSTERN = os.environ.get("POSTERN", "")
 # Where tests/integration/packages has put what it unpacked; contrib/check has it put beside the build folder.
-PACKAGES = Path(os.environ.get("POSTERN_PACKAGES") or os.path.join(os.environ.get("TEST_TOOLS", "."), "../../packages"))
+TOOLS = Path(os.environ.get("TEST_TOOLS", "."))  # tests/ in the build folder, with the programs that tests use
+PACKAGES = Path(os.environ.get("POSTERN_PACKAGES") or TOOLS / "../../packages")
 PATIENCE = 60.0
 HOSTNAME = "mx.example.org"
 DOMAIN = "example.org"
@@ -243,7 +244,7 @@ class Postern:
     """A running daemon. `smtp` is (host, port), `lmtp` the path of a unix socket, `maildir(name)` a mailbox."""
 
     def __init__(self, folder, *, mailboxes=("alice",), arguments=None, sections=None, preexec=None, wrapper=(),
-                 workers=1, umask=None, extra_config=""):
+                 workers=1, umask=None, extra_config="", program=POSTERN, environment=None):
         self.folder = Path(folder)
         self.maildirs = self.folder / "maildirs"
         self.lmtp = self.folder / "lmtp.sock"
@@ -264,6 +265,8 @@ class Postern:
         self.preexec = preexec
         self.wrapper = list(wrapper)
         self.umask = umask
+        self.program = program
+        self.environment = environment
         self.process = None
         self.may_lose_workers = False  # for a test that kills them, perhaps in the middle of a delivery
         self.log = []
@@ -302,9 +305,9 @@ class Postern:
 
     def command_line(self):
         if self.arguments is not None:
-            return [POSTERN, *map(str, self.arguments)]
+            return [self.program, *map(str, self.arguments)]
         self.config.write_text(self.config_text())
-        return [POSTERN, "serve", "-c", str(self.config)]
+        return [self.program, "serve", "-c", str(self.config)]
 
     # -- its life
 
@@ -312,6 +315,7 @@ class Postern:
         self.process = subprocess.Popen(
             [*self.wrapper, *self.command_line()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, start_new_session=True, preexec_fn=self.preexec, cwd=self.folder,
+            env=None if self.environment is None else {**os.environ, **self.environment},
             umask=-1 if self.umask is None else self.umask)
         self.reader = threading.Thread(target=self.read_log, daemon=True)
         self.reader.start()
@@ -502,4 +506,4 @@ def main():
     if not os.access(POSTERN, os.X_OK):
         print(f"Bail out! POSTERN={POSTERN} names no program to test")
         sys.exit(1)
-    tap.run(f"POSTERN={POSTERN} POSTERN_PACKAGES={PACKAGES}")
+    tap.run(f"POSTERN={POSTERN} TEST_TOOLS={TOOLS} POSTERN_PACKAGES={PACKAGES}")

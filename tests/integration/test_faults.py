@@ -1,0 +1,382 @@
+"""Every system call of a delivery on the real disk fails in turn, is interrupted, cut short, or the process is killed there.
+
+The daemon is tests/integration/postern_faulty: postern, whose system calls on files the test commands (disk_faulty.c). Each
+time, what the client is told, new/ and tmp/ agree. FAULT_FULL=1 tries each error at each call, and not just one or two.
+"""
+import contextlib
+import errno
+import fcntl
+import itertools
+import mmap
+import os
+import re
+import shutil
+import struct
+import tempfile
+import termios
+from pathlib import Path
+
+from harness import Case, DOMAIN, TOOLS, Maildir, Wire, lf, main, print_diagnostics, simple_message, split_trace, wait_until
+
+FULL = "FAULT_FULL" in os.environ
+OTHER = "example.net"  # its mailboxes lie in another file system, where there is one
+REFUSALS = {errno.EIO: (451, "4.3.0"), errno.ENOSPC: (452, "4.3.1"), errno.EACCES: (451, "4.3.0")}
+NONE, FAIL, SHORT, KILL = range(4)
+ACTIONS = ("nothing", "fails with", "is cut short", "is where the worker is killed")
+
+
+class Control:
+    """What the daemon's system calls on files do: the memory that disk_faulty.c shares with us, laid out as there."""
+    CALLS, STRIKE, ACTION, ERROR, HOLD, HELD, LACKS, MADE, NAME, MAX = 0, 8, 16, 20, 24, 32, 40, 104, 20, 1024
+
+    def __init__(self, path):
+        size = self.MADE + self.NAME * self.MAX
+        path.write_bytes(bytes(size))
+        path.chmod(0o666)
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), size)
+
+    def put(self, at, form, value):
+        struct.pack_into(form, self.memory, at, value)
+
+    def get(self, at, form="Q"):
+        return struct.unpack_from(form, self.memory, at)[0]
+
+    def lack(self, *names):
+        words = f" {' '.join(names)} ".encode()
+        self.memory[self.LACKS:self.LACKS + len(words)] = words
+
+    def arm(self, strike, action=NONE, error=0, hold=0):
+        """From now on calls count from 1, and this happens to number `strike`, and number `hold` waits until released."""
+        self.put(self.STRIKE, "Q", strike)
+        self.put(self.ACTION, "I", action)
+        self.put(self.ERROR, "i", error)
+        self.put(self.HELD, "Q", 0)
+        self.put(self.HOLD, "Q", hold)
+        self.put(self.CALLS, "Q", 0)
+
+    def release(self):
+        self.put(self.HOLD, "Q", 0)
+
+    def calls(self):
+        return self.get(self.CALLS)
+
+    def made(self):
+        """The names of all calls since `arm`."""
+        count = self.calls()
+        assert count < self.MAX, f"{count} calls"
+        return [self.get(self.MADE + self.NAME * number, f"{self.NAME}s").partition(b"\0")[0].decode()
+                for number in range(1, count + 1)]
+
+    def struck(self):
+        """The name of the call that something happened to; None when there was no such call."""
+        strike = self.get(self.STRIKE)
+        return self.made()[strike - 1] if 0 < strike <= self.calls() else None
+
+
+class Delivery:
+    """What a client delivers, and to how many; with two disks, the last one's mailbox lies on the other."""
+
+    def __init__(self, recipients=1, size=300, lmtp=False, disks=1):
+        self.recipients, self.lmtp, self.disks = recipients, lmtp, disks
+        self.message = simple_message(b"".join(b"%d %s\r\n" % (n, b"x" * (n % 70)) for n in range(size // 40)))
+
+
+SMALL = Delivery()
+LARGE = Delivery(size=200_000)
+
+
+class FaultCase(Case):
+    numbers = itertools.count(1)  # of mailboxes: each delivery gets new ones, which no worker remembers
+
+    def setUp(self):
+        super().setUp()
+        self.control = Control(self.folder / "control")
+        self.runs = 0
+        self.addCleanup(lambda: print_diagnostics(f"{self.runs} deliveries"))
+
+    def faulty(self, workers=1, **sections):
+        """The first disk is memory, which is fast and can be synced as a whole wherever this runs; the other one is real."""
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else self.folder
+        self.disks = [Path(tempfile.mkdtemp(dir=folder, prefix="postern-test.")) for folder in (memory, self.folder)]
+        self.addCleanup(shutil.rmtree, self.disks[0], ignore_errors=True)
+        # All workers share a unix socket: who connects does not wait for one that was killed.
+        server = self.postern(start=False, workers=workers, program=str(TOOLS / "integration/postern_faulty"), mailboxes=(),
+                              environment={"POSTERN_FAULTS": str(self.folder / "control")},
+                              sections={"listen smtp": {"address": f"unix:{self.folder}/postern0/smtp.sock"},
+                                        f"domain {DOMAIN}": {"maildirs": self.disks[0]},
+                                        f"domain {OTHER}": {"maildirs": self.disks[1]}, **sections})
+        for disk in self.disks:
+            server.give(disk)
+        server.start()
+        self.workers = server.workers()
+        return server
+
+    def connect(self, server, delivery):
+        wire = Wire(server.listeners["lmtp" if delivery.lmtp else "smtp"])
+        wire.hello(lmtp=delivery.lmtp)
+        return wire
+
+    # -- a delivery
+
+    def make_boxes(self, server, delivery):
+        """[(address, Maildir)], one for each recipient."""
+        self.runs += 1
+        boxes = []
+        for n in range(delivery.recipients):
+            elsewhere = delivery.disks == 2 and n == delivery.recipients - 1
+            name = f"box{next(self.numbers)}"
+            folder = self.disks[elsewhere] / name
+            for part in (folder, folder / "tmp", folder / "new", folder / "cur"):
+                part.mkdir(mode=0o700)
+                server.give(part)
+            boxes.append((f"{name}@{OTHER if elsewhere else DOMAIN}", Maildir(folder)))
+        return boxes
+
+    def remove(self, boxes):
+        for _, box in boxes:
+            shutil.rmtree(box.path)
+
+    def envelope(self, wire, boxes):
+        """{number of the box: the reply}, of those that were refused."""
+        replies = {}
+        wire.command("MAIL FROM:<bob@example.net>", 250)
+        for number, (address, _) in enumerate(boxes):
+            wire.send(f"RCPT TO:<{address}>\r\n".encode())
+            reply = wire.reply()
+            if reply[0] != 250:
+                replies[number] = reply
+        return replies
+
+    def last_replies(self, wire, delivery, boxes, replies):
+        """Adds those that decide about the recipients who were accepted: LMTP has one for each, SMTP one for all."""
+        reply = None
+        for number in range(len(boxes)):
+            if number not in replies:
+                reply = wire.reply() if reply is None or delivery.lmtp else reply
+                replies[number] = reply
+
+    def deliver(self, wire, delivery, boxes):
+        """{number of the box: the reply that decided about it}; only those that came, if the worker dies."""
+        replies = {}
+        with contextlib.suppress(EOFError, ConnectionError):
+            replies |= self.envelope(wire, boxes)
+            if len(replies) < len(boxes):
+                wire.data(delivery.message)
+                self.last_replies(wire, delivery, boxes, replies)
+            else:
+                wire.command("RSET", 250)
+        return replies
+
+    # -- what must be true then
+
+    def check_new(self, delivery, boxes, replies, exact=True):
+        """Whole messages only; one for each 250, and, if `exact`, none without."""
+        for number, (_, box) in enumerate(boxes):
+            kept = replies.get(number, (0,))[0] == 250
+            names = box.names()
+            self.assertEqual(len(names), kept if kept or exact else min(len(names), 1))
+            for name, content in zip(names, box.contents()):
+                self.assertEqual(split_trace(content)[1], lf(delivery.message))
+                self.assertEqual(int(re.search(r",S=(\d+)", name)[1]), len(content))
+
+    def check_codes(self, replies, error):
+        for code, said in replies.values():
+            self.assertIn((code, said[:5]), ((250, "2.0.0"), (451, "4.3.0"), REFUSALS.get(error)))
+
+    def staged(self, boxes):
+        return sum(len(box.names("tmp")) for _, box in boxes)
+
+    def open_files(self, boxes):
+        """What the worker has open in these maildirs."""
+        folders = tuple(str(box.path) for _, box in boxes)
+        found = []
+        for pid in self.workers:
+            for entry in os.scandir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(FileNotFoundError):
+                    if (path := os.readlink(entry.path)).startswith(folders):
+                        found.append(path)
+        return found
+
+    def check_nothing_left(self, boxes):
+        self.assertLessEqual(self.staged(boxes), self.control.struck() == "unlinkat")
+        self.assertEqual(self.open_files(boxes), [])
+
+    # -- one after the other
+
+    @contextlib.contextmanager
+    def armed(self, strike, action, error=0, hold=0):
+        """For one delivery. A failure is told with the call that was struck."""
+        self.control.arm(strike, action, error, hold)
+        try:
+            yield
+        except AssertionError as failure:
+            what = f"call {strike} ({self.control.struck()}) of {' '.join(self.control.made())}: {ACTIONS[action]} {error}"
+            raise AssertionError(f"{what}: {failure}") from failure
+        self.made = self.control.made()
+        self.control.arm(0)
+
+    def calls(self, run):
+        """[(number, name)] of those that `run` makes when nothing happens to any."""
+        run(0, NONE, 0)
+        self.assertGreater(len(self.made), 5)
+        return list(enumerate(self.made, 1))
+
+    def sweep(self, run):
+        """Each call fails; `run(number of the call, action, error)` looks at what comes of it."""
+        for strike, name in self.calls(run):
+            for error in REFUSALS if FULL else (list(REFUSALS)[strike % len(REFUSALS)],):
+                run(strike, FAIL, error)
+
+    def one(self, server, wire, delivery, strike, action, error):
+        boxes = self.make_boxes(server, delivery)
+        with self.armed(strike, action, error):
+            replies = self.deliver(wire, delivery, boxes)
+            self.check_new(delivery, boxes, replies)
+            self.check_nothing_left(boxes)
+            self.check_codes(replies, error)
+            if action != FAIL or error == errno.EINTR:  # that is nobody's business but ours
+                self.assertEqual({code for code, _ in replies.values()}, {250})
+        self.remove(boxes)
+
+    def check_every_call(self, delivery, lacks=(), sync="group"):
+        server = self.faulty(delivery={"sync": sync})
+        self.control.lack(*lacks)
+        with self.connect(server, delivery) as wire:
+            def run(*what):
+                self.one(server, wire, delivery, *what)
+            self.sweep(run)
+            for strike, name in self.calls(run):
+                if name != "close":
+                    run(strike, FAIL, errno.EINTR)
+                if name in ("writev", "pread", "copy_file_range"):
+                    run(strike, SHORT, 0)
+
+
+class Failures(FaultCase):
+    def test_one_message(self):
+        self.check_every_call(SMALL)
+
+    def test_three_recipients(self):
+        self.check_every_call(Delivery(recipients=3))
+
+    def test_three_recipients_synced_one_by_one(self):
+        self.check_every_call(Delivery(recipients=3), sync="each")
+
+    def test_three_recipients_over_lmtp_on_two_disks(self):
+        self.check_every_call(Delivery(recipients=3, lmtp=True, disks=2))
+
+    def test_a_large_message(self):
+        self.check_every_call(LARGE)
+
+    def test_a_large_message_for_three_over_lmtp_on_two_disks(self):
+        self.check_every_call(Delivery(recipients=3, lmtp=True, disks=2, size=200_000))
+
+    def test_a_large_message_where_the_system_lacks_newer_calls(self):
+        """An old kernel's, or a network's file system: other calls do what these would."""
+        self.check_every_call(Delivery(recipients=2, size=200_000), lacks=("openat2", "renameat2", "copy_file_range", "syncfs"),
+                              sync="each")
+
+    def test_an_abandoned_message(self):
+        server = self.faulty()
+
+        def run(*what):
+            boxes = self.make_boxes(server, LARGE)
+            wire = self.connect(server, LARGE)
+            with self.armed(*what):
+                replies = self.envelope(wire, boxes)
+                if not replies:
+                    wire.command("DATA", 354)
+                    wire.send(LARGE.message[:len(LARGE.message) // 2])
+                    wait_until(lambda: self.staged(boxes) or self.control.struck(), "some of it has arrived")
+                wire.close()
+                wait_until(lambda: not self.open_files(boxes), "its files are closed")
+                wait_until(lambda: self.staged(boxes) <= (self.control.struck() == "unlinkat"), "nothing is left")
+                self.check_new(LARGE, boxes, replies)
+                self.check_codes(replies, what[-1])
+            self.remove(boxes)
+        self.sweep(run)
+
+    def test_two_messages_in_one_batch(self):
+        """The first one's sync waits until the others' have arrived; these are committed together then."""
+        server = self.faulty()
+        wires = [self.connect(server, SMALL) for _ in range(3)]
+        witness = self.connect(server, SMALL)
+
+        def send(wire):
+            wire.send(SMALL.message + b".\r\n")
+            wait_until(lambda: not unread(wire.socket), "it has been read")
+            witness.command("NOOP", 250)  # the worker has one loop, which has dealt with it by now
+
+        def run(strike, action, error, hold=1):
+            boxes = [self.make_boxes(server, SMALL) for _ in wires]
+            replies = [self.envelope(wire, box) for wire, box in zip(wires, boxes)]
+            for wire in wires:
+                wire.command("DATA", 354)
+            with self.armed(strike, action, error, hold):
+                wires[0].send(SMALL.message + b".\r\n")
+                wait_until(lambda: self.control.get(Control.HELD) == hold, "the first one's commit waits")
+                for wire in wires[1:]:
+                    send(wire)
+                self.control.release()
+                for wire, box, reply in zip(wires, boxes, replies):
+                    self.last_replies(wire, SMALL, box, reply)
+                for box, reply in zip(boxes, replies):
+                    self.check_new(SMALL, box, reply)
+                    self.check_codes(reply, error)
+                self.check_nothing_left(sum(boxes, []))
+            for box in boxes:
+                self.remove(box)
+        self.sweep(run)
+        run(0, NONE, 0)
+        self.assertEqual(self.made.count("syncfs"), 2, self.made)
+        for wire in (*wires, witness):
+            wire.close()
+
+
+class Kills(FaultCase):
+    WORKERS = 16  # a worker that dies young makes its successor wait, so there are others
+
+    def check_every_call(self, delivery):
+        server = self.faulty(workers=self.WORKERS)
+        server.may_lose_workers = True
+
+        def run(strike, action, _=0):
+            boxes = self.make_boxes(server, delivery)
+            with self.connect(server, delivery) as wire, self.armed(strike, action):
+                replies = self.deliver(wire, delivery, boxes)
+                self.assertEqual(len(replies) < len(boxes), action == KILL)
+                self.check_new(delivery, boxes, replies, exact=False)
+            self.remove(boxes)
+        for strike, _ in self.calls(run):
+            run(strike, KILL)
+
+    def test_one_message(self):
+        self.check_every_call(SMALL)
+
+    def test_three_recipients(self):
+        self.check_every_call(Delivery(recipients=3))
+
+    def test_three_recipients_over_lmtp_on_two_disks(self):
+        self.check_every_call(Delivery(recipients=3, lmtp=True, disks=2))
+
+    def test_a_large_message_for_two(self):
+        self.check_every_call(Delivery(recipients=2, size=200_000))
+
+
+class Completeness(Case):
+    def test_every_system_call_of_the_disk_is_in_the_test_s_hand(self):
+        source = Path(__file__).parent
+        calls = set(re.findall(r"RETRY\((\w+)\(", (source / "../../src/disk/disk_posix.c").read_text()))
+        in_hand = set(re.findall(r"^#define (\w+)\(", (source / "disk_faulty.c").read_text(), re.MULTILINE))
+        self.assertGreater(len(calls), 10)
+        self.assertEqual(calls - in_hand, set())
+
+
+def unread(socket):
+    """Octets that the peer, on a unix socket, has not read yet."""
+    return struct.unpack("i", fcntl.ioctl(socket, termios.TIOCOUTQ, bytes(4)))[0]
+
+
+if __name__ == "__main__":
+    main()
