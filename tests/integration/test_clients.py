@@ -1,12 +1,8 @@
-"""Real clients deliver, and real readers read what they delivered, byte for byte."""
-import imaplib
-import mailbox
-import os
-import shutil
+"""Real clients deliver, byte for byte."""
 import smtplib
 import subprocess
 
-from harness import Case, DOMAIN, PATIENCE, ROOT, WORKER_USER, lf, main, odd_message, simple_message, split_trace
+from harness import Case, DOMAIN, PATIENCE, lf, main, odd_message, simple_message, split_trace
 
 ALICE = f"alice@{DOMAIN}"
 SENDER = "bob@example.net"
@@ -99,87 +95,6 @@ class Clients(Case):
         self.run_client(*source, "-L", "-d", "-s", "10", "-m", "200", "-l", "4096", "-f", SENDER, "-t", ALICE,
                         f"unix:{server.lmtp}")
         self.assertEqual(len(server.maildir().names()), 200)
-
-
-class Readers(Case):
-    messages = [odd_message(), simple_message(), simple_message(b""), simple_message(b"x" * 100_000 + b"\r\n"),
-                simple_message(b"".join(b"line %d\r\n" % n for n in range(5000)))]
-
-    def delivered(self):
-        """(server, what its mailbox must hold: each message with the trace that is in front of it)"""
-        server = self.postern()
-        with server.connect() as wire:
-            wire.hello()
-            for message in self.messages:
-                wire.deliver(message, ALICE)
-        server.stop()
-        contents = server.maildir().contents()
-        self.assertEqual(sorted(split_trace(content)[1] for content in contents), sorted(map(lf, self.messages)))
-        return server, sorted(contents)
-
-    def test_python_mailbox_reads_byte_for_byte(self):
-        server, contents = self.delivered()
-        box = mailbox.Maildir(server.maildir().path, create=False)
-        self.assertEqual(sorted(box.get_bytes(key) for key in box.keys()), contents)
-        self.assertEqual({message["Delivered-To"] for message in box}, {ALICE})
-
-    def test_dovecot_reads_byte_for_byte_over_imap(self):
-        doveconf = self.need_package("dovecot-imapd", "usr/bin/doveconf")
-        server, contents = self.delivered()
-        with DovecotImap(doveconf, self.folder, server.maildir().path) as imap:
-            _, (count,) = imap.select("INBOX")
-            self.assertEqual(int(count), len(self.messages))
-            _, parts = imap.fetch("1:*", "(BODY.PEEK[])")
-            bodies = [part[1] for part in parts if isinstance(part, tuple)]
-            self.assertEqual(sorted(map(lf, bodies)), contents)
-            for body in bodies:
-                self.assertEqual(body, lf(body).replace(b"\n", b"\r\n"))
-            _, found = imap.search(None, "HEADER", "Subject", "one")
-            self.assertEqual(len(found[0].split()), len(self.messages) - 1)
-        self.assertEqual(len(server.maildir().names("cur")), len(self.messages))
-
-
-class DovecotImap(imaplib.IMAP4):
-    """Dovecot's IMAP server on a pipe, already logged in, as the user whom the maildir belongs to."""
-
-    def __init__(self, doveconf, folder, maildir):
-        wrapper = doveconf[0]
-        self.run_folder = folder / "dovecot"
-        self.run_folder.mkdir()
-        if ROOT:
-            shutil.chown(self.run_folder, WORKER_USER)
-        config = folder / "dovecot.conf"
-        user = WORKER_USER or str(os.getuid())
-        config.write_text(f"base_dir = {self.run_folder}\nstate_dir = {self.run_folder}\n"
-                          f"mail_location = maildir:{maildir}:CONTROL={self.run_folder}:INDEX={self.run_folder}\n"
-                          f"ssl = no\nprotocols = imap\nlog_path = {self.run_folder}/log\n"
-                          f"default_internal_user = {user}\ndefault_login_user = {user}\n")
-        imap_server = os.path.join(os.path.dirname(wrapper), "usr/lib/dovecot/imap")
-        self.command = [*doveconf, "-c", str(config), "-f", "service=imap", "-m", "imap", "-e", imap_server]
-        super().__init__()
-
-    def open(self, host=None, port=None, timeout=None):
-        identity = {"user": WORKER_USER, "group": "nogroup", "extra_groups": []} if ROOT else {}
-        self.server = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/",
-                                       stderr=subprocess.DEVNULL,
-                                       env={"USER": "alice", "HOME": str(self.run_folder), "PATH": os.environ["PATH"]},
-                                       **identity)
-        self.file = self.server.stdout
-
-    def read(self, size):
-        return self.server.stdout.read(size)
-
-    def readline(self):
-        return self.server.stdout.readline()
-
-    def send(self, data):
-        self.server.stdin.write(data)
-        self.server.stdin.flush()
-
-    def shutdown(self):
-        self.server.stdin.close()
-        self.server.stdout.close()
-        self.server.wait(PATIENCE)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import tempfile
 import termios
 from pathlib import Path
 
-from harness import Case, DOMAIN, TOOLS, Maildir, Wire, lf, main, print_diagnostics, simple_message, split_trace, wait_until
+from harness import (Case, DOMAIN, TOOLS, Maildir, Wire, lf, main, print_diagnostics, simple_message, split_trace,
+                     wait_until)
 
 FULL = "FAULT_FULL" in os.environ
 OTHER = "example.net"  # its mailboxes lie in another file system, where there is one
