@@ -1,4 +1,5 @@
 """Each measurement still runs to its end, with tiny counts. What it measures then means nothing, and is not looked at."""
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,13 @@ class Smoke(Case):
     @unittest.skipUnless(shutil.which("valgrind"), "valgrind is not installed")
     def test_the_core(self):
         self.smoke("core")
+
+    def test_tables(self):
+        program = Path(os.environ.get("TEST_TOOLS", "tests")) / "bench" / "tables"
+        for kind in "local", "chain", "address":
+            done = subprocess.run([str(program), kind, "100"], capture_output=True, text=True, timeout=PATIENCE)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, f"^{kind}: .*loaded in .* ns to find none\n$")
 
     def test_a_large_message(self):
         self.smoke("large")

@@ -406,7 +406,7 @@ static void the_file_stays_short(void **state)
         size_t len;
         assert_int_equal(quota_reserve(box, LIMIT, 7), 0);
         quota_release(box, 7);
-        g_autofree char *text = disk_sim_read_file(SIZE_FILE, &len);
+        g_free(disk_sim_read_file(SIZE_FILE, &len));
         assert_true(len <= MAILDIRSIZE_MAX);
     }
     assert_use(COUNTED, 2);

@@ -387,7 +387,7 @@ static void nobody_accepts(void **state)
     (void)state;
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     g_strlcpy(address.sun_path, path, sizeof address.sun_path);
-    auto_fd int listener = listen_at(path, 0);
+    int listener = listen_at(path, 0);
     int waiting[64], r = 0;
     unsigned count = 0;
     while (r == 0 && count < G_N_ELEMENTS(waiting)) {
@@ -400,6 +400,7 @@ static void nobody_accepts(void **state)
     rig_check(t, "alice", LATE);
     while (count > 0)
         assert_int_equal(close(waiting[--count]), 0);
+    assert_int_equal(close(listener), 0);
 }
 
 /* ---- many at the same time: each gets the answer to its own question ---- */
