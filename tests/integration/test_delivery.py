@@ -250,6 +250,31 @@ def make_loop(path, outside):
     path.symlink_to(path.name)
 
 
+class SingleInstance(Case):
+    def test_copies_are_one_file_that_says_nothing_of_its_recipients(self):
+        names = ("alice", "carol", "dave")
+        server = self.postern(mailboxes=names, sections={"delivery": {"single-instance": "yes"}})
+        for size in (100, 300_000):
+            with server.connect() as wire:
+                wire.hello()
+                wire.deliver(simple_message(b"x" * size + b"\r\n"), *(f"{name}@{DOMAIN}" for name in names))
+            for_this = [[path.stat() for path in (server.maildir(name).path / "new").iterdir()
+                         if path.stat().st_size >= size] for name in names]
+            files = {stat.st_ino for stats in for_this for stat in stats if stat.st_size < 2 * size + 1000}
+            self.assertEqual(len(files), 1)
+        for name in names:
+            for content in server.maildir(name).contents():
+                self.assertNotIn(b"Delivered-To:", content)
+        self.assertEqual(server.staged(), [])
+
+    def test_one_copy_alone_says_whose_it_is(self):
+        server = self.postern(sections={"delivery": {"single-instance": "yes"}})
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        self.assertIn(b"Delivered-To: " + ALICE.encode(), server.maildir().contents()[0])
+
+
 class Hostile(Case):
     """A maildir that is no longer one costs the mail of its own recipient some time, and that of others nothing."""
     damages = {
