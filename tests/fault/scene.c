@@ -4,7 +4,14 @@
 
 #include <string.h>
 
-enum { LARGE = 135000, JOB_US = 20000, LONG_ENOUGH_MS = 5000, DRAIN_MS = 60000, WALL_S = 1795296824 };
+enum {
+    LARGE = 135000,
+    JOB_MS = 40, /* half of it before it runs */
+    LONG_ENOUGH_MS = 5000,
+    DRAIN_MS = 60000,
+    WALL_S = 1795296824,
+    QUOTA = 1000000,
+};
 
 const struct scene_plan scene_plans[] = {
     { .name = "one message", .size = 500, .recipients = 1, .clients = 1 },
@@ -35,8 +42,54 @@ const struct scene_plan scene_plans[] = {
       .clients = 1,
       .two_disks = true },
     { .name = "an abandoned message", .size = LARGE, .recipients = 2, .clients = 1, .abandons = true },
-    { .name = "two messages in one batch", .size = 500, .recipients = 1, .clients = 3 },
-    { .name = "two messages for two in one batch", .size = 500, .recipients = 2, .clients = 3 },
+    { .name = "two messages in one batch", .size = 500, .recipients = 1, .clients = 3, .sync_alls = 2 },
+    { .name = "two messages for two in one batch",
+      .size = 500,
+      .recipients = 2,
+      .clients = 3,
+      .sync_alls = 4 },
+    { .name = "two batches that share a sync",
+      .size = 500,
+      .recipients = 1,
+      .clients = 5,
+      .late = 2,
+      .sync_alls = 3 },
+    { .name = "two batches over LMTP that share a sync",
+      .protocol = SMTP_PROTOCOL_LMTP,
+      .size = 500,
+      .recipients = 2,
+      .clients = 5,
+      .late = 2,
+      .sync_alls = 5 },
+    { .name = "one file for three", .size = 500, .recipients = 3, .clients = 1, .shares_file = true },
+    { .name = "one file for three over LMTP, on two disks",
+      .protocol = SMTP_PROTOCOL_LMTP,
+      .size = 500,
+      .recipients = 3,
+      .clients = 1,
+      .shares_file = true,
+      .two_disks = true },
+    { .name = "maildirs that are missing", .size = 500, .recipients = 2, .clients = 1, .creates = true },
+    { .name = "maildirs that are missing, over LMTP",
+      .protocol = SMTP_PROTOCOL_LMTP,
+      .size = 500,
+      .recipients = 3,
+      .clients = 1,
+      .creates = true },
+    { .name = "quotas", .size = 500, .recipients = 2, .clients = 1, .has_quota = true },
+    { .name = "quotas over LMTP",
+      .protocol = SMTP_PROTOCOL_LMTP,
+      .size = 500,
+      .recipients = 2,
+      .clients = 1,
+      .has_quota = true },
+    { .name = "a folder", .size = 500, .recipients = 1, .clients = 1, .has_folder = true },
+    { .name = "an alias over LMTP",
+      .protocol = SMTP_PROTOCOL_LMTP,
+      .size = 500,
+      .recipients = 3,
+      .clients = 1,
+      .has_alias = true },
 };
 const size_t scene_plan_count = G_N_ELEMENTS(scene_plans);
 
@@ -48,12 +101,28 @@ static bool is_on_other_disk(const struct scene *s, size_t box)
 
 static char *box_path(const struct scene *s, size_t box, const char *sub)
 {
-    return g_strdup_printf("/%s/box%zu/%s", is_on_other_disk(s, box) ? "other" : "mail", box, sub);
+    bool folder = s->plan->has_folder && box == 0;
+    return g_strdup_printf("/%s/box%zu/%s%s", is_on_other_disk(s, box) ? "other" : "mail", box,
+                           folder ? ".lists/" : "", sub);
 }
 
 static char *box_address(const struct scene *s, size_t box)
 {
     return g_strdup_printf("box%zu@example.%s", box, is_on_other_disk(s, box) ? "net" : "org");
+}
+
+static char *recipient_address(const struct scene *s, size_t recipient)
+{
+    if (s->plan->has_alias && recipient == 0)
+        return g_strdup("team@example.org");
+    if (s->plan->has_folder && recipient == 0)
+        return g_strdup("box0+lists@example.org");
+    return box_address(s, recipient);
+}
+
+static bool reaches(const struct scene *s, size_t recipient, size_t box)
+{
+    return recipient == box || (s->plan->has_alias && recipient == 0 && box == 1);
 }
 
 /* ---- a client ---- */
@@ -73,7 +142,7 @@ static void leave(struct scene_client *c)
 
 static void send_rcpt(struct scene_client *c)
 {
-    g_autofree char *address = box_address(c->scene, c->asked);
+    g_autofree char *address = recipient_address(c->scene, c->asked);
     g_autofree char *text = g_strdup_printf("RCPT TO:<%s>\r\n", address);
     say(c, text, RCPT);
 }
@@ -228,25 +297,36 @@ static void on_drained(void *owner)
     ((struct scene *)owner)->drained = true;
 }
 
-static void make_disk(const struct scene *s)
+static void make_box(const struct scene *s, size_t box)
 {
     static const char *const subs[] = { "tmp", "new", "cur" };
+    bool missing = s->plan->creates && box == 0, half = s->plan->creates && box == 1;
+    for (size_t i = 0; i < (missing ? 0 : half ? 1 : G_N_ELEMENTS(subs)); i++) {
+        g_autofree char *path = box_path(s, box, subs[i]);
+        disk_sim_mkdir_all(path);
+        g_autofree char *inbox = g_strdup_printf("/mail/box%zu/%s", box, subs[i]);
+        disk_sim_mkdir_all(inbox);
+    }
+}
+
+static void make_disk(const struct scene *s)
+{
     disk_sim_reset(1);
     disk_sim_set_time(WALL_S * INT64_C(1000000));
     disk_sim_mount("/mail", !s->plan->syncs_each);
     disk_sim_mount("/other", !s->plan->syncs_each);
     for (size_t box = 0; box < SCENE_BOXES; box++)
-        for (size_t i = 0; i < G_N_ELEMENTS(subs); i++) {
-            g_autofree char *path = box_path(s, box, subs[i]);
-            disk_sim_mkdir_all(path);
-        }
+        make_box(s, box);
+    if (s->plan->has_quota)
+        disk_sim_write_file("/mail/box0/maildirsize", slice_str("1000000S\n0 0\n"));
+    disk_sim_write_file("/aliases", slice_str("team: box0, box1\n"));
 }
 
 /* Jobs are so much slower than what is said that all clients have said theirs when the first commit ends. */
 static void make_network(struct scene *s)
 {
     struct reactor_sim_settings settings = reactor_sim_defaults;
-    settings.job = (struct reactor_sim_span){ JOB_US, JOB_US };
+    settings.job = (struct reactor_sim_span){ JOB_MS * 500, JOB_MS * 500 };
     settings.connect.max_us = settings.link.delay.max_us = 10;
     reactor_sim_configure(s->reactor, &settings);
 }
@@ -260,6 +340,7 @@ static void make_worker(struct scene *s)
         .hostname = "mx.example.org",
         .limits = { .connections = 100 },
         .sync = s->plan->sync,
+        .single_instance = s->plan->shares_file,
         .router = s->router,
         .listeners = &s->listener,
         .listener_count = 1,
@@ -271,6 +352,23 @@ static void make_worker(struct scene *s)
     assert_int_equal(worker_new(s->reactor, &s->settings, &s->log, on_drained, s, &s->worker), 0);
 }
 
+static void make_router(struct scene *s)
+{
+    static const struct table_rules rules = { .follows = true };
+    struct diag problems = { NULL };
+    s->aliases = table_open("/aliases", &rules, (struct origin){ "test", 1 }, &problems);
+    assert_non_null(s->aliases);
+    const struct domain_options mail = { .maildirs = "/mail",
+                                         .aliases = s->plan->has_alias ? s->aliases : NULL,
+                                         .subaddress = "+",
+                                         .quota = s->plan->has_quota ? QUOTA : 0,
+                                         .create = s->plan->creates };
+    const struct domain_options other = { .maildirs = "/other" };
+    s->router = router_new();
+    assert_int_equal(router_add_domain(s->router, "example.org", &mail), 0);
+    assert_int_equal(router_add_domain(s->router, "example.net", &other), 0);
+}
+
 void scene_init(struct scene *s, const struct scene_plan *plan)
 {
     assert_true(plan->clients <= SCENE_CLIENTS && plan->recipients <= SCENE_BOXES);
@@ -278,19 +376,25 @@ void scene_init(struct scene *s, const struct scene_plan *plan)
     make_disk(s);
     s->reactor = reactor_sim_new(1);
     make_network(s);
-    s->router = router_new();
-    assert_int_equal(
-        router_add_domain(s->router, "example.org", &(struct domain_options){ .maildirs = "/mail" }), 0);
-    assert_int_equal(
-        router_add_domain(s->router, "example.net", &(struct domain_options){ .maildirs = "/other" }), 0);
+    make_router(s);
     make_worker(s);
+}
+
+static void run_until(struct scene *s, msec_t later_ms)
+{
+    reactor_sim_run_until(s->reactor, reactor_now(s->reactor) + later_ms);
 }
 
 void scene_run(struct scene *s)
 {
-    for (size_t i = 0; i < s->plan->clients; i++)
+    size_t early = s->plan->clients - s->plan->late;
+    for (size_t i = 0; i < early; i++)
         client_start(s, i);
-    reactor_sim_run_until(s->reactor, reactor_now(s->reactor) + LONG_ENOUGH_MS);
+    /* A job for each look-up and one for the first message; then the batch is under way. */
+    run_until(s, (msec_t)(s->plan->recipients + 1) * JOB_MS + JOB_MS / 2);
+    for (size_t i = early; i < s->plan->clients; i++)
+        client_start(s, i);
+    run_until(s, LONG_ENOUGH_MS);
     for (size_t i = 0; i < s->plan->clients; i++) {
         struct scene_client *c = &s->clients[i];
         assert_true(c->awaits == NOTHING || (s->plan->abandons && c->awaits == CONTENT));
@@ -312,6 +416,7 @@ void scene_clear(struct scene *s)
         g_string_free(s->clients[i].line, TRUE);
     }
     router_free(s->router);
+    table_free(s->aliases);
 }
 
 /* ---- what it left ---- */
@@ -323,13 +428,26 @@ static uint64_t number_behind(const char *name, const char *field)
     return g_ascii_strtoull(at + strlen(field), NULL, 10);
 }
 
+/* The sizes that its name tells; readers count a line's end as two octets. */
+static void check_sizes(const char *name, const char *content, size_t len)
+{
+    size_t lines = 0;
+    for (size_t i = 0; i < len; i++)
+        lines += content[i] == '\n';
+    assert_int_equal(number_behind(name, ",S="), len);
+    assert_int_equal(number_behind(name, ",W="), len + lines);
+}
+
 /* Whose whole message that is. */
 static size_t sender_of(const struct scene *s, size_t box, const char *content, size_t len)
 {
     g_autofree char *address = box_address(s, box);
-    g_autofree char *head =
-        g_strdup_printf("Return-Path: <sender@example.com>\nDelivered-To: %s\nReceived: ", address);
+    g_autofree char *delivered_to =
+        s->plan->shares_file ? g_strdup("") : g_strdup_printf("Delivered-To: %s\n", address);
+    g_autofree char *head = g_strconcat("Return-Path: <sender@example.com>\n", delivered_to, NULL);
     assert_true(g_str_has_prefix(content, head));
+    assert_non_null(strstr(content, "\nReceived: "));
+    assert_int_equal(strlen(content), len); /* no octets that were not written */
     for (size_t i = 0; i < s->plan->clients; i++) {
         const GString *stored = s->clients[i].stored;
         if (len >= stored->len && memcmp(content + len - stored->len, stored->str, stored->len) == 0)
@@ -343,12 +461,12 @@ static void look_into_box(const struct scene *s, size_t box, unsigned copies[SCE
 {
     g_autofree char *dir = box_path(s, box, "new");
     g_auto(GStrv) names = disk_sim_names(dir);
-    for (size_t i = 0; names[i] != NULL; i++) {
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
         size_t len;
         g_autofree char *path = g_build_filename(dir, names[i], NULL);
         g_autofree char *content = disk_sim_read_file(path, &len);
         copies[sender_of(s, box, content, len)]++;
-        assert_int_equal(number_behind(names[i], ",S="), len);
+        check_sizes(names[i], content, len);
     }
 }
 
@@ -358,8 +476,12 @@ static void check(const struct scene *s, bool refusals)
         unsigned copies[SCENE_CLIENTS] = { 0 };
         look_into_box(s, box, copies);
         for (size_t i = 0; i < s->plan->clients; i++) {
-            bool kept = box < s->plan->recipients && s->clients[i].codes[box] == 250;
-            assert_in_range(copies[i], kept, refusals ? kept : box < s->plan->recipients);
+            bool kept = false, reached = false;
+            for (size_t r = 0; r < s->plan->recipients; r++) {
+                reached = reached || reaches(s, r, box);
+                kept = kept || (reaches(s, r, box) && s->clients[i].codes[r] == 250);
+            }
+            assert_in_range(copies[i], kept, refusals ? kept : reached);
         }
     }
 }
@@ -379,13 +501,55 @@ void scene_check_refusals(const struct scene *s)
         }
 }
 
+/* What a maildirsize says; 0 when there is none, or it was written in part and will be counted anew. */
+static int64_t told_octets(const char *path, bool *ret_is_whole)
+{
+    int64_t sum = 0;
+    g_autofree char *text = disk_sim_read_file(path, NULL);
+    *ret_is_whole =
+        text != NULL && g_regex_match_simple("^\\d+S\n(-?\\d+ -?\\d+\n)+$", text, G_REGEX_DOLLAR_ENDONLY, 0);
+    if (!*ret_is_whole)
+        return 0;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (size_t i = 1; lines[i] != NULL; i++)
+        sum += g_ascii_strtoll(lines[i], NULL, 10);
+    return sum;
+}
+
+static int64_t octets_in(const struct scene *s, size_t box)
+{
+    int64_t sum = 0;
+    g_autofree char *dir = box_path(s, box, "new");
+    g_auto(GStrv) names = disk_sim_names(dir);
+    for (size_t i = 0; names[i] != NULL; i++)
+        sum += (int64_t)number_behind(names[i], ",S=");
+    return sum;
+}
+
+void scene_check_quotas(const struct scene *s)
+{
+    for (size_t box = 0; s->plan->has_quota && box < s->plan->recipients; box++) {
+        bool is_whole;
+        g_autofree char *path = g_strdup_printf("/mail/box%zu/maildirsize", box);
+        int64_t told = told_octets(path, &is_whole);
+        assert_true(!is_whole || told >= octets_in(s, box));
+    }
+}
+
+void scene_check_success(const struct scene *s)
+{
+    for (size_t i = 0; i < s->plan->clients; i++)
+        for (size_t r = 0; r < s->plan->recipients; r++)
+            assert_int_equal(s->clients[i].codes[r], s->plan->abandons ? 0 : 250);
+}
+
 size_t scene_staged(const struct scene *s)
 {
     size_t count = 0;
     for (size_t box = 0; box < SCENE_BOXES; box++) {
         g_autofree char *dir = box_path(s, box, "tmp");
         g_auto(GStrv) names = disk_sim_names(dir);
-        count += g_strv_length(names);
+        count += names != NULL ? g_strv_length(names) : 0;
     }
     return count;
 }

@@ -7,23 +7,30 @@
 
 #include <glib.h>
 
+#include "delivery/table.h"
 #include "disk/disk_sim.h"
 #include "reactor/reactor_sim.h"
 #include "worker/worker.h"
 
-enum { SCENE_CLIENTS = 3, SCENE_BOXES = 3 };
+enum { SCENE_CLIENTS = 5, SCENE_BOXES = 3 };
 
 struct scene_plan {
     const char *name;
     enum smtp_protocol protocol;
     enum delivery_sync sync;
     size_t size;       /* octets of each message's text, about */
-    size_t recipients; /* of each */
-    size_t
-        clients; /* the first one's message is being committed when the others' come: those are one batch */
-    bool two_disks;  /* the last recipient's mailbox lies in a file system of its own */
-    bool syncs_each; /* no file system can be synced as a whole */
-    bool abandons;   /* clients go when half of the message has been sent */
+    size_t recipients; /* of each: box0@, box1@ ... */
+    size_t clients; /* when the first one's message is being committed, the others' come: they are a batch */
+    size_t late;    /* so many of these come while that batch is committed, and are the next one */
+    unsigned sync_alls; /* where no call fails; 0: any number */
+    bool two_disks;     /* the last recipient's mailbox lies in a file system of its own */
+    bool syncs_each;    /* no file system can be synced as a whole */
+    bool abandons;      /* clients go when half of the message has been sent */
+    bool shares_file;   /* single-instance */
+    bool creates;       /* box0 is missing, and box1 half there */
+    bool has_quota;     /* box0 has a maildirsize, and the others do not */
+    bool has_folder;    /* mail to box0 is for its folder .lists */
+    bool has_alias;     /* the first recipient is team@, which is box0 and box1 */
 };
 
 extern const struct scene_plan scene_plans[];
@@ -43,6 +50,7 @@ struct scene {
     const struct scene_plan *plan;
     struct reactor *reactor;
     struct router *router;
+    struct table *aliases;
     struct worker *worker;
     struct pst_log log;
     struct worker_share share;
@@ -52,7 +60,7 @@ struct scene {
     struct scene_client clients[SCENE_CLIENTS];
 };
 
-/* Disk, maildirs and worker are there; nothing has begun, and the disk's calls count from 1. */
+/* Disk, maildirs and worker are there; nothing has begun. */
 void scene_init(struct scene *s, const struct scene_plan *plan);
 /* Until the clients have left and the worker has drained, and has let go of everything. */
 void scene_run(struct scene *s);
@@ -65,4 +73,7 @@ void scene_clear(struct scene *s);
 void scene_check(const struct scene *s);
 /* Moreover, there is none where no 250 was said; and who was refused was told to come again. */
 void scene_check_refusals(const struct scene *s);
-size_t scene_staged(const struct scene *s); /* files in all tmp/ */
+/* No crash has been: the quotas' files do not tell less than there is. */
+void scene_check_quotas(const struct scene *s);
+void scene_check_success(const struct scene *s); /* nobody was refused */
+size_t scene_staged(const struct scene *s);      /* files in all tmp/ */

@@ -6,7 +6,7 @@
  * simulated seams.
  *
  * FAULT_FULL=1 looks at all that a crash may leave where that is more than a thousand worlds, and lets the
- * power fail at each call after each failure of a large message, too.
+ * power fail after each failure and not just after some.
  */
 #include "suite.h"
 
@@ -16,7 +16,7 @@
 
 #include "scene.h"
 
-enum { WORLDS = 1024, WORLDS_OF_PAIRS = 4, WORLDS_FULL = 1 << 16, STEP_OF_LARGE = 5 };
+enum { WORLDS = 1024, WORLDS_OF_PAIRS = 4, WORLDS_FULL = 1 << 16, FAILURES_BEFORE = 8 };
 
 static bool is_full(void)
 {
@@ -71,6 +71,7 @@ static bool fail_call(const struct scene_plan *plan, uint64_t nth, size_t fault,
     struct scene s;
     struct calls calls = { .struck = nth };
     scene_init(&s, plan);
+    calls.struck += disk_sim_calls();
     disk_sim_set_hook(on_call, &calls);
     disk_sim_fail((struct disk_sim_fault){ .nth = nth,
                                            .error = faults[fault].error,
@@ -81,8 +82,11 @@ static bool fail_call(const struct scene_plan *plan, uint64_t nth, size_t fault,
     scene_check_refusals(&s);
     check_codes(&s, faults[fault].disk_is_full);
     assert_in_range(scene_staged(&s), 0, calls.struck_kind == DISK_SIM_UNLINK);
-    if (plan->clients > 1 && !was_made)
-        assert_int_equal(calls.sync_alls, plan->recipients > 1 ? 4 : 2); /* there was a batch of two */
+    scene_check_quotas(&s);
+    if (!was_made)
+        scene_check_success(&s);
+    if (!was_made && plan->sync_alls > 0)
+        assert_int_equal(calls.sync_alls, plan->sync_alls); /* there were such batches */
     *worlds += disk_sim_worlds(is_full() ? WORLDS_FULL : WORLDS, look_at_refusals, &s);
     scene_clear(&s);
     return was_made;
@@ -123,7 +127,7 @@ static void the_power_fails_at_every_call(void **state)
     uint64_t calls = 0, cuts = 0, worlds = 0, worlds_of_pairs = 0;
     while (cut_power(plan, 0, calls + 1, WORLDS, &worlds))
         calls++;
-    uint64_t step = plan->size > DELIVERY_SMALL && !is_full() ? STEP_OF_LARGE : 1;
+    uint64_t step = is_full() ? 1 : 1 + calls / FAILURES_BEFORE;
     for (uint64_t fails = 1; fails <= calls; fails += step)
         for (uint64_t nth = fails + 1; cut_power(plan, fails, nth, WORLDS_OF_PAIRS, &worlds_of_pairs); nth++)
             cuts++;

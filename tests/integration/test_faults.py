@@ -16,8 +16,7 @@ import tempfile
 import termios
 from pathlib import Path
 
-from harness import (Case, DOMAIN, TOOLS, Maildir, Wire, lf, main, print_diagnostics, simple_message, split_trace,
-                     wait_until)
+from harness import (Case, DOMAIN, TOOLS, Maildir, Wire, lf, main, print_diagnostics, simple_message, wait_until)
 
 FULL = "FAULT_FULL" in os.environ
 OTHER = "example.net"  # its mailboxes lie in another file system, where there is one
@@ -76,10 +75,13 @@ class Control:
 
 
 class Delivery:
-    """What a client delivers, and to how many; with two disks, the last one's mailbox lies on the other."""
+    """What a client delivers, and to how many; with two disks, the last one's mailbox lies on the other.
 
-    def __init__(self, recipients=1, size=300, lmtp=False, disks=1):
-        self.recipients, self.lmtp, self.disks = recipients, lmtp, disks
+    `boxes` says whether the mailboxes are there before.
+    """
+
+    def __init__(self, recipients=1, size=300, lmtp=False, disks=1, boxes=True):
+        self.recipients, self.lmtp, self.disks, self.boxes = recipients, lmtp, disks, boxes
         self.message = simple_message(b"".join(b"%d %s\r\n" % (n, b"x" * (n % 70)) for n in range(size // 40)))
 
 
@@ -96,7 +98,7 @@ class FaultCase(Case):
         self.runs = 0
         self.addCleanup(lambda: print_diagnostics(f"{self.runs} deliveries"))
 
-    def faulty(self, workers=1, **sections):
+    def faulty(self, delivery=None, domain=None, workers=1):
         """The first disk is memory, which is fast and can be synced as a whole wherever this runs; the other one is real."""
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else self.folder
         self.disks = [Path(tempfile.mkdtemp(dir=folder, prefix="postern-test.")) for folder in (memory, self.folder)]
@@ -105,8 +107,8 @@ class FaultCase(Case):
         server = self.postern(start=False, workers=workers, program=str(TOOLS / "integration/postern_faulty"), mailboxes=(),
                               environment={"POSTERN_FAULTS": str(self.folder / "control")},
                               sections={"listen smtp": {"address": f"unix:{self.folder}/postern0/smtp.sock"},
-                                        f"domain {DOMAIN}": {"maildirs": self.disks[0]},
-                                        f"domain {OTHER}": {"maildirs": self.disks[1]}, **sections})
+                                        f"domain {DOMAIN}": {"maildirs": self.disks[0], **(domain or {})},
+                                        f"domain {OTHER}": {"maildirs": self.disks[1]}, "delivery": delivery or {}})
         for disk in self.disks:
             server.give(disk)
         server.start()
@@ -128,7 +130,7 @@ class FaultCase(Case):
             elsewhere = delivery.disks == 2 and n == delivery.recipients - 1
             name = f"box{next(self.numbers)}"
             folder = self.disks[elsewhere] / name
-            for part in (folder, folder / "tmp", folder / "new", folder / "cur"):
+            for part in (folder, folder / "tmp", folder / "new", folder / "cur") if delivery.boxes else ():
                 part.mkdir(mode=0o700)
                 server.give(part)
             boxes.append((f"{name}@{OTHER if elsewhere else DOMAIN}", Maildir(folder)))
@@ -136,7 +138,7 @@ class FaultCase(Case):
 
     def remove(self, boxes):
         for _, box in boxes:
-            shutil.rmtree(box.path)
+            shutil.rmtree(box.path, ignore_errors=True)
 
     def envelope(self, wire, boxes):
         """{number of the box: the reply}, of those that were refused."""
@@ -175,18 +177,20 @@ class FaultCase(Case):
         """Whole messages only; one for each 250, and, if `exact`, none without."""
         for number, (_, box) in enumerate(boxes):
             kept = replies.get(number, (0,))[0] == 250
-            names = box.names()
+            names = names_in(box, "new")
             self.assertEqual(len(names), kept if kept or exact else min(len(names), 1))
-            for name, content in zip(names, box.contents()):
-                self.assertEqual(split_trace(content)[1], lf(delivery.message))
-                self.assertEqual(int(re.search(r",S=(\d+)", name)[1]), len(content))
+            for name in names:
+                content = (box.path / "new" / name).read_bytes()
+                self.assertTrue(content.startswith(b"Return-Path: <bob@example.net>\n"))
+                self.assertTrue(content.endswith(b"\n" + lf(delivery.message)))
+                self.assertIn(f",S={len(content)},", name)
 
     def check_codes(self, replies, error):
         for code, said in replies.values():
             self.assertIn((code, said[:5]), ((250, "2.0.0"), (451, "4.3.0"), REFUSALS.get(error)))
 
     def staged(self, boxes):
-        return sum(len(box.names("tmp")) for _, box in boxes)
+        return sum(len(names_in(box, "tmp")) for _, box in boxes)
 
     def open_files(self, boxes):
         """What the worker has open in these maildirs."""
@@ -240,8 +244,8 @@ class FaultCase(Case):
                 self.assertEqual({code for code, _ in replies.values()}, {250})
         self.remove(boxes)
 
-    def check_every_call(self, delivery, lacks=(), sync="group"):
-        server = self.faulty(delivery={"sync": sync})
+    def check_every_call(self, delivery, lacks=(), sync="group", single_instance="no", **domain):
+        server = self.faulty({"sync": sync, "single-instance": single_instance}, domain)
         self.control.lack(*lacks)
         with self.connect(server, delivery) as wire:
             def run(*what):
@@ -277,6 +281,12 @@ class Failures(FaultCase):
         """An old kernel's, or a network's file system: other calls do what these would."""
         self.check_every_call(Delivery(recipients=2, size=200_000), lacks=("openat2", "renameat2", "copy_file_range", "syncfs"),
                               sync="each")
+
+    def test_maildirs_that_are_missing_and_have_quotas_over_lmtp(self):
+        self.check_every_call(Delivery(recipients=2, lmtp=True, boxes=False), create="yes", quota="1M")
+
+    def test_one_file_for_three(self):
+        self.check_every_call(Delivery(recipients=3), single_instance="yes")
 
     def test_an_abandoned_message(self):
         server = self.faulty()
@@ -372,6 +382,10 @@ class Completeness(Case):
         in_hand = set(re.findall(r"^#define (\w+)\(", (source / "disk_faulty.c").read_text(), re.MULTILINE))
         self.assertGreater(len(calls), 10)
         self.assertEqual(calls - in_hand, set())
+
+
+def names_in(box, folder):
+    return box.names(folder) if (box.path / folder).exists() else []
 
 
 def unread(socket):

@@ -1,5 +1,6 @@
 """Real readers read what was delivered: byte for byte, with the sizes that its names tell, and as soon as it is there."""
 import imaplib
+import itertools
 import mailbox
 import os
 import pty
@@ -209,22 +210,62 @@ class Dovecot(ReaderCase):
                 while not imap.readline().startswith(b"t%d OK" % number):
                     pass
 
+    def test_quotas_are_what_dovecot_counts_and_keeps(self):
+        """Into a file of its own it counts what is there; the file that postern keeps it goes on with, and postern after it."""
+        server = self.postern(sections={f"domain {DOMAIN}": {"quota": "2M"}})
+        path = server.maildir().path
+        for part in ("", "tmp", "new", "cur"):
+            (path / ".lists" / part).mkdir()
+            server.give(path / ".lists" / part)
+        (path / ".lists/maildirfolder").touch()
+        counted, shared = DovecotFolder(self, path), DovecotFolder(self, path, control=path)
+        self.deliver_odd_sizes(server)
+        with server.connect() as wire:
+            wire.hello()
+            wire.deliver(simple_message(), f"alice+lists@{DOMAIN}")
+            used = quota_in(path)
+            self.assertEqual(counted.count_quota(), used)
+            with DovecotImap(shared) as imap:
+                imap.select("INBOX")
+                imap.store("1:3", "+FLAGS", "(\\Deleted)")
+                imap.expunge()
+                imap.append("lists", None, None, odd_message())
+            self.assertNotEqual(quota_in(path), used)
+            wire.deliver(odd_message(), ALICE)
+        self.assertEqual(counted.count_quota(), quota_in(path))
+        self.assertEqual(used[1], len(self.odd_sizes) + len(self.binary) + 1)
+
+
+def quota_in(folder):
+    """(octets, messages), by the maildirsize in it."""
+    limit, *lines = (folder / "maildirsize").read_text().splitlines()
+    assert limit == f"{2 << 20}S", limit
+    octets, messages = zip(*(map(int, line.split()) for line in lines))
+    return sum(octets), sum(messages)
+
 
 class DovecotFolder:
     """What Dovecot needs to read a maildir, as the user whom that belongs to; without daemons."""
 
-    def __init__(self, case, maildir):
+    numbers = itertools.count(1)
+
+    def __init__(self, case, maildir, control=None):
         self.doveconf = case.need_package("dovecot-imapd", "usr/bin/doveconf")
         self.case = case
-        self.folder = case.folder / f"dovecot{maildir.name}"
+        self.folder = case.folder / f"dovecot{next(self.numbers)}"
         self.folder.mkdir()
         if ROOT:
             shutil.chown(self.folder, WORKER_USER)
-        self.config = case.folder / f"dovecot{maildir.name}.conf"
+        self.config = self.folder.with_suffix(".conf")
+        self.control = control or self.folder
         user = WORKER_USER or str(os.getuid())
         # IDLE hears of changes from the kernel; it looks by itself so rarely that no test could take that for it.
         self.config.write_text(f"base_dir = {self.folder}\nstate_dir = {self.folder}\n"
-                               f"mail_location = maildir:{maildir}:CONTROL={self.folder}:INDEX={self.folder}\n"
+                               f"mail_location = maildir:{maildir}:CONTROL={self.control}:INDEX={self.folder}\n"
+                               f"mail_plugin_dir = {PACKAGES}/dovecot-imapd/usr/lib/dovecot/modules\n"
+                               f"mail_plugins = quota\nprotocol imap {{\n  mail_plugins = quota imap_quota\n}}\n"
+                               f"plugin {{\n  quota = maildir:User quota\n  quota_rule = *:bytes={2 << 20}\n}}\n"
+                               f"namespace inbox {{\n  inbox = yes\n  separator = .\n}}\n"
                                f"ssl = no\nprotocols = imap\nlog_path = {self.folder}/log\n"
                                f"mailbox_idle_check_interval = 1 hours\n"
                                f"default_internal_user = {user}\ndefault_login_user = {user}\n")
@@ -233,6 +274,14 @@ class DovecotFolder:
     def command(self, service, program, *arguments):
         return [*self.doveconf, "-c", str(self.config), "-f", f"service={service}", "-m", service,
                 "-e", str(PACKAGES / "dovecot-imapd" / program), *arguments]
+
+    def count_quota(self):
+        """As `doveadm quota recalc` does, whose plugin cannot be loaded from here: it has no file yet, and makes one."""
+        file = self.control / "maildirsize"
+        file.unlink(missing_ok=True)
+        with DovecotImap(self) as imap:
+            imap.getquotaroot("INBOX")
+        return quota_in(self.control)
 
     def doveadm(self, *arguments):
         """Its output."""
