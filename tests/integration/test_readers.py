@@ -10,8 +10,8 @@ import subprocess
 import threading
 import time
 
-from harness import (Case, DOMAIN, PACKAGES, PATIENCE, ROOT, WORKER_USER, lf, main, odd_message, print_diagnostics, simple_message,
-                     split_trace)
+from harness import (Case, DOMAIN, PACKAGES, PATIENCE, ROOT, WORKER_USER, lf, main, odd_message, print_diagnostics,
+                     simple_message, split_trace)
 
 ALICE = f"alice@{DOMAIN}"
 IDENTITY = {"user": WORKER_USER, "group": "nogroup", "extra_groups": []} if ROOT else {}
@@ -160,7 +160,8 @@ class Dovecot(ReaderCase):
         with DovecotImap(dovecot) as imap:
             imap.select("INBOX")
             _, parts = imap.fetch("1:*", "(RFC822.SIZE BODY.PEEK[])")
-        sizes = [(int(re.search(rb"RFC822\.SIZE (\d+)", part[0])[1]), len(part[1])) for part in parts if isinstance(part, tuple)]
+        sizes = [(int(re.search(rb"RFC822\.SIZE (\d+)", part[0])[1]), len(part[1]))
+                 for part in parts if isinstance(part, tuple)]
         self.assertEqual(sorted(size for size, _ in sizes), sorted(virtual for _, virtual in found))
         for size, length in sizes:
             self.assertEqual(size, length)
