@@ -1,8 +1,8 @@
 # Measurements are no tests: nobody can tell from a figure whether it was the code or the machine. That they still run is one.
 BENCH_TESTS = tests/bench/test_bench.py
 TESTS += $(BENCH_TESTS)
-dist_check_SCRIPTS += $(BENCH_TESTS) tests/bench/bench.py
-EXTRA_DIST += tests/bench/README.md
+dist_check_SCRIPTS += $(BENCH_TESTS) tests/bench/bench.py tests/bench/on-disk
+EXTRA_DIST += tests/bench/README.md tests/bench/peers.py tests/bench/smtp-server.js
 
 # What bench.py has counted and timed without the daemon.
 check_PROGRAMS += tests/bench/core
@@ -11,3 +11,7 @@ tests_bench_core_LDADD = $(LINK_message)
 # By itself: a million aliases.
 check_PROGRAMS += tests/bench/tables
 tests_bench_tables_LDADD = $(LINK_delivery)
+
+# What the file system alone can do.
+check_PROGRAMS += tests/bench/floor
+tests_bench_floor_LDFLAGS = -pthread

@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import shutil
-import socket
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,18 +16,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 import harness  # noqa: E402
-from harness import DOMAIN, PACKAGES, POSTERN, ROOT, WORKER_USER, Wire, wait_until  # noqa: E402
+import peers  # noqa: E402
+from harness import DOMAIN, PATIENCE, POSTERN, Wire, wait_until  # noqa: E402
 
 ALICE = f"alice@{DOMAIN}"
-CORE = Path(os.environ.get("TEST_TOOLS") or Path(POSTERN).parent.parent / "tests") / "bench/core"
+TOOLS = Path(os.environ.get("TEST_TOOLS") or Path(POSTERN).parent.parent / "tests") / "bench"
+CORE, FLOOR = TOOLS / "core", TOOLS / "floor"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
 class Server(harness.Postern):
     """A daemon that logs into a file, so that no reader of ours runs beside it, and with limits out of the way."""
+    name = "postern"
+    is_lmtp = False
 
-    def __init__(self, folder, workers):
-        super().__init__(folder, workers=workers, sections={
+    def __init__(self, folder, workers, mailboxes=("alice",)):
+        super().__init__(folder, workers=workers, mailboxes=mailboxes, sections={
             "log": {"level": "info", "target": f"file:{folder}/postern.log"},
             "limits": {"message-size": "4G", "connections": 100_000}})
         del self.sections["listen lmtp"]
@@ -41,33 +45,12 @@ class Server(harness.Postern):
         self.workers()
         return self
 
+    def files(self):
+        return sum(len(self.maildir(path.name).names()) for path in self.maildirs.iterdir())
+
     def remove_large_messages(self):
         for path in (self.maildir().path / "new").iterdir():
             path.unlink()
-
-
-class Sink:
-    """Postfix's smtp-sink, which speaks SMTP and throws messages away: the floor of what the protocol costs."""
-
-    def __init__(self, command):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.smtp = probe.getsockname()
-        user = ["-u", WORKER_USER] if ROOT else []
-        self.process = subprocess.Popen([*command, *user, f"127.0.0.1:{self.smtp[1]}", "1000"], start_new_session=True)
-        wait_until(self.answers, "smtp-sink listens")
-
-    def answers(self):
-        with contextlib.suppress(ConnectionError):
-            Wire(self.smtp).close()
-            return True
-
-    def processes(self):
-        return [self.process.pid]
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def cpu_seconds(server):
@@ -107,17 +90,20 @@ class Bench:
         self.rows = []
         self.count = 0
 
+    def new_folder(self, name):
+        self.count += 1
+        return self.base / f"{name}{self.count}"
+
     def scaled(self, number):
         return max(1, int(number * self.options.scale))
 
     # Small files stay until all is measured: ext4 looks for a new inode past all those that were freed within the last minutes,
     # one after the other, which can cost more than all the rest of a delivery.
     @contextlib.contextmanager
-    def server(self, workers):
-        folder = self.base / f"server{self.count}"
-        self.count += 1
+    def server(self, workers, mailboxes=("alice",)):
+        folder = self.new_folder("server")
         folder.mkdir()
-        server = Server(folder, workers)
+        server = Server(folder, workers, mailboxes)
         try:
             server.start()
             yield server
@@ -229,18 +215,11 @@ class Bench:
 
     # ---- messages of smtp-source
 
-    def program(self, name):
-        wrapper = PACKAGES / "postfix/env"
-        if not wrapper.exists():
-            raise LookupError(f"{name}: the package postfix is not unpacked in {PACKAGES}; run: "
-                              f"tests/integration/packages {PACKAGES} postfix")
-        return [str(wrapper), f"usr/sbin/{name}"]
-
-    def load(self, server, sessions, size, count):
-        """(CPU seconds of the server, seconds) for `count` messages, each in a connection of its own."""
+    def load(self, server, sessions, size, count, options=()):
+        """(CPU seconds of the server, seconds) for `count` messages, each in a connection of its own unless told otherwise."""
         host, port = server.smtp
-        command = [*self.program("smtp-source"), "-s", sessions, "-l", size, "-m", count, "-f", "bob@example.net",
-                   "-t", ALICE, f"{host}:{port}"]
+        command = [*peers.package_command("postfix", "usr/sbin/smtp-source"), "-s", sessions, "-l", size, "-m", count,
+                   "-f", "bob@example.net", "-t", ALICE, *options, *(["-L"] if server.is_lmtp else []), f"{host}:{port}"]
         used, start = cpu_seconds(server), time.monotonic()
         subprocess.run([str(word) for word in command], check=True)
         return cpu_seconds(server) - used, time.monotonic() - start
@@ -258,11 +237,8 @@ class Bench:
                     server.remove_large_messages()
                 cpu.append(used / count * 1000)
                 rates.append(count / seconds)
-            sink = Sink(self.program("smtp-sink"))
-            try:
+            with self.peer(peers.Sink) as sink:
                 used, seconds = self.load(sink, sessions, size, count)
-            finally:
-                sink.stop()
             peer_cpu.append(used / count * 1000)
             peer_rates.append(count / seconds)
         self.row(f"{what}: server CPU each", cpu, "ms", bar, f"smtp-sink, storing nothing: {statistics.median(peer_cpu):.3g} ms")
@@ -273,6 +249,147 @@ class Bench:
 
     def medium(self):
         self.messages("20 MiB messages, 4 connections", 40, 4, 20 * MIB, self.scaled(40))
+
+    # ---- durable messages, beside others who store them
+
+    @contextlib.contextmanager
+    def peer(self, kind, mailboxes=("alice",)):
+        peer = kind(self.new_folder(kind.__name__), mailboxes)
+        try:
+            yield peer.start()
+        finally:
+            peer.stop()
+
+    def npm(self):
+        """Fetches smtp-server into our folder, which goes with us, if we may and it is not there."""
+        if self.options.fetch and "POSTERN_NODE_MODULES" not in os.environ:
+            folder = self.base / "npm"
+            subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(folder), "smtp-server"],
+                           check=True)
+            os.environ["POSTERN_NODE_MODULES"] = str(folder / "node_modules")
+
+    def timed(self, server, sessions, count, options=(), copies=1):
+        """(messages a second by the last reply, by the last file, CPU milliseconds a message)."""
+        warming = max(1, count // 20)
+        self.load(server, sessions, 4096, warming, options)
+        wait_until(lambda: server.files() in (None, warming * copies), f"{server.name} has delivered")
+        quiet_disk()
+        start = time.monotonic()
+        cpu, seconds = self.load(server, sessions, 4096, count, options)
+        files = (warming + count) * copies
+        wait_until(lambda: server.files() in (None, files), f"{server.name} has delivered", PATIENCE * 10)
+        return count / seconds, count / (time.monotonic() - start), cpu / count * 1000
+
+    def floor(self, way, threads, batch, count):
+        """(messages a second, CPU milliseconds a message) of the program without network."""
+        if not os.access(FLOOR, os.X_OK):
+            raise LookupError(f"{FLOOR} is not there; run: make tests/bench/floor")
+        folder = self.new_folder("floor")
+        for part in ("tmp", "new"):
+            (folder / part).mkdir(parents=True)
+        quiet_disk()
+        words = [FLOOR, folder, way, threads, batch, count]
+        done = subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True)
+        seconds, cpu = map(float, done.stdout.split())
+        return count / seconds, cpu / count * 1000
+
+    def beside(self, kinds, sessions, count, options=(), mailboxes=("alice",), copies=1):
+        """What `timed` says of the daemon and of each peer, by name, a list with an entry for each run; those that cannot run are told of."""
+        told = {}
+        for _ in range(self.options.runs):
+            with self.server(len(os.sched_getaffinity(0)), mailboxes) as server:
+                told.setdefault("postern", []).append(self.timed(server, sessions, count, options, copies))
+            for kind in kinds:
+                try:
+                    with self.peer(kind, mailboxes) as peer:
+                        # They are slow, and as fast with fewer.
+                        fewer = count if kind is peers.Sink else max(1, count // 5)
+                        told.setdefault(kind.name, []).append(self.timed(peer, sessions, fewer, options, copies))
+                except LookupError as missing:
+                    print(f"  {kind.name} is left out: {missing}", file=sys.stderr)
+        return told
+
+    def ratio(self, what, ours, theirs, bar):
+        if theirs:
+            self.row(what, [a / b for a, b in zip(ours, theirs)], "", bar, sign=">=")
+
+    def by_reply(self, told, name):
+        return [run[0] for run in told.get(name, [])]
+
+    def rates(self, what, told):
+        for name, runs in told.items():
+            note = f"CPU {statistics.median(run[2] for run in runs):.3g} ms a message"
+            self.row(f"{what}: {name}", [run[0] for run in runs], "/s", note=note)
+
+    def syncs(self, what, bar, sessions, count, options=()):
+        """Counted by strace, which slows everything down, and so the sleeps between batches; a run of its own."""
+        if not shutil.which("strace"):
+            print("  syncs are not counted: strace is not installed", file=sys.stderr)
+            return
+        with self.server(len(os.sched_getaffinity(0))) as server:
+            self.load(server, sessions, 4096, max(1, count // 20), options)
+            report = self.new_folder("strace")
+            words = ["strace", "-f", "-c", "-e", "trace=fsync,fdatasync,syncfs", "-o", report]
+            words += [word for pid in server.workers() for word in ("-p", pid)]
+            tracer = subprocess.Popen([str(word) for word in words], stderr=subprocess.PIPE, text=True)
+            tracer.stderr.readline()  # it is attached
+            self.load(server, sessions, 4096, count, options)
+            tracer.send_signal(signal.SIGINT)
+            tracer.communicate()
+        calls = sum(int(line.split()[3]) for line in report.read_text().splitlines() if line.rstrip().endswith(("sync", "syncfs")))
+        self.row(f"{what}: syncs", [calls / count], "a message", bar)
+
+    def durable(self):
+        what, count = "4 KiB, 100 connections, a new one each", self.scaled(10_000)
+        floor = [self.floor("file", 64, 1, count)[0] for _ in range(self.options.runs)]
+        told = self.beside([peers.Sink, peers.Postfix, peers.DovecotLmtp], 100, count)
+        self.rates(what, told)
+        self.row(f"{what}: no network, 64 threads", floor, "/s")
+        ours = self.by_reply(told, "postern")
+        self.ratio("over Postfix", ours, self.by_reply(told, "Postfix"), 5)
+        self.ratio("over Dovecot LMTP", ours, self.by_reply(told, "Dovecot LMTP"), 5)
+        self.ratio("over smtp-sink, which stores nothing", ours, self.by_reply(told, "smtp-sink"), 0.6)
+        self.ratio("over no network", ours, floor, 0.6)
+        self.row(f"{what}: server CPU", [run[2] for run in told["postern"]], "ms", 0.15)
+        self.syncs(what, 0.2, 100, count)
+
+    def reused(self):
+        what, count = "4 KiB, 20 connections, reused", self.scaled(10_000)
+        self.npm()
+        told = self.beside([peers.Sink, peers.NodeServer], 20, count, ["-d"])
+        self.rates(what, told)
+        self.ratio("over npm's smtp-server", self.by_reply(told, "postern"), self.by_reply(told, "smtp-server"), 3)
+        self.row(f"{what}: server CPU", [run[2] for run in told["postern"]], "ms", 0.15)
+
+    def latency(self):
+        count = self.scaled(1000)
+        floor = [self.floor("file", 1, 1, count)[0] for _ in range(self.options.runs)]
+        told = self.beside([], 1, count, ["-d"])
+        ours = self.by_reply(told, "postern")
+        self.row("4 KiB, one connection: a message", [1000 / rate for rate in ours], "ms")
+        self.row("no network, one thread: a message", [1000 / rate for rate in floor], "ms")
+        self.row("over no network", [theirs / rate for rate, theirs in zip(ours, floor)], "", 1.3)
+
+    def many(self):
+        recipients, count = 20, self.scaled(1000)
+        mailboxes = ["alice", *(f"{number}alice" for number in range(2, recipients + 1))]  # as smtp-source names them
+        told = self.beside([peers.Postfix, peers.DovecotLmtp], 10, count, ["-r", recipients], mailboxes, recipients)
+        files = {name: [run[1] * recipients for run in runs] for name, runs in told.items()}
+        for name, rates in files.items():
+            self.row(f"4 KiB for {recipients}, 10 connections: {name}", rates, "files/s")
+        for name in ("Postfix", "Dovecot LMTP"):
+            self.ratio(f"over {name}", files["postern"], files.get(name), 3)
+
+    def ways(self):
+        """Those between which delivery/commit.h chose."""
+        count = self.scaled(5000)
+        for way, threads, batch in [("file", 1, 1), ("file", 16, 1), ("file", 64, 1), ("file-early", 2, 50), ("file-early", 16, 6),
+                                    ("syncfs", 1, 50), ("syncfs", 2, 50), ("syncfs", 2, 10), ("shared-syncfs", 1, 50),
+                                    ("shared-syncfs", 2, 50), ("shared-syncfs", 2, 10)]:
+            few = max(1, count // 10) if threads * batch == 1 else count
+            told = self.runs(lambda: self.floor(way, threads, batch, few))
+            self.row(f"{way}, {threads} x {batch}", [run[0] for run in told], "/s",
+                     note=f"CPU {statistics.median(run[1] for run in told):.3g} ms a message")
 
     # ---- the core alone
 
@@ -315,19 +432,20 @@ class Bench:
 
 def machine(folder):
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    kind = subprocess.run(["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True).stdout.strip()
+    kind = subprocess.run(["findmnt", "-n", "-o", "FSTYPE,SOURCE", "-T", str(folder)], capture_output=True, text=True).stdout.strip()
     return (f"{len(os.sched_getaffinity(0))} x {model[1] if model else os.uname().machine}, Linux {os.uname().release}, "
             f"{kind} at {folder}")
 
 
 def main():
-    known = ("core", "large", "idle", "small", "medium")
+    known = ("core", "large", "idle", "small", "medium", "durable", "reused", "latency", "many", "ways")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=f"{', '.join(known)}; without any, all of them")
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median is told (3)")
     parser.add_argument("--folder", default=tempfile.gettempdir(),
                         help="where maildirs and test data lie: the disk that is measured (%(default)s)")
     parser.add_argument("--scale", type=float, default=1, help="all counts and sizes times this, for a quick look")
+    parser.add_argument("--fetch", action="store_true", help="npm's smtp-server may be fetched, into a folder that is removed")
     parser.add_argument("--smoke", action="store_true", help="tiny counts: does it still run? The figures mean nothing")
     options = parser.parse_args()
     if options.smoke:

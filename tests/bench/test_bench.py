@@ -43,6 +43,25 @@ class Smoke(Case):
         self.need_package("postfix", "usr/sbin/smtp-sink")
         self.smoke("medium")
 
+    def test_durable_messages(self):
+        self.need_package("postfix", "usr/sbin/smtp-sink")
+        self.smoke("durable")
+
+    def test_reused_connections(self):
+        self.need_package("postfix", "usr/sbin/smtp-sink")
+        self.smoke("reused")
+
+    def test_latency(self):
+        self.need_package("postfix", "usr/sbin/smtp-sink")
+        self.smoke("latency")
+
+    def test_many_recipients(self):
+        self.need_package("postfix", "usr/sbin/smtp-sink")
+        self.smoke("many")
+
+    def test_ways(self):
+        self.smoke("ways")
+
 
 if __name__ == "__main__":
     main()
