@@ -45,6 +45,7 @@ class Peer:
             path.mkdir()
             self.give(path)
         self.smtp = "127.0.0.1", free_port()
+        self.process = None
 
     def give(self, path):
         if ROOT:
@@ -71,6 +72,8 @@ class Peer:
         return processes_of_session(self.process.pid)
 
     def stop(self):
+        if self.process is None:
+            return  # it could not be started
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
