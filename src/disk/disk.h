@@ -8,7 +8,8 @@
  * closed by the one who opened it (auto_disk). Names are single path components relative to a directory's
  * descriptor, never followed when they are symbolic links, unless told otherwise; -EINVAL for what is no such
  * name: "", ".", "..", or one with a slash.
- * Failure: -errno (-EBADF for a descriptor that is not open); EINTR is dealt with here.
+ * Failure: -errno (-EBADF for a descriptor that is not open); EINTR is dealt with here, and a quota of the
+ * system's (EDQUOT) is -ENOSPC.
  */
 #pragma once
 

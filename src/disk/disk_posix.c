@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -42,9 +44,15 @@ enum {
         retry_result;                                                                                        \
     })
 
+/* A quota of the system's is a disk that is full for us: -EDQUOT is for those of mailboxes. */
+static int failure(void)
+{
+    return errno == EDQUOT ? -ENOSPC : -errno;
+}
+
 static int result(int r)
 {
-    return r < 0 ? -errno : r;
+    return r < 0 ? failure() : r;
 }
 
 /*
@@ -57,7 +65,7 @@ static int open_regular(int dir, const char *path, int flags)
         return fd == -ENXIO ? -EINVAL : fd; /* a socket */
     struct stat st;
     if (RETRY(fstat(fd, &st)) < 0)
-        return -errno;
+        return failure();
     if (!S_ISREG(st.st_mode))
         return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
     return steal_fd(&fd);
@@ -101,7 +109,7 @@ static int open_by_kernel(int dir, const char *path)
             return (int)fd;
         /* EAGAIN: something, somewhere, was renamed while ".." was looked up: it may have led anywhere. */
         if (errno != EINTR && (errno != EAGAIN || ++races >= RACES_MAX))
-            return -errno;
+            return failure();
     }
 }
 
@@ -201,7 +209,7 @@ int disk_stat(int dir, const char *name, struct disk_stat *ret_stat)
         return r;
     struct stat st;
     if (RETRY(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) < 0)
-        return -errno;
+        return failure();
     *ret_stat = stat_of(&st);
     return 0;
 }
@@ -210,7 +218,7 @@ int disk_stat_open(int fd, struct disk_stat *ret_stat)
 {
     struct stat st;
     if (RETRY(fstat(fd, &st)) < 0)
-        return -errno;
+        return failure();
     *ret_stat = stat_of(&st);
     return 0;
 }
@@ -268,7 +276,7 @@ static int write_all(int fd, struct iovec *at, size_t count)
             return 0;
         ssize_t written = RETRY(writev(fd, at, (int)count));
         if (written < 0)
-            return -errno;
+            return failure();
         if (written == 0)
             return -EIO; /* no file takes nothing; if one did, we would ask it for ever */
         size_t left = (size_t)written;
@@ -300,7 +308,7 @@ int disk_append(int fd, const struct slice *parts, size_t count)
 int64_t disk_read(int fd, uint64_t offset, void *ret_bytes, size_t len)
 {
     ssize_t got = RETRY(pread(fd, ret_bytes, len, (off_t)offset));
-    return got < 0 ? -errno : got;
+    return got < 0 ? failure() : got;
 }
 
 static int copy_through_memory(int to, int from, off_t offset, off_t end)
@@ -334,7 +342,7 @@ int disk_append_copy(int to, int from, uint64_t offset)
     if (to == from)
         return -EINVAL;
     if (RETRY(fstat(from, &st)) < 0)
-        return -errno;
+        return failure();
     if (offset >= (uint64_t)st.st_size)
         return 0;
     off_t at = (off_t)offset;
@@ -342,7 +350,7 @@ int disk_append_copy(int to, int from, uint64_t offset)
         size_t chunk = st.st_size - at < COPY_CHUNK ? (size_t)(st.st_size - at) : COPY_CHUNK;
         ssize_t copied = RETRY(copy_file_range(from, &at, to, NULL, chunk, 0));
         if (copied < 0 && !cannot_in_kernel(errno))
-            return -errno;
+            return failure();
         if (copied <= 0) /* some file systems copy nothing and call that success; reading tells */
             return copy_through_memory(to, from, at, st.st_size);
     }
@@ -359,13 +367,30 @@ int disk_sync(int fd)
     return result(RETRY(fdatasync(fd)));
 }
 
+/*
+ * A journal's commit that fails is told to whoever waited for it. When that was another, or nobody, a sync
+ * that comes later has nothing left to do and succeeds; but what the commit held is lost, and the journal
+ * takes nothing more. So something is asked for that has to be in it: a file without a name.
+ */
+static int check_journal(int dir)
+{
+    int file = RETRY(openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
+    if (file < 0)
+        return errno == EROFS || errno == EIO ? -EIO
+                                              : 0; /* or it cannot be asked so: then there is no journal */
+    disk_close(file);
+    return 0;
+}
+
 int disk_sync_dir(int dir)
 {
-    return result(RETRY(fsync(dir)));
+    int r = result(RETRY(fsync(dir)));
+    return r < 0 ? r : check_journal(dir);
 }
 
 /*
- * syncfs tells of an error since Linux 5.8, to every descriptor that was open when it happened. What it
+ * syncfs tells of an error since Linux 5.8, to every descriptor that was open when it happened, and of one in
+ * writing the file system's own since 5.17. What it
  * promises is the file system's to keep: FUSE does not even ask its server. These do keep it: they write all
  * dirty inodes, commit their journal or tree, and flush the disk's cache.
  */
@@ -383,6 +408,21 @@ static bool syncs_all(const struct statfs *fs)
     }
 }
 
+/*
+ * What has no journal (ext2, and ext4 if one made it so) writes its inodes after it has flushed the disk's
+ * cache. The kernel shows a journal's thread beside the file system's name, which is the device's.
+ */
+static bool has_journal(dev_t device)
+{
+    g_autofree char *path = g_strdup_printf("/sys/dev/block/%u:%u", major(device), minor(device));
+    g_autofree char *target = g_file_read_link(path, NULL);
+    if (target == NULL)
+        return false;
+    g_autofree char *name = g_path_get_basename(target);
+    g_autofree char *task = g_strconcat("/sys/fs/ext4/", name, "/journal_task", NULL);
+    return access(task, F_OK) == 0;
+}
+
 static bool kernel_tells_errors(void)
 {
     enum { UNKNOWN, NO, YES };
@@ -392,7 +432,7 @@ static bool kernel_tells_errors(void)
         struct utsname name;
         unsigned major, minor;
         bool yes = uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-                   (major > 5 || (major == 5 && minor >= 8));
+                   (major > 5 || (major == 5 && minor >= 17));
         known = yes ? YES : NO;
         atomic_store_explicit(&found, known, memory_order_relaxed);
     }
@@ -404,8 +444,10 @@ int disk_can_sync_all(int dir, uint64_t *ret_file_system)
     struct statfs fs;
     struct stat st;
     if (RETRY(fstatfs(dir, &fs)) < 0 || RETRY(fstat(dir, &st)) < 0)
-        return -errno;
+        return failure();
     if (!syncs_all(&fs) || !kernel_tells_errors())
+        return -EOPNOTSUPP;
+    if ((uint32_t)fs.f_type == EXT4_SUPER_MAGIC && !has_journal(st.st_dev))
         return -EOPNOTSUPP;
     *ret_file_system = st.st_dev;
     return 0;
@@ -413,7 +455,8 @@ int disk_can_sync_all(int dir, uint64_t *ret_file_system)
 
 int disk_sync_all(int dir)
 {
-    return result(RETRY(syncfs(dir)));
+    int r = result(RETRY(syncfs(dir)));
+    return r < 0 ? r : check_journal(dir);
 }
 
 /*
@@ -424,7 +467,7 @@ int disk_sync_all(int dir)
 static int rename_by_link(int from_dir, const char *from, int to_dir, const char *to)
 {
     if (RETRY(linkat(from_dir, from, to_dir, to, 0)) < 0)
-        return -errno;
+        return failure();
     if (RETRY(unlinkat(from_dir, from, 0)) == 0)
         return 0;
     int error = errno;
@@ -441,7 +484,7 @@ int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
         return r;
     if (RETRY(renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE)) == 0)
         return 0;
-    return errno == EINVAL || errno == ENOSYS ? rename_by_link(from_dir, from, to_dir, to) : -errno;
+    return errno == EINVAL || errno == ENOSYS ? rename_by_link(from_dir, from, to_dir, to) : failure();
 }
 
 int disk_replace(int from_dir, const char *from, int to_dir, const char *to)
@@ -481,7 +524,7 @@ int disk_list(int dir, int (*each)(void *owner, const char *name), void *owner)
         _Alignas(struct dirent64) char buffer[LIST_BUFFER];
         ssize_t len = RETRY(getdents64(list, buffer, sizeof buffer));
         if (len <= 0)
-            return len < 0 ? -errno : 0;
+            return len < 0 ? failure() : 0;
         for (ssize_t at = 0; at < len;) {
             const struct dirent64 *entry = (const void *)(buffer + at);
             int r = disk_name_is_dots(entry->d_name) ? 0 : each(owner, entry->d_name);

@@ -485,8 +485,8 @@ class Disks(Case):
     def test_no_room_for_the_name_in_new(self):
         self.refused(self.failing(errno.ENOSPC, "rename", "renameat", "renameat2", "link", "linkat"), 452, "4.3.1")
 
-    def test_over_quota(self):
-        self.refused(self.failing(errno.EDQUOT, *SYNCS), 452, "4.")
+    def test_over_the_quota_of_the_file_system(self):
+        self.refused(self.failing(errno.EDQUOT, *SYNCS), 452, "4.3.1")
 
     def test_the_disk_fails_when_a_file_is_made(self):
         self.refused(self.failing(errno.EIO, "create"), 451, "4.3.0")
