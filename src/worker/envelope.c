@@ -92,10 +92,12 @@ void envelope_add(struct envelope *e, struct recipient *take_recipient, const st
                                                          .is_renamed = is_renamed(m, start),
                                                          .first = e->recipients->len });
     }
-    if (counts || e->targets->len > before)
-        g_ptr_array_add(e->recipients, r);
-    else
+    if (!counts && e->targets->len == before) {
         recipient_free(r);
+        return;
+    }
+    e->ways += r->way_count;
+    g_ptr_array_add(e->recipients, r);
 }
 
 GArray *envelope_ways(const struct envelope *e)

@@ -28,6 +28,7 @@ struct target {
 struct envelope {
     GPtrArray *recipients; /* in the order of RCPT */
     GArray *targets;
+    size_t ways;       /* of all recipients */
     GHashTable *index; /* of the targets' mailboxes, to their index; NULL while there are few */
     bool is_given;
 };

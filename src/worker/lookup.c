@@ -19,8 +19,9 @@ struct lookup {
     struct lane *lane;
     struct route_start start;
     uint64_t octets;
-    lookup_done *on_done;
+    struct lookup_events events;
     void *owner;
+    msec_t since;
     bool is_routed; /* its mailboxes are known; only their room is asked for */
     struct route route;
     struct lookup_answer answer;
@@ -69,21 +70,43 @@ static void done(void *arg)
     u->answer.why = u->route.why;
     if (u->answer.result == 0 && !u->is_routed)
         known_add(l->known, &u->start, u->route.mailboxes, reactor_now(l->reactor));
-    u->on_done(u->owner, &u->answer);
+    u->events.on_done(u->owner, &u->answer);
     route_clear(&u->route);
     g_free(u);
 }
 
-static void start_next(struct lookups *l, struct lane *lane)
+static struct lookup *take(struct lane *lane)
 {
     struct lookup *u = lane->first;
-    if (u == NULL || lane->jobs == LOOKUPS_AT_ONCE)
-        return;
     lane->first = u->next;
     if (lane->first == NULL)
         lane->last = &lane->first;
-    lane->jobs++;
-    reactor_submit(l->reactor, run, done, u);
+    return u;
+}
+
+/* 0, or why it is not asked for. */
+static int judge(const struct lookup *u)
+{
+    if (!u->events.is_wanted(u->owner))
+        return -ECANCELED;
+    return reactor_now(u->lookups->reactor) - u->since > LOOKUPS_PATIENCE_MS ? -EHOSTDOWN : 0;
+}
+
+static void start_next(struct lookups *l, struct lane *lane)
+{
+    while (lane->first != NULL && lane->jobs < LOOKUPS_AT_ONCE) {
+        struct lookup *u = take(lane);
+        int r = judge(u);
+        if (r == 0) {
+            lane->jobs++;
+            reactor_submit(l->reactor, run, done, u);
+            continue;
+        }
+        const char *why = r == -EHOSTDOWN ? "too many others were asking" : NULL;
+        u->events.on_done(u->owner, &(struct lookup_answer){ .result = r, .why = why });
+        route_clear(&u->route);
+        g_free(u);
+    }
 }
 
 /* An alias may still lead from here into a domain with such a table: then it holds up others that are quick.
@@ -116,18 +139,21 @@ static void free_mailbox(void *mailbox)
     mailbox_free(mailbox);
 }
 
-void lookups_ask(struct lookups *l, const struct route_start *start, uint64_t octets, lookup_done *on_done,
-                 void *owner)
+void lookups_ask(struct lookups *l, const struct route_start *start, uint64_t octets,
+                 const struct lookup_events *events, void *owner)
 {
     const GPtrArray *known = known_find(l->known, start, reactor_now(l->reactor));
     if (known != NULL && !has_quota(known)) {
-        on_done(owner, &(struct lookup_answer){ .mailboxes = known });
+        events->on_done(owner, &(struct lookup_answer){ .mailboxes = known });
         return;
     }
     struct lookup *u = g_new0(struct lookup, 1);
-    *u = (struct lookup){
-        .lookups = l, .start = *start, .octets = octets, .on_done = on_done, .owner = owner
-    };
+    *u = (struct lookup){ .lookups = l,
+                          .start = *start,
+                          .octets = octets,
+                          .events = *events,
+                          .owner = owner,
+                          .since = reactor_now(l->reactor) };
     if (known != NULL) {
         u->is_routed = true;
         u->route.mailboxes = g_ptr_array_copy((GPtrArray *)known, (GCopyFunc)copy, NULL);

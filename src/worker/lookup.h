@@ -16,8 +16,9 @@
 #include "reactor/reactor.h"
 
 enum {
-    LOOKUPS_AT_ONCE = 16,     /* in domains with tables that may be slow; and in those without */
-    LOOKUPS_REFRESH_MS = 500, /* between two looks at the tables */
+    LOOKUPS_AT_ONCE = 16,            /* in domains with tables that may be slow; and in those without */
+    LOOKUPS_PATIENCE_MS = 10 * 1000, /* who waits longer for its turn is not asked for any more */
+    LOOKUPS_REFRESH_MS = 500,        /* between two looks at the tables */
 };
 
 struct lookups;
@@ -29,7 +30,11 @@ struct lookup_answer {
     const char *why;            /* after a failure that is ours: for the log; or NULL */
 };
 
-typedef void lookup_done(void *owner, const struct lookup_answer *answer);
+struct lookup_events {
+    bool (*is_wanted)(
+        void *owner); /* whether anybody still waits for the answer; asked when its turn comes */
+    void (*on_done)(void *owner, const struct lookup_answer *answer);
+};
 
 /* `tables`: struct table, those that may change; NULL: none. */
 struct lookups *lookups_new(struct reactor *r, const struct router *router, const GPtrArray *tables,
@@ -37,6 +42,7 @@ struct lookups *lookups_new(struct reactor *r, const struct router *router, cons
 /* With nothing under way but a look at the tables: the rest goes when that is done. NULL is welcome. */
 void lookups_free(struct lookups *l);
 
-/* `octets` are what the client declared, or 0. Calls back on the loop; at once, if it is known. */
-void lookups_ask(struct lookups *l, const struct route_start *start, uint64_t octets, lookup_done *on_done,
-                 void *owner);
+/* `octets` are what the client declared, or 0. Calls back on the loop; at once, if it is known. What nobody
+ * wants any more is -ECANCELED, and what had to wait too long for its turn -EHOSTDOWN. */
+void lookups_ask(struct lookups *l, const struct route_start *start, uint64_t octets,
+                 const struct lookup_events *events, void *owner);

@@ -11,7 +11,9 @@
 #include "worker/session_log.h"
 #include "worker/verdict.h"
 
-enum { MAILBOXES_MAX = 10000 }; /* that one message goes to */
+enum {
+    WAYS_MAX = 10000
+}; /* from a message's recipients to its mailboxes: each is a line in the log, at once */
 
 struct transaction {
     struct conn *conn;
@@ -87,8 +89,7 @@ static void refuse_recipient(struct conn *c, const struct question *q, const str
 
 static bool has_room_for(const struct transaction *t, const GPtrArray *mailboxes)
 {
-    guint targets = t->envelope.targets->len;
-    return targets == 0 || targets + mailboxes->len <= MAILBOXES_MAX;
+    return t->envelope.ways == 0 || t->envelope.ways + mailboxes->len <= WAYS_MAX;
 }
 
 /* Over SMTP one that leads to nothing new is no news; but LMTP owes an answer for each (RFC 2033 4.2). */
@@ -97,6 +98,11 @@ static void accept_recipient(const struct question *q, const GPtrArray *mailboxe
     struct transaction *t = q->transaction;
     envelope_add(&t->envelope, q->recipient, &q->start, mailboxes, is_lmtp(t));
     conn_answer(q->conn, q->ticket, (struct smtp_verdict){ .outcome = SMTP_RECIPIENT_OK }, false);
+}
+
+static bool is_wanted(void *owner)
+{
+    return conn_is_open(((const struct question *)owner)->conn);
 }
 
 static void on_found(void *owner, const struct lookup_answer *answer)
@@ -128,7 +134,8 @@ void transaction_route(struct transaction *t, const struct smtp_effect *rcpt)
     struct question *q = g_new(struct question, 1);
     *q = (struct question){ t->conn, t, rcpt->ticket, start, recipient };
     conn_hold(t->conn);
-    lookups_ask(host->lookups, &q->start, t->parameters.size, on_found, q);
+    static const struct lookup_events events = { .is_wanted = is_wanted, .on_done = on_found };
+    lookups_ask(host->lookups, &q->start, t->parameters.size, &events, q);
 }
 
 /* ---- the message ---- */

@@ -61,6 +61,14 @@ static void free_table(void *table)
     table_free(table);
 }
 
+static bool is_unwanted; /* by whoever has not been answered yet */
+
+static bool is_wanted(void *owner)
+{
+    (void)owner;
+    return !is_unwanted;
+}
+
 static bool accepts(const void *owner, const char *value, char **ret_expected)
 {
     (void)owner;
@@ -155,7 +163,8 @@ static void ask(struct world *w, const char *path, uint64_t octets, struct asked
     struct smtp_address address = address_of(path);
     struct route_start start;
     assert_true(router_start(w->router, &address, &start));
-    lookups_ask(w->lookups, &start, octets, on_done, a);
+    static const struct lookup_events events = { .is_wanted = is_wanted, .on_done = on_done };
+    lookups_ask(w->lookups, &start, octets, &events, a);
     memset(&start, 'x', sizeof start);
 }
 
@@ -341,6 +350,48 @@ static void slow_tables_hold_up_nobody_else(void **state)
     world_clear(&w);
 }
 
+static void nobody_is_asked_for_who_has_left(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    struct asked asked[2 * LOOKUPS_AT_ONCE] = { 0 };
+    for (unsigned i = 0; i < G_N_ELEMENTS(asked); i++)
+        ask(&w, "<bob@example.org>", 0, &asked[i]);
+    is_unwanted = true;
+    while (reactor_sim_step(w.reactor))
+        ;
+    is_unwanted = false;
+    for (unsigned i = 0; i < G_N_ELEMENTS(asked); i++) {
+        assert_int_equal(asked[i].answers, 1);
+        assert_int_equal(asked[i].result, i < LOOKUPS_AT_ONCE ? 0 : -ECANCELED);
+        asked_clear(&asked[i]);
+    }
+    world_clear(&w);
+}
+
+/* Its client would not wait for the answer, and those behind it neither. */
+static void whoever_waits_for_too_long_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    struct reactor_sim_settings slow = reactor_sim_defaults;
+    slow.job = (struct reactor_sim_span){ LOOKUPS_PATIENCE_MS * 1000LL, LOOKUPS_PATIENCE_MS * 1000LL };
+    reactor_sim_configure(w.reactor, &slow);
+    struct asked asked[3 * LOOKUPS_AT_ONCE] = { 0 };
+    for (unsigned i = 0; i < G_N_ELEMENTS(asked); i++)
+        ask(&w, "<bob@example.org>", 0, &asked[i]);
+    while (reactor_sim_step(w.reactor))
+        ;
+    for (unsigned i = 0; i < G_N_ELEMENTS(asked); i++) {
+        assert_int_equal(asked[i].answers, 1);
+        assert_int_equal(asked[i].result, i < LOOKUPS_AT_ONCE ? 0 : -EHOSTDOWN);
+        asked_clear(&asked[i]);
+    }
+    world_clear(&w);
+}
+
 /* What is known need not wait for those who do. */
 static void what_is_known_overtakes(void **state)
 {
@@ -380,7 +431,8 @@ static void ask_on(void *owner, const struct lookup_answer *answer)
     struct smtp_address address = address_of(path);
     struct route_start start;
     assert_true(router_start(c->world->router, &address, &start));
-    lookups_ask(c->world->lookups, &start, 0, ask_on, c);
+    static const struct lookup_events events = { .is_wanted = is_wanted, .on_done = ask_on };
+    lookups_ask(c->world->lookups, &start, 0, &events, c);
 }
 
 static void whoever_is_told_may_ask_on(void **state)
@@ -514,6 +566,9 @@ int main(int argc, char **argv)
     suite_add(s, "room is always asked for", room_is_always_asked_for, NULL);
     suite_add(s, "so many are asked at once", so_many_are_asked_at_once, NULL);
     suite_add(s, "slow tables hold up nobody else", slow_tables_hold_up_nobody_else, NULL);
+    suite_add(s, "whoever waits for too long is not asked for", whoever_waits_for_too_long_is_not_asked_for,
+              NULL);
+    suite_add(s, "nobody is asked for who has left", nobody_is_asked_for_who_has_left, NULL);
     suite_add(s, "what is known overtakes", what_is_known_overtakes, NULL);
     suite_add(s, "whoever is told may ask on", whoever_is_told_may_ask_on, NULL);
     suite_add(s, "a table that changed is read anew", a_table_that_changed_is_read_anew, NULL);
