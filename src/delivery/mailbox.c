@@ -112,13 +112,14 @@ int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1])
 unsigned mailbox_hash(const void *mailbox)
 {
     const struct mailbox *m = mailbox;
-    return g_str_hash(m->name) ^ g_direct_hash(m->domain);
+    return g_str_hash(m->name);
 }
 
 int mailbox_equal(const void *left, const void *right)
 {
     const struct mailbox *a = left, *b = right;
-    return a->domain == b->domain && strcmp(a->name, b->name) == 0;
+    return strcmp(a->name, b->name) == 0 &&
+           (a->domain == b->domain || strcmp(a->domain->options.maildirs, b->domain->options.maildirs) == 0);
 }
 
 void mailbox_address(const struct mailbox *m, struct smtp_address *ret_address)

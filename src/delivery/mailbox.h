@@ -34,7 +34,7 @@ struct mailbox {
 enum { MAILBOX_NAME_MAX = 200 };
 int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1]);
 
-/* For a hash table whose keys are mailboxes: the same one is the same name in the same domain, whatever the
+/* For a hash table whose keys are mailboxes: the same one is the same name in the same directory, whatever the
  * folder. */
 unsigned mailbox_hash(const void *mailbox);
 int mailbox_equal(const void *left, const void *right);

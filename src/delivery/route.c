@@ -95,9 +95,14 @@ static int judge_missing(int root, const char *name, struct found *ret_found)
     return st.type == DISK_DIRECTORY || st.type == DISK_LINK ? -ENODEV : -ENOENT;
 }
 
-static int find_new(int root, const char *folder, struct found *ret_found)
+/* Both directories that a delivery needs. */
+static int find_parts(int root, const char *folder, struct found *ret_found)
 {
     char path[2 * MAILBOX_NAME_MAX + sizeof "/./new"];
+    (void)snprintf(path, sizeof path, "%s/tmp", folder);
+    auto_disk int tmp = disk_open_beneath(root, path);
+    if (tmp < 0)
+        return tmp;
     (void)snprintf(path, sizeof path, "%s/new", folder);
     auto_disk int new = disk_open_beneath(root, path);
     if (new < 0)
@@ -113,13 +118,13 @@ static int look_for(const struct domain *d, const char *name, char **folder, str
     auto_disk int root = disk_open_root(d->options.maildirs);
     if (root < 0)
         return root == -ENOENT ? -ENODEV : root;
-    int r = find_new(root, name, ret_found);
+    int r = find_parts(root, name, ret_found);
     if (r == -ENOENT || r == -ENOTDIR)
         return judge_missing(root, name, ret_found);
     if (r < 0 || *folder == NULL)
         return r;
     g_autofree char *path = g_strconcat(name, "/", *folder, NULL);
-    r = find_new(root, path, ret_found);
+    r = find_parts(root, path, ret_found);
     if (r == -ENOENT || r == -ENOTDIR)
         g_clear_pointer(folder, g_free);
     return r == -ENOENT || r == -ENOTDIR ? 0 : r;
@@ -252,8 +257,10 @@ static bool is_subaddress_of(const struct route_start *a, const struct route_sta
            strcmp(a->domain_name, b->domain_name) == 0;
 }
 
-/* A name among its own targets, or a subaddress of it, is the mailbox itself. */
-static int go_to_target(struct walk *w, const struct route_start *alias, const char *text, unsigned depth)
+/* A name among its own targets, or a subaddress of it, is the mailbox itself: for mail to a subaddress
+ * (`asked`) of the name, with that. */
+static int go_to_target(struct walk *w, const struct route_start *alias, const struct route_start *asked,
+                        const char *text, unsigned depth)
 {
     struct smtp_address address;
     struct route_start s;
@@ -265,7 +272,7 @@ static int go_to_target(struct walk *w, const struct route_start *alias, const c
                     s.domain_name, ROUTE_DEPTH);
     tell(w, depth, "address", "%s@%s", *s.name != '\0' ? s.name : text, s.domain_name);
     bool is_itself = is_same(&s, alias) || is_subaddress_of(&s, alias);
-    int r = go(w, &s, !is_itself, depth);
+    int r = go(w, is_same(&s, alias) ? asked : &s, !is_itself, depth);
     if (r == -ENOENT)
         return fail(w, -ENOLINK, "%s@%s leads to %s, which is no mailbox", alias->name, alias->domain_name,
                     text);
@@ -287,7 +294,7 @@ static int by_alias(struct walk *w, const struct route_start *s, const char *nam
     (void)g_strlcpy(alias.name, name, sizeof alias.name);
     for (guint i = 0; i < targets->len && r == 0; i++) {
         tell(w, depth, "alias", "%s: %s", name, (const char *)g_ptr_array_index(targets, i));
-        r = go_to_target(w, &alias, g_ptr_array_index(targets, i), depth + 1);
+        r = go_to_target(w, &alias, s, g_ptr_array_index(targets, i), depth + 1);
     }
     return r;
 }
@@ -320,7 +327,7 @@ static int by_catch_all(struct walk *w, const struct route_start *s, unsigned de
     bool leads_here = parse_target(target, s->domain_name, &address) == 0 &&
                       router_start(w->router, &address, &at) && is_same(s, &at);
     tell(w, depth, "catch-all", "%s%s", target, leads_here ? ": that is this address" : "");
-    return leads_here ? -ENOENT : go_to_target(w, s, target, depth + 1);
+    return leads_here ? -ENOENT : go_to_target(w, s, s, target, depth + 1);
 }
 
 /* If there is no list of those who may have one: whoever can be a name. A subaddress makes none. */

@@ -22,9 +22,11 @@ struct world {
 static void world_init(struct world *w)
 {
     w->router = router_new();
-    const struct domain_options options = { .maildirs = "/mail", .subaddress = "+" };
-    assert_int_equal(router_add_domain(w->router, "example.org", &options), 0);
-    assert_int_equal(router_add_domain(w->router, "example.net", &options), 0);
+    const struct domain_options org = { .maildirs = "/mail/org", .subaddress = "+" };
+    const struct domain_options net = { .maildirs = "/mail/net", .subaddress = "+" };
+    assert_int_equal(router_add_domain(w->router, "example.org", &org), 0);
+    assert_int_equal(router_add_domain(w->router, "example.net", &net), 0);
+    assert_int_equal(router_add_domain(w->router, "*.example.org", &org), 0);
     envelope_init(&w->envelope);
 }
 
@@ -258,6 +260,23 @@ static void mailboxes_may_be_given_away(void **state)
     mailbox_free(given[1]);
 }
 
+static void a_directory_of_two_domains_has_each_mailbox_once(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    char name[] = "alice", other[] = "bob";
+    const struct mailbox org = { .domain = router_find_domain(w.router, "example.org"), .name = name };
+    const struct mailbox beneath = { .domain = router_find_domain(w.router, "*.example.org"), .name = name };
+    const struct mailbox net = { .domain = router_find_domain(w.router, "example.net"), .name = name };
+    const struct mailbox bob = { .domain = org.domain, .name = other };
+    assert_true(mailbox_equal(&org, &beneath) && mailbox_hash(&org) == mailbox_hash(&beneath));
+    assert_false(mailbox_equal(&org, &net));
+    assert_false(mailbox_equal(&org, &bob));
+    envelope_clear(&w.envelope);
+    router_free(w.router);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("envelope");
@@ -265,5 +284,7 @@ int main(int argc, char **argv)
     suite_add(s, "many targets are found", many_targets_are_found, NULL);
     suite_add(s, "ways are told one by one", ways_are_told_one_by_one, NULL);
     suite_add(s, "mailboxes may be given away", mailboxes_may_be_given_away, NULL);
+    suite_add(s, "a directory of two domains has each mailbox once",
+              a_directory_of_two_domains_has_each_mailbox_once, NULL);
     return suite_run(s, argc, argv);
 }

@@ -76,8 +76,8 @@ static void make_maildirs(void)
         "/mail/example.org/1001/.lists/new",
         "/mail/example.org/pel\u00e9/new",
         "/mail/example.org/no-new/tmp",
-        "/mail/example.org/new-is-file",
-        "/mail/example.org/linked-new",
+        "/mail/example.org/new-is-file/tmp",
+        "/mail/example.org/linked-new/tmp",
         "/mail/example.net/alice/new",
         "/mail/example.net/dave/new",
         "/mail/example.net/postmaster/new",
@@ -88,8 +88,13 @@ static void make_maildirs(void)
         "/mail/other/eve/new",
         "/tables",
     };
-    for (size_t i = 0; i < G_N_ELEMENTS(directories); i++)
+    for (size_t i = 0; i < G_N_ELEMENTS(directories); i++) {
+        g_autofree char *parent = g_path_get_dirname(directories[i]);
+        g_autofree char *tmp = g_strconcat(parent, "/tmp", NULL);
+        if (g_str_has_suffix(directories[i], "/new"))
+            disk_sim_mkdir_all(tmp);
         disk_sim_mkdir_all(directories[i]);
+    }
     disk_sim_write_file("/mail/example.org/file", slice_str("x"));
     disk_sim_write_file("/mail/example.org/alice/.file", slice_str("x"));
     disk_sim_write_file("/mail/example.org/new-is-file/new", slice_str("x"));

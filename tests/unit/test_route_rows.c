@@ -263,7 +263,7 @@ const struct route_row route_rows[] = {
       { { "example.org", .aliases = "alice: alice, bob\n" } },
       "<alice+lists@example.org>",
       0,
-      "example.org/alice\nexample.org/bob\n",
+      "example.org/alice/.lists\nexample.org/bob\n",
       NULL },
     { "a name among its own targets that is no mailbox",
       { { "example.org", .aliases = "info: info, bob\n" } },
