@@ -1,7 +1,9 @@
 #include "server/domains.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/option.h"
 #include "delivery/route.h"
@@ -170,5 +172,35 @@ void domains_take(const struct config *c, struct router *router, GPtrArray *tabl
     while ((at = config_next(c, "domain", at)) != NULL) {
         check_domain(at, router, problems);
         open_tables(&o, at, router); /* which want to know all domains */
+    }
+}
+
+/* Of a file or a database; NULL: of none. */
+static char *path_of(const char *spec)
+{
+    if (spec == NULL || g_str_has_prefix(spec, "passwd:") || g_str_has_prefix(spec, "socket:"))
+        return NULL;
+    if (!g_str_has_prefix(spec, "sqlite:"))
+        return g_strdup(spec);
+    spec += strlen("sqlite:");
+    return g_strndup(spec, strcspn(spec, " \t"));
+}
+
+void domains_check_access(const struct config *c, const char *whom, struct diag *problems)
+{
+    for (const struct config_section *at = NULL; (at = config_next(c, "domain", at)) != NULL;) {
+        const struct domain_section *values = config_section_values(at);
+        const struct {
+            const char *key, *spec;
+        } tables[] = { { "aliases", values->aliases },
+                       { "mailboxes", values->mailboxes },
+                       { "quotas", values->quotas } };
+        for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
+            g_autofree char *path = path_of(tables[i].spec);
+            if (path != NULL && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0)
+                diag_add(problems, config_key_origin(at, tables[i].key),
+                         "%s: %s: %s%s; expected what the server's user can read", tables[i].key, path,
+                         g_strerror(errno), whom);
+        }
     }
 }

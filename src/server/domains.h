@@ -22,3 +22,7 @@ extern const size_t domain_table_count;
  * file once, however many sections name it. All that is wrong is told.
  */
 void domains_take(const struct config *c, struct router *router, GPtrArray *tables, struct diag *problems);
+
+/* Whether whoever we are now can read the files and databases of the tables; `whom` says who that is ("" or "
+ * to user vmail"). */
+void domains_check_access(const struct config *c, const char *whom, struct diag *problems);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "delivery/table.h"
 #include "postern/version.h"
 #include "server/identity.h"
 #include "server/sockets.h"
@@ -193,9 +194,20 @@ static int worker_main(struct master *m, unsigned slot, pid_t master)
     return worker_process_run(&settings, m->sink, master);
 }
 
+/* A worker inherits what they hold: not what they held when the first one started. */
+static void refresh_tables(const struct master *m)
+{
+    auto_val(diag) problems = { 0 };
+    for (guint i = 0; i < m->settings->tables->len; i++)
+        (void)table_refresh(g_ptr_array_index(m->settings->tables, i), &problems); /* which tell why */
+    for (guint i = 0; i < diag_count(&problems); i++)
+        pst_log(m->log, PST_LOG_ERROR, "table-broken", PST_STR("problem", problems.problems->pdata[i]));
+}
+
 static void start_worker(struct master *m, unsigned slot, msec_t now)
 {
     struct slot *s = &m->slots[slot];
+    refresh_tables(m);
     pid_t master = getpid();
     pid_t pid = fork();
     if (pid == 0)

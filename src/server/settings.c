@@ -385,8 +385,12 @@ void settings_drop_privileges(const struct settings *s, struct diag *problems)
         diag_add(problems, config_origin(s->config), "cannot drop privileges%s%s: %s",
                  s->identity.user != NULL ? " to user " : "",
                  s->identity.user != NULL ? s->identity.user : "", g_strerror(-r));
-    else
-        settings_check_folders(s, problems);
+    if (r < 0)
+        return;
+    settings_check_folders(s, problems);
+    g_autofree char *whom =
+        s->identity.user != NULL ? g_strconcat(" to user ", s->identity.user, NULL) : g_strdup("");
+    domains_check_access(s->config, whom, problems);
 }
 
 static void take_domains(struct settings *s, struct diag *d)

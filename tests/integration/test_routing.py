@@ -1,6 +1,7 @@
 """Where mail goes: aliases, catch-alls, subaddresses, postmaster, loops, and tables that others keep."""
 import os
 import re
+import signal
 import socket
 import sqlite3
 import stat
@@ -102,7 +103,7 @@ class Aliases(RoutingCase):
 
     def test_over_lmtp_a_recipient_fails_with_any_of_its_mailboxes(self):
         server = self.routed(aliases=self.table("info: alice, carol\n"))
-        (server.maildirs / "carol" / "tmp").rmdir()
+        (server.maildirs / "carol" / "tmp").chmod(0o500)
         with server.connect_lmtp() as wire:
             wire.hello(lmtp=True)
             wire.envelope(INFO, ALICE)
@@ -111,6 +112,28 @@ class Aliases(RoutingCase):
             wire.expect(250, "2.0.0")
         server.maildir("alice").only()  # for the second one
         self.assertEqual(server.maildir("carol").names(), [])
+
+    def test_one_that_is_half_there_is_refused_as_a_recipient_and_holds_up_nobody(self):
+        server = self.routed()
+        (server.maildirs / "carol" / "tmp").rmdir()
+        with server.connect() as wire:
+            wire.hello()
+            wire.command("MAIL FROM:<bob@example.net>", 250)
+            wire.command(f"RCPT TO:<{CAROL}>", 451, "4.3.0")
+            wire.command(f"RCPT TO:<{ALICE}>", 250)
+            wire.data(simple_message())
+            wire.expect(250, "2.0.0")
+        server.maildir("alice").only()
+
+    def test_a_worker_that_replaces_another_knows_what_has_changed(self):
+        server = self.routed(aliases=self.table("info: alice\n"))
+        server.may_lose_workers = True
+        self.table("info: alice\nfresh: carol\n")
+        server.wait_log("table-loaded")
+        (before,) = server.workers()
+        os.kill(before, signal.SIGKILL)
+        server.workers(other_than=[before])
+        self.assertEqual(self.rcpt(server, f"fresh@{DOMAIN}")[0], 250)
 
     def test_over_lmtp_it_is_told_why(self):
         server = self.routed(aliases=self.table("info: alice, carol\n"))

@@ -334,9 +334,15 @@ class Access(TryCase):
         self.assertEqual(self.event(events, "mailbox-lookup-failed")["error"], f"{server.maildirs}/alice: Permission denied")
         self.assertEqual(self.event(events, "delivery-failed")["error"], "Permission denied")
 
-    def test_a_maildir_without_tmp_would_fail_alone_in_lmtp_and_with_all_others_in_smtp(self):
+    def test_a_maildir_without_tmp_is_refused_as_a_recipient(self):
         server = self.configured(mailboxes=("alice", "carol"))
         (server.maildirs / "carol" / "tmp").rmdir()
+        said, _ = self.run_try(server, script(*ENVELOPE, f"RCPT TO:<carol@{DOMAIN}>", "DATA", *MESSAGE, "QUIT"))
+        self.assertEqual([line[:3] for line in said[-4:]], ["451", "354", "250", "221"])
+
+    def test_a_maildir_whose_tmp_takes_nothing_would_fail_alone_in_lmtp_and_with_all_others_in_smtp(self):
+        server = self.configured(mailboxes=("alice", "carol"))
+        (server.maildirs / "carol" / "tmp").chmod(0o500)
         lines = [*ENVELOPE[1:], f"RCPT TO:<carol@{DOMAIN}>", "DATA", *MESSAGE, "QUIT"]
         said, _ = self.run_try(server, script(ENVELOPE[0], *lines))
         self.assertEqual([line[:3] for line in said[-3:]], ["354", "451", "221"])
