@@ -207,7 +207,10 @@ class Stop(Case):
             def is_refused():
                 try:
                     with server.connect(greet=False) as other:
+                        other.socket.settimeout(1)
                         return other.reply()[0] == 421
+                except TimeoutError:  # whoever comes in the very moment of the closing may be told nothing
+                    return False
                 except (ConnectionError, EOFError):
                     return True
             wait_until(is_refused, "new connections are refused")
