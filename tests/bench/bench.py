@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -215,10 +214,13 @@ class Bench:
 
     # ---- messages of smtp-source
 
-    def load(self, server, sessions, size, count, options=()):
-        """(CPU seconds of the server, seconds) for `count` messages, each in a connection of its own unless told otherwise."""
+    def load(self, server, sessions, size, count, options=(), under=()):
+        """
+        (CPU seconds of the server, seconds) for `count` messages, each in a connection of its own unless told otherwise; by a program that
+        runs under another one.
+        """
         host, port = server.smtp
-        command = [*peers.package_command("postfix", "usr/sbin/smtp-source"), "-s", sessions, "-l", size, "-m", count,
+        command = [*under, *peers.package_command("postfix", "usr/sbin/smtp-source"), "-s", sessions, "-l", size, "-m", count,
                    "-f", "bob@example.net", "-t", ALICE, *options, *(["-L"] if server.is_lmtp else []), f"{host}:{port}"]
         used, start = cpu_seconds(server), time.monotonic()
         subprocess.run([str(word) for word in command], check=True)
@@ -322,21 +324,21 @@ class Bench:
             self.row(f"{what}: {name}", [run[0] for run in runs], "/s", note=note)
 
     def syncs(self, what, bar, sessions, count, options=()):
-        """Counted by strace, which slows everything down, and so the sleeps between batches; a run of its own."""
-        if not shutil.which("strace"):
-            print("  syncs are not counted: strace is not installed", file=sys.stderr)
+        """
+        Counted by the kernel's tracepoints, in a run of its own. strace would make a quarter of the messages of it, and so batches of
+        other sizes.
+        """
+        events = ",".join(f"syscalls:sys_enter_{call}" for call in ("fsync", "fdatasync", "syncfs"))
+        if not shutil.which("perf") or subprocess.run(["perf", "stat", "-e", events, "true"], capture_output=True).returncode != 0:
+            print("  syncs are not counted: perf is not installed, or may not count them", file=sys.stderr)
             return
         with self.server(len(os.sched_getaffinity(0))) as server:
             self.load(server, sessions, 4096, max(1, count // 20), options)
-            report = self.new_folder("strace")
-            words = ["strace", "-f", "-c", "-e", "trace=fsync,fdatasync,syncfs", "-o", report]
-            words += [word for pid in server.workers() for word in ("-p", pid)]
-            tracer = subprocess.Popen([str(word) for word in words], stderr=subprocess.PIPE, text=True)
-            tracer.stderr.readline()  # it is attached
-            self.load(server, sessions, 4096, count, options)
-            tracer.send_signal(signal.SIGINT)
-            tracer.communicate()
-        calls = sum(int(line.split()[3]) for line in report.read_text().splitlines() if line.rstrip().endswith(("sync", "syncfs")))
+            report, pids = self.new_folder("perf"), ",".join(map(str, server.workers()))
+            perf = ["perf", "stat", "-x", ",", "-o", report, "-e", events, "-p", pids, "--"]
+            self.load(server, sessions, 4096, count, options, perf)
+        counts = [line.split(",")[0] for line in report.read_text().splitlines() if "sys_enter_" in line]
+        calls = sum(map(int, counts))
         self.row(f"{what}: syncs", [calls / count], "a message", bar)
 
     def durable(self):
