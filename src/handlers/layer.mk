@@ -1,0 +1,6 @@
+noinst_LIBRARIES += src/handlers/libhandlers.a
+src_handlers_libhandlers_a_SOURCES = \
+	src/handlers/wire.c src/handlers/wire.h
+
+LINK_handlers = src/handlers/libhandlers.a $(LINK_message)
+LINK_handlers_sim = src/handlers/libhandlers.a $(LINK_message_sim)
