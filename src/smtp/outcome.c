@@ -13,6 +13,12 @@
         code, sizeof(#code " " before) - 1, sizeof(behind "\r\n") - 1, name, #code " " before, behind "\r\n" \
     }
 
+/* What is said is the detail alone; the code here is for those who ask what kind of reply it is. */
+#define REPLY_OF_DETAIL(code, name)                                                                          \
+    {                                                                                                        \
+        code, 0, sizeof("\r\n") - 1, name, "", "\r\n"                                                        \
+    }
+
 /*
  * One row an outcome. Greeting, HELO, EHLO and 354 have no enhanced code (RFC 2034 4). The compiler puts each
  * reply together, so that saying it is to copy it; what stands in front of a detail and behind it is told
@@ -100,6 +106,8 @@ static const struct row {
     [SMTP_MAIL_LOOP] = REPLY(554, "mail-loop", "5.4.6 This message goes round in a loop"),
     [SMTP_DISK_FULL] = REPLY(452, "disk-full", "4.3.1 Not enough storage, try again later"),
     [SMTP_LOCAL_ERROR] = REPLY(451, "local-error", "4.3.0 Local error, try again later"),
+    [SMTP_HANDLER_REJECTED] = REPLY_OF_DETAIL(550, "handler-rejected"),
+    [SMTP_HANDLER_DEFERRED] = REPLY_OF_DETAIL(451, "handler-deferred"),
 };
 
 unsigned smtp_outcome_code(enum smtp_outcome outcome)

@@ -79,7 +79,9 @@ enum smtp_outcome {
     SMTP_MAIL_LOOP,
     SMTP_DISK_FULL,
     SMTP_LOCAL_ERROR,
-    SMTP_OUTCOMES /* how many there are */
+    SMTP_HANDLER_REJECTED, /* detail: all of the reply, code and enhanced code, too */
+    SMTP_HANDLER_DEFERRED, /* the same */
+    SMTP_OUTCOMES          /* how many there are */
 };
 
 /* What the owner of a session answers to a question. */

@@ -275,6 +275,8 @@ static const enum smtp_outcome not_by_clients[] = {
     SMTP_SHUTTING_DOWN,        /* the server's doing */
     SMTP_TOO_MANY_CONNECTIONS, /* told before there is a session */
     SMTP_WOULD_BE_DELIVERED,   /* only by `postern try` */
+    SMTP_HANDLER_REJECTED,     /* a handler's doing */
+    SMTP_HANDLER_DEFERRED,
 };
 
 static bool wants(enum smtp_outcome outcome)

@@ -10,13 +10,22 @@ static bool has_no_enhanced_code(enum smtp_outcome o)
     return o == SMTP_GREETING || o == SMTP_HELLO || o == SMTP_GO_AHEAD; /* RFC 2034 4 */
 }
 
+/* Of some, all of the reply is what whoever decided it says. */
+static const char *detail_of(enum smtp_outcome o)
+{
+    return o == SMTP_HANDLER_REJECTED   ? "550 5.7.1 Use the web form"
+           : o == SMTP_HANDLER_DEFERRED ? "451 4.7.1 Come again"
+                                        : "detail";
+}
+
 /* Every outcome is in the table, and every enhanced code's class is that of its reply code (RFC 2034 4). */
 static void every_outcome_is_well_formed(void **state)
 {
     (void)state;
     for (int o = 0; o < SMTP_OUTCOMES; o++) {
         char text[SMTP_REPLY_MAX];
-        size_t len = smtp_outcome_format((enum smtp_outcome)o, "detail", text, sizeof text);
+        size_t len =
+            smtp_outcome_format((enum smtp_outcome)o, detail_of((enum smtp_outcome)o), text, sizeof text);
         assert_int_equal(len, strlen(text));
         assert_true(len >= 6 && strcmp(text + len - 2, "\r\n") == 0);
         assert_true(strpbrk(text, "\r\n") == text + len - 2);
@@ -53,6 +62,8 @@ static void detail_has_its_place(void **state)
     assert_string_equal(text, "503 5.5.1 Say EHLO first\r\n");
     smtp_outcome_format(SMTP_NEEDS_HELO, NULL, text, sizeof text);
     assert_string_equal(text, "503 5.5.1 Say  first\r\n");
+    smtp_outcome_format(SMTP_HANDLER_REJECTED, "553 5.7.1 No", text, sizeof text);
+    assert_string_equal(text, "553 5.7.1 No\r\n");
     smtp_outcome_format(SMTP_GREETING, "mx.example.org ESMTP", text, sizeof text);
     assert_string_equal(text, "220 mx.example.org ESMTP\r\n");
     g_autofree char *endless = g_strnfill(5000, 'x');
