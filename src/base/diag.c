@@ -8,8 +8,10 @@ void diag_add(struct diag *d, struct origin at, const char *format, ...)
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    g_ptr_array_add(d->problems, at.line > 0 ? g_strdup_printf("%s:%u: %s", at.file, at.line, text)
-                                             : g_strdup_printf("%s: %s", at.file, text));
+    char *line = at.file == NULL ? g_steal_pointer(&text)
+                 : at.line > 0   ? g_strdup_printf("%s:%u: %s", at.file, at.line, text)
+                                 : g_strdup_printf("%s: %s", at.file, text);
+    g_ptr_array_add(d->problems, line);
 }
 
 unsigned diag_count(const struct diag *d)

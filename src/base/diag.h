@@ -11,6 +11,7 @@
 #include "base/auto.h"
 
 /* Where a text came from. A file's name and a line from 1; line 0 is the source as a whole ("command line").
+ * No name: nowhere, or it is told already.
  */
 struct origin {
     const char *file;

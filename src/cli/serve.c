@@ -38,8 +38,16 @@ static void on_started(void *owner)
     background_ready(&s->background);
 }
 
-static int serve_in_process(struct serve *s, const struct settings *settings)
+static struct settings *load(void *owner, struct diag *problems)
 {
+    const struct serve *s = owner;
+    return given_settings(&s->given, problems);
+}
+
+static int serve_in_process(struct serve *s, struct settings *take_settings)
+{
+    static const struct master_events events = { .on_started = on_started, .load = load };
+    auto_ptr(settings) settings = take_settings;
     auto_val(pid_file) pid_file = PID_FILE_NONE;
     int r = s->pid_path != NULL ? pid_file_write(&pid_file, s->pid_path) : 0;
     if (r < 0) {
@@ -47,11 +55,12 @@ static int serve_in_process(struct serve *s, const struct settings *settings)
                       r == -EWOULDBLOCK ? "another postern that runs holds this file" : g_strerror(-r));
         return EXIT_FAILURE;
     }
-    return master_run(settings, on_started, s);
+    return master_run(g_steal_pointer(&settings), &events, s);
 }
 
-static int serve_in_background(struct serve *s, const struct settings *settings)
+static int serve_in_background(struct serve *s, struct settings *take_settings)
 {
+    auto_ptr(settings) settings = take_settings;
     bool waited;
     int status;
     int r = background_enter(&s->background, &waited, &status);
@@ -59,7 +68,7 @@ static int serve_in_background(struct serve *s, const struct settings *settings)
         (void)fprintf(stderr, "postern serve: cannot detach: %s\n", g_strerror(-r));
         return EXIT_FAILURE;
     }
-    return waited ? status : serve_in_process(s, settings);
+    return waited ? status : serve_in_process(s, g_steal_pointer(&settings));
 }
 
 static int serve(struct serve *s, const struct command *self)
@@ -71,11 +80,11 @@ static int serve(struct serve *s, const struct command *self)
         return EXIT_FAILURE;
     }
     if (!s->daemon)
-        return serve_in_process(s, settings);
+        return serve_in_process(s, g_steal_pointer(&settings));
     if (settings->log.target.kind == LOG_TO_STDERR)
         return command_misuse(self,
                               "--daemon has no standard error; expected --log syslog or --log file:PATH");
-    return serve_in_background(s, settings);
+    return serve_in_background(s, g_steal_pointer(&settings));
 }
 
 static int run(const struct command *self, int argc, char **argv)

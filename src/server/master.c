@@ -1,6 +1,7 @@
 #include "server/master.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "delivery/table.h"
 #include "postern/version.h"
 #include "server/identity.h"
@@ -25,31 +27,42 @@ enum {
         512, /* of a worker, besides its connections: the loop's own, and files that jobs have open */
 };
 
-struct slot {
+/* A worker process. Its row of the shared memory is its own until it was reaped. */
+struct runner {
     pid_t pid; /* 0: none */
+    size_t row;
+};
+
+struct slot {
+    struct runner runner;
     msec_t started;
     msec_t due; /* of the next start, while there is none */
     msec_t delay;
 };
 
 struct master {
-    const struct settings *settings;
+    struct settings *settings;
+    const struct master_events *events;
+    void *owner;
     struct log_sink *sink;
     const struct pst_log *log;
     struct sockets *sockets;
-    struct slot *slots;
+    struct slot *slots;          /* settings->workers */
+    GArray *leaving;             /* struct runner: former generations, which finish what is in flight */
     uint64_t connections_each;   /* what a worker's descriptors allow */
     uint64_t leaving_each;       /* besides them */
-    struct worker_share *shares; /* NULL, or a mapping that the workers inherit: one for each slot */
+    struct worker_share *shares; /* NULL, or a mapping that the workers inherit: rows */
+    bool *taken;                 /* which rows are somebody's */
+    size_t rows;
     unsigned alive;
     sigset_t signals; /* what it waits for; blocked */
     bool stopping, killed;
     msec_t deadline; /* while stopping: workers are killed then */
 };
 
-static size_t shares_size(const struct settings *s)
+static size_t shares_size(const struct master *m)
 {
-    return s->workers * sizeof(struct worker_share);
+    return m->rows * sizeof(struct worker_share);
 }
 
 static void master_clear(struct master *m)
@@ -57,8 +70,11 @@ static void master_clear(struct master *m)
     sockets_free(m->sockets);
     log_sink_free(m->sink);
     g_free(m->slots);
+    g_array_unref(m->leaving);
+    g_free(m->taken);
     if (m->shares != NULL)
-        (void)munmap(m->shares, shares_size(m->settings)); /* it is one, so that this cannot fail */
+        (void)munmap(m->shares, shares_size(m)); /* it is one, so that this cannot fail */
+    settings_free(m->settings);
 }
 AUTO_VAL_DEFINE(master);
 
@@ -95,45 +111,83 @@ static void raise_descriptor_limit(struct master *m)
 
 static int share_memory(struct master *m)
 {
-    void *memory =
-        mmap(NULL, shares_size(m->settings), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, shares_size(m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         int error = -errno;
         pst_log(m->log, PST_LOG_FATAL, "cannot-share-memory", PST_STR("error", g_strerror(-error)));
         return error;
     }
     m->shares = memory;
+    m->taken = g_new0(bool, m->rows);
     return 0;
 }
 
-static int drop_privileges(const struct master *m)
-{
-    const struct identity *id = &m->settings->identity;
-    int r = 0;
-    if (geteuid() == 0 && id->user != NULL)
-        r = identity_assume(id);
-    if (r >= 0)
-        r = identity_shed();
-    if (r < 0)
-        pst_log(m->log, PST_LOG_FATAL, "cannot-drop-privileges",
-                PST_STR("user", id->user != NULL ? id->user : ""), PST_STR("error", g_strerror(-r)));
-    return r;
-}
-
-/* As the user that we are now, who may have less access than the one that read the configuration. */
-static int check_folders(const struct master *m)
+/* In a child: what is wrong with the settings for whom they make us, one problem a line. */
+static int tell_as_worker(const struct settings *s, int to)
 {
     auto_val(diag) problems = { 0 };
-    settings_check_folders(m->settings, &problems);
+    settings_drop_privileges(s, &problems);
+    GString *text = g_string_new(NULL);
     for (unsigned i = 0; i < diag_count(&problems); i++)
-        pst_log(m->log, PST_LOG_FATAL, "bad-configuration",
-                PST_STR("problem", g_ptr_array_index(problems.problems, i)));
-    return diag_count(&problems) > 0 ? -EACCES : 0;
+        g_string_append_printf(text, "%s\n", (const char *)g_ptr_array_index(problems.problems, i));
+    bool told = write(to, text->str, text->len) == (ssize_t)text->len;
+    g_string_free(text, TRUE);
+    return told ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static void read_problems(int from, struct diag *problems)
+{
+    char text[4096]; /* a pipe takes as much at once; what is longer is not told */
+    size_t len = 0;
+    for (ssize_t got; len < sizeof text - 1 && (got = read(from, text + len, sizeof text - 1 - len)) != 0;)
+        if (got > 0)
+            len += (size_t)got;
+        else if (errno != EINTR)
+            break;
+    text[len] = '\0';
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line != NULL; line++)
+        if (**line != '\0')
+            diag_add(problems, (struct origin){ 0 }, "%s", *line);
+}
+
+/* Whether the user that workers become can do their work: a child becomes that user, and looks. */
+static void check_as_worker(const struct settings *s, struct diag *problems)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        diag_add(problems, (struct origin){ 0 }, "no pipe: %s", g_strerror(errno));
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(tell_as_worker(s, ends[1]));
+    (void)close(ends[1]);
+    if (pid < 0)
+        diag_add(problems, (struct origin){ 0 }, "no process: %s", g_strerror(errno));
+    else
+        read_problems(ends[0], problems);
+    (void)close(ends[0]);
+    int status = 0;
+    if (pid > 0 && (waitpid(pid, &status, 0) != pid || status != 0) && diag_count(problems) == 0)
+        diag_add(problems, (struct origin){ 0 }, "the check as the user of the workers did not end well");
+}
+
+static void log_problems(const struct master *m, enum pst_log_level level, const char *event,
+                         const struct diag *problems)
+{
+    for (unsigned i = 0; i < diag_count(problems); i++)
+        pst_log(m->log, level, event, PST_STR("problem", g_ptr_array_index(problems->problems, i)));
+}
+
+static bool is_root(const struct settings *s)
+{
+    return geteuid() == 0 && (s->identity.user == NULL || s->identity.uid == 0);
 }
 
 static void say_loudly_what_is_unsafe(const struct master *m)
 {
-    if (geteuid() == 0)
+    if (is_root(m->settings))
         pst_log(m->log, PST_LOG_WARNING, "running-as-root",
                 PST_STR("advice", "name an unprivileged user with --user, or in [server]"));
     if (m->settings->worker.sync == DELIVERY_SYNC_NONE)
@@ -167,31 +221,67 @@ static int prepare(struct master *m)
     raise_descriptor_limit(m);
     r = share_memory(m);
     if (r >= 0)
-        r = sockets_open(m->settings, m->log, &m->sockets);
+        r = sockets_open(m->settings, NULL, m->log, &m->sockets);
     if (r < 0)
         return r;
-    r = drop_privileges(m);
-    if (r >= 0) {
-        say_loudly_what_is_unsafe(m);
-        r = check_folders(m);
-    }
-    if (r < 0)
-        sockets_close(m->sockets, m->log);
-    return r;
+    say_loudly_what_is_unsafe(m);
+    auto_val(diag) problems = { 0 };
+    check_as_worker(m->settings, &problems);
+    log_problems(m, PST_LOG_FATAL, "bad-configuration", &problems);
+    if (diag_count(&problems) == 0)
+        return 0;
+    sockets_close(m->sockets, m->log);
+    return -EACCES;
 }
 
 /* ---- workers ---- */
 
-static int worker_main(struct master *m, unsigned slot, pid_t master)
+static int drop_privileges(const struct master *m)
 {
+    const struct identity *id = &m->settings->identity;
+    int r = 0;
+    if (geteuid() == 0 && id->user != NULL)
+        r = identity_assume(id);
+    if (r >= 0)
+        r = identity_shed();
+    if (r < 0)
+        pst_log(m->log, PST_LOG_FATAL, "cannot-drop-privileges",
+                PST_STR("user", id->user != NULL ? id->user : ""), PST_STR("error", g_strerror(-r)));
+    return r;
+}
+
+static int worker_main(struct master *m, unsigned slot, size_t row, pid_t master)
+{
+    if (drop_privileges(m) < 0)
+        return EXIT_FAILURE;
     struct worker_settings settings = m->settings->worker;
     settings.shares = m->shares;
-    settings.share_count = m->settings->workers;
-    settings.share = slot;
+    settings.share_count = m->rows;
+    settings.share = row;
+    settings.workers = m->settings->workers;
+    settings.number = slot;
     settings.connections_here = m->connections_each;
     settings.leaving_here = m->leaving_each;
     settings.listeners = sockets_take(m->sockets, slot, &settings.listener_count);
     return worker_process_run(&settings, m->sink, master);
+}
+
+/* There is one: no reload begins before there is one for each new worker. */
+static size_t take_row(struct master *m)
+{
+    size_t row = 0;
+    while (m->taken[row])
+        row++;
+    pst_assert(row < m->rows);
+    m->taken[row] = true;
+    return row;
+}
+
+static void give_row_back(struct master *m, size_t row)
+{
+    m->shares[row].connections = 0; /* the kernel has closed what it had */
+    m->shares[row].has_silent = false;
+    m->taken[row] = false;
 }
 
 /* A worker inherits what they hold: not what they held when the first one started. */
@@ -209,16 +299,18 @@ static void start_worker(struct master *m, unsigned slot, msec_t now)
     struct slot *s = &m->slots[slot];
     refresh_tables(m);
     pid_t master = getpid();
+    size_t row = take_row(m);
     pid_t pid = fork();
     if (pid == 0)
-        exit(worker_main(m, slot, master));
+        exit(worker_main(m, slot, row, master));
     if (pid < 0) {
+        give_row_back(m, row);
         pst_log(m->log, PST_LOG_ERROR, "cannot-fork", PST_STR("error", g_strerror(errno)));
         s->due = now + RESTART_DELAY_MAX_MS;
         return;
     }
     pst_log(m->log, PST_LOG_DEBUG, "worker-started", PST_UINT("worker", slot), PST_INT("pid", pid));
-    s->pid = pid;
+    s->runner = (struct runner){ .pid = pid, .row = row };
     s->started = now;
     m->alive++;
 }
@@ -229,9 +321,9 @@ static msec_t start_due_workers(struct master *m)
     msec_t now = now_ms(), next = MSEC_NEVER;
     for (unsigned i = 0; i < m->settings->workers; i++) {
         struct slot *s = &m->slots[i];
-        if (s->pid == 0 && s->due <= now)
+        if (s->runner.pid == 0 && s->due <= now)
             start_worker(m, i, now);
-        if (s->pid == 0 && s->due < next)
+        if (s->runner.pid == 0 && s->due < next)
             next = s->due;
     }
     return next;
@@ -240,8 +332,10 @@ static msec_t start_due_workers(struct master *m)
 static void signal_workers(const struct master *m, int signal)
 {
     for (unsigned i = 0; i < m->settings->workers; i++)
-        if (m->slots[i].pid > 0)
-            (void)kill(m->slots[i].pid, signal); /* not reaped yet, so that the pid is its own */
+        if (m->slots[i].runner.pid > 0)
+            (void)kill(m->slots[i].runner.pid, signal); /* not reaped yet, so that the pid is its own */
+    for (guint i = 0; i < m->leaving->len; i++)
+        (void)kill(g_array_index(m->leaving, struct runner, i).pid, signal);
 }
 
 static void plan_restart(struct slot *s, msec_t now)
@@ -253,35 +347,148 @@ static void plan_restart(struct slot *s, msec_t now)
     s->due = now + s->delay;
 }
 
+/* Tells of an end that nobody wanted. `restart_ms`: until there is another one. */
+static void log_end(const struct master *m, const char *what, const struct runner *r, int status,
+                    msec_t restart_ms)
+{
+    int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    if (code == 0 || (m->killed && signal == SIGKILL))
+        return;
+    pst_log(m->log, PST_LOG_ERROR, what, PST_INT("pid", r->pid),
+            signal != 0 ? PST_INT("signal", signal) : PST_INT("status", code),
+            PST_INT("restart_ms", restart_ms));
+}
+
 static void on_worker_gone(struct master *m, unsigned slot, int status)
 {
     struct slot *s = &m->slots[slot];
-    int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    bool meant = code == 0 || (m->killed && signal == SIGKILL);
     plan_restart(s, now_ms());
-    if (!meant && signal != 0)
-        pst_log(m->log, PST_LOG_ERROR, "worker-died", PST_UINT("worker", slot), PST_INT("pid", s->pid),
-                PST_INT("signal", signal), PST_INT("restart_ms", s->delay));
-    else if (!meant)
-        pst_log(m->log, PST_LOG_ERROR, "worker-died", PST_UINT("worker", slot), PST_INT("pid", s->pid),
-                PST_INT("status", code), PST_INT("restart_ms", s->delay));
-    else if (!m->stopping)
-        pst_log(m->log, PST_LOG_WARNING, "worker-stopped", PST_UINT("worker", slot), PST_INT("pid", s->pid),
-                PST_INT("restart_ms", s->delay));
-    m->shares[slot].connections = 0; /* the kernel has closed what it had */
-    m->shares[slot].has_silent = false;
-    s->pid = 0;
+    log_end(m, "worker-died", &s->runner, status, s->delay);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !m->stopping)
+        pst_log(m->log, PST_LOG_WARNING, "worker-stopped", PST_UINT("worker", slot),
+                PST_INT("pid", s->runner.pid), PST_INT("restart_ms", s->delay));
+    give_row_back(m, s->runner.row);
+    s->runner.pid = 0;
     m->alive--;
+}
+
+static void on_former_gone(struct master *m, guint index, int status)
+{
+    struct runner r = g_array_index(m->leaving, struct runner, index);
+    log_end(m, "former-worker-died", &r, status, MSEC_NEVER);
+    give_row_back(m, r.row);
+    g_array_remove_index_fast(m->leaving, index);
+    m->alive--;
+}
+
+static void on_gone(struct master *m, pid_t pid, int status)
+{
+    for (unsigned i = 0; i < m->settings->workers; i++)
+        if (m->slots[i].runner.pid == pid) {
+            on_worker_gone(m, i, status);
+            return;
+        }
+    for (guint i = 0; i < m->leaving->len; i++)
+        if (g_array_index(m->leaving, struct runner, i).pid == pid) {
+            on_former_gone(m, i, status);
+            return;
+        }
 }
 
 static void reap(struct master *m)
 {
     int status;
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
-        for (unsigned i = 0; i < m->settings->workers; i++)
-            if (m->slots[i].pid == pid)
-                on_worker_gone(m, i, status);
+        on_gone(m, pid, status);
+}
+
+/* ---- reload ---- */
+
+static size_t free_rows(const struct master *m)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->rows; i++)
+        count += !m->taken[i];
+    return count;
+}
+
+/* What cannot change while the server runs. */
+static void check_same(const struct master *m, const struct settings *next, struct diag *problems)
+{
+    const struct settings *now = m->settings;
+    if (next->workers != now->workers)
+        diag_add(problems, (struct origin){ 0 }, "workers = %u, not %u: needs a restart", next->workers,
+                 now->workers);
+    if (g_strcmp0(next->identity.user, now->identity.user) != 0)
+        diag_add(problems, (struct origin){ 0 }, "user = %s, not %s: needs a restart",
+                 next->identity.user != NULL ? next->identity.user : "",
+                 now->identity.user != NULL ? now->identity.user : "");
+    if (free_rows(m) < next->workers)
+        diag_add(problems, (struct origin){ 0 },
+                 "workers of former reloads have not finished yet: try again a little later");
+}
+
+/* The sink and the sockets of the next configuration; or what is wrong, and neither. */
+static void take_resources(struct master *m, const struct settings *next, struct log_sink **ret_sink,
+                           struct sockets **ret_sockets, struct diag *problems)
+{
+    auto_ptr(log_sink) sink = NULL;
+    int r = log_sink_open(&next->log, &sink);
+    if (r < 0) {
+        diag_add(problems, (struct origin){ 0 }, "%s: cannot be opened for the log: %s",
+                 next->log.target.path, g_strerror(-r));
+        return;
+    }
+    if (sockets_open(next, m->sockets, m->log, ret_sockets) < 0)
+        diag_add(problems, (struct origin){ 0 }, "an address cannot be listened at");
+    else
+        *ret_sink = g_steal_pointer(&sink);
+}
+
+/* The former workers go once they have told those who wait, and have finished; the sockets stay open all the
+ * while. */
+static void begin_generation(struct master *m)
+{
+    for (unsigned i = 0; i < m->settings->workers; i++) {
+        if (m->slots[i].runner.pid > 0) {
+            g_array_append_val(m->leaving, m->slots[i].runner);
+            (void)kill(m->slots[i].runner.pid, SIGTERM);
+        }
+        m->slots[i] = (struct slot){ .due = 0 };
+    }
+}
+
+static void reload(struct master *m)
+{
+    auto_val(diag) problems = { 0 };
+    auto_ptr(settings) next = m->events->load(m->owner, &problems);
+    struct log_sink *sink = NULL;
+    struct sockets *sockets = NULL;
+    if (diag_count(&problems) == 0)
+        check_same(m, next, &problems);
+    if (diag_count(&problems) == 0)
+        check_as_worker(next, &problems);
+    if (diag_count(&problems) == 0)
+        take_resources(m, next, &sink, &sockets, &problems);
+    if (diag_count(&problems) > 0) {
+        log_problems(m, PST_LOG_ERROR, "reload-failed", &problems);
+        return;
+    }
+    log_sink_free(m->sink);
+    m->sink = sink;
+    m->log = log_sink_log(sink);
+    sockets_succeed(sockets, m->sockets, m->log);
+    m->sockets = sockets;
+    begin_generation(m);
+    struct settings *former = m->settings;
+    m->settings = g_steal_pointer(&next);
+    settings_free(former);
+    raise_descriptor_limit(m);
+    pst_log(m->log, PST_LOG_INFO, "reloaded", PST_UINT("workers", m->settings->workers),
+            PST_UINT("leaving", m->leaving->len));
+    sockets_log(m->sockets, m->log);
+    say_loudly_what_is_unsafe(m);
 }
 
 /* ---- serving ---- */
@@ -331,8 +538,8 @@ static void on_signal(struct master *m, int signal)
         stop(m, signal);
         break;
     case SIGHUP:
-        pst_log(m->log, PST_LOG_WARNING, "reload-not-supported",
-                PST_STR("advice", "restart the server for a new configuration"));
+        if (!m->stopping)
+            reload(m);
         break;
     default:
         break; /* none came in time */
@@ -349,21 +556,34 @@ static void serve(struct master *m)
     }
 }
 
-int master_run(const struct settings *settings, void (*on_started)(void *owner), void *owner)
+/* Generations overlap while messages are in flight: rows for some of them. */
+static size_t rows_for(unsigned workers)
 {
-    auto_val(master) m = { .settings = settings, .slots = g_new0(struct slot, settings->workers) };
+    enum { GENERATIONS = 4, ROWS_MIN = 16 };
+    return MAX(workers * GENERATIONS, ROWS_MIN);
+}
+
+int master_run(struct settings *take_settings, const struct master_events *events, void *owner)
+{
+    auto_val(master) m = { .settings = take_settings,
+                           .events = events,
+                           .owner = owner,
+                           .rows = rows_for(take_settings->workers),
+                           .leaving = g_array_new(FALSE, FALSE, sizeof(struct runner)),
+                           .slots = g_new0(struct slot, take_settings->workers) };
+    bool logs_to_stderr = m.settings->log.target.kind == LOG_TO_STDERR;
     block_signals(&m);
     if (prepare(&m) < 0) {
-        if (settings->log.target.kind != LOG_TO_STDERR)
+        if (!logs_to_stderr)
             (void)fprintf(stderr, "postern: cannot start; the log tells why\n");
         return EXIT_FAILURE;
     }
+    uid_t uid = geteuid() == 0 && m.settings->identity.user != NULL ? m.settings->identity.uid : geteuid();
     pst_log(m.log, PST_LOG_INFO, "started", PST_STR("version", POSTERN_VERSION), PST_INT("pid", getpid()),
-            PST_UINT("workers", settings->workers), PST_UINT("uid", geteuid()),
-            PST_STR("hostname", settings->hostname));
+            PST_UINT("workers", m.settings->workers), PST_UINT("uid", uid),
+            PST_STR("hostname", m.settings->hostname));
     sockets_log(m.sockets, m.log);
-    if (on_started != NULL)
-        on_started(owner);
+    m.events->on_started(m.owner);
     serve(&m);
     pst_log(m.log, PST_LOG_INFO, "stopped");
     return EXIT_SUCCESS;

@@ -1,8 +1,13 @@
 /*
- * server/master.h - the process that binds, drops its privileges, starts the workers, and sees to it that
- * they run. It is plain and blocking: it waits for signals, and does nothing else. SIGTERM and SIGINT stop
- * the server: nobody gets in any more, workers finish what is in flight, and the master ends when the last
- * one has. A worker that dies is replaced. SIGHUP is only logged, as there is no reload yet.
+ * server/master.h - the process that binds, starts the workers, and sees to it that they run. It is plain and
+ * blocking: it waits for signals, and does nothing else. It keeps the privileges that it was started with,
+ * for reloads; workers drop theirs before anything else. SIGTERM and SIGINT stop the server: nobody gets in
+ * any more, workers finish what is in flight, and the master ends when the last one has. A worker that dies
+ * is replaced.
+ *
+ * SIGHUP is a reload: the configuration is read anew, log files are opened anew, and a new generation of
+ * workers takes over the listening sockets while the former one finishes what is in flight. When
+ * anything is wrong with the new configuration, the log tells, and all stays as it is.
  */
 #pragma once
 
@@ -12,9 +17,14 @@
  */
 enum { MASTER_PATIENCE_MS = 30000 };
 
+struct master_events {
+    void (*on_started)(void *owner); /* once it takes connections, in the master alone: just before there are
+                                        workers */
+    /* For a reload: the settings as they are now, or problems and whatever it returns. */
+    struct settings *(*load)(void *owner, struct diag *problems);
+};
+
 /*
- * Serves until it is told to stop. `on_started` (or NULL) is called once it takes connections, in the master
- * alone: just before there are workers. The result is the process's exit status; workers do not return from
- * here.
+ * Serves until it is told to stop. The result is the process's exit status; workers do not return from here.
  */
-int master_run(const struct settings *settings, void (*on_started)(void *owner), void *owner);
+int master_run(struct settings *take_settings, const struct master_events *events, void *owner);

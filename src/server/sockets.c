@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ struct place {
     struct net_address address; /* with the real port */
     int *fds;                   /* one for each worker, or -1; of a unix socket only the first */
     bool made_file;
+    struct place *former; /* whose descriptors these are, until it has been succeeded; or NULL */
 };
 
 struct sockets {
@@ -160,35 +162,103 @@ static int place_open(struct place *p, const struct settings *s)
     return is_unix ? open_unix(p, drops ? &s->identity : NULL) : open_internet(p, s->workers);
 }
 
-int sockets_open(const struct settings *s, const struct pst_log *log, struct sockets **ret_sockets)
+/* Also where the system chose the port: then the listener's name tells which one. */
+static bool is_same_place(const struct settings_listener *a, const struct settings_listener *b)
 {
+    char text[NET_ADDRESS_TEXT];
+    bool is_named = g_str_has_suffix(net_address_format(&a->listener.address, text), ":0");
+    return net_address_equal(&a->listener.address, &b->listener.address) &&
+           a->socket_mode == b->socket_mode && (!is_named || strcmp(a->listener.name, b->listener.name) == 0);
+}
+
+static struct place *find_former(const struct sockets *former, const struct sockets *s,
+                                 const struct settings_listener *l)
+{
+    for (size_t i = 0; former != NULL && i < former->count; i++) {
+        struct place *p = &former->places[i];
+        bool is_taken = false;
+        for (size_t k = 0; k < s->count; k++)
+            is_taken |= s->places[k].former == p;
+        if (!is_taken && is_same_place(p->settings, l))
+            return p;
+    }
+    return NULL;
+}
+
+static void place_adopt(struct place *p, struct place *former, unsigned workers)
+{
+    p->former = former;
+    p->address = former->address;
+    memcpy(p->fds, former->fds, workers * sizeof *p->fds);
+}
+
+static int add_place(struct sockets *made, const struct settings *s, const struct settings_listener *l,
+                     const struct sockets *former)
+{
+    struct place *earlier = find_former(former, made, l);
+    struct place *p = &made->places[made->count++];
+    p->settings = l;
+    p->address = l->listener.address;
+    p->fds = g_new(int, s->workers);
+    for (unsigned w = 0; w < s->workers; w++)
+        p->fds[w] = -1;
+    if (earlier == NULL)
+        return place_open(p, s);
+    place_adopt(p, earlier, s->workers);
+    return 0;
+}
+
+/* What is the former ones' stays theirs. */
+static void disown(struct sockets *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        for (unsigned w = 0; s->places[i].former != NULL && w < s->workers; w++)
+            s->places[i].fds[w] = -1;
+}
+
+int sockets_open(const struct settings *s, const struct sockets *former, const struct pst_log *log,
+                 struct sockets **ret_sockets)
+{
+    pst_assert(former == NULL || former->workers == s->workers);
     auto_ptr(sockets) made = g_new0(struct sockets, 1);
     made->places = g_new0(struct place, s->listener_count);
     made->taken = g_new0(struct worker_listener, s->listener_count);
     made->workers = s->workers;
     int result = 0;
     for (size_t i = 0; i < s->listener_count; i++) {
-        struct place *p = &made->places[made->count++];
-        p->settings = &s->listeners[i];
-        p->address = p->settings->listener.address;
-        p->fds = g_new(int, s->workers);
-        for (unsigned w = 0; w < s->workers; w++)
-            p->fds[w] = -1;
-        int r = place_open(p, s);
+        int r = add_place(made, s, &s->listeners[i], former);
         if (r < 0) {
             char text[NET_ADDRESS_TEXT];
-            pst_log(log, PST_LOG_FATAL, "cannot-listen", PST_STR("listener", p->settings->listener.name),
-                    PST_STR("address", net_address_format(&p->settings->listener.address, text)),
+            pst_log(log, former == NULL ? PST_LOG_FATAL : PST_LOG_ERROR, "cannot-listen",
+                    PST_STR("listener", s->listeners[i].listener.name),
+                    PST_STR("address", net_address_format(&s->listeners[i].listener.address, text)),
                     PST_STR("error", g_strerror(-r)));
             result = r;
         }
     }
     if (result < 0) {
+        disown(made);
         sockets_close(made, log);
         return result;
     }
     *ret_sockets = g_steal_pointer(&made);
     return 0;
+}
+
+void sockets_succeed(struct sockets *s, struct sockets *take_former, const struct pst_log *log)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct place *p = &s->places[i];
+        if (p->former == NULL)
+            continue;
+        p->made_file = p->former->made_file;
+        p->former->made_file = false;
+        for (unsigned w = 0; w < s->workers; w++)
+            p->former->fds[w] = -1;
+        p->former = NULL;
+    }
+    sockets_close(take_former, log);
+    sockets_free(take_former);
 }
 
 void sockets_log(const struct sockets *s, const struct pst_log *log)

@@ -15,8 +15,16 @@
 
 struct sockets;
 
-/* -errno when one of them cannot be had; then there is none. */
-int sockets_open(const struct settings *s, const struct pst_log *log, struct sockets **ret_sockets);
+/*
+ * -errno when one of them cannot be had; then there is none. `former`: those of an earlier configuration with
+ * as many workers, or NULL: a place that both have stays open all the while, and nobody who waits there is
+ * lost. They are still the former ones' until sockets_succeed().
+ */
+int sockets_open(const struct settings *s, const struct sockets *former, const struct pst_log *log,
+                 struct sockets **ret_sockets);
+
+/* The former ones give up what they have in common, and are closed and freed. */
+void sockets_succeed(struct sockets *s, struct sockets *take_former, const struct pst_log *log);
 
 void sockets_log(const struct sockets *s,
                  const struct pst_log *log); /* `listening`, with the real port, for each address */

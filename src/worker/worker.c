@@ -105,7 +105,7 @@ static uint64_t connections_of_all(const struct worker *w)
 /* What each worker would have if they all had the same. */
 static uint64_t part(const struct worker *w)
 {
-    return w->settings->limits.connections / w->settings->share_count;
+    return w->settings->limits.connections / w->settings->workers;
 }
 
 static bool another_has_silent(const struct worker *w)
@@ -238,7 +238,7 @@ static int let_in(struct port *p)
     if (r < 0)
         return r;
     count_connections(w, 1);
-    if (crowd_size(&w->crowd) > part(w) && w->settings->share_count > 1)
+    if (crowd_size(&w->crowd) > part(w) && w->settings->workers > 1)
         plan_relief(w);
     return 0;
 }
@@ -275,7 +275,7 @@ static void on_sweep_due(void *owner)
 
 static void plan_sweeps(struct worker *w)
 {
-    if (w->settings->share > 0)
+    if (w->settings->number > 0)
         return; /* one is enough, and this one is always there */
     w->broom = timer_new(w->reactor, on_sweep_due, w);
     timer_start(w->broom, reactor_now(w->reactor) + FIRST_SWEEP_MS);

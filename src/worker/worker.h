@@ -56,9 +56,12 @@ struct worker_settings {
     const GPtrArray *tables; /* struct table, those of the router's that may change; NULL: none */
     const struct worker_listener *listeners;
     size_t listener_count;
-    struct worker_share *shares; /* of all workers; this one's is shares[share] */
+    struct worker_share *shares; /* of all workers, those that are about to end, too; this one's is
+                                    shares[share] */
     size_t share_count;
     size_t share;
+    size_t workers;            /* that serve side by side */
+    size_t number;             /* of this one among them, from 0 */
     uint64_t connections_here; /* the most of this one worker: what its descriptors allow */
     uint64_t leaving_here;     /* besides them: who was told goodbye, and must take that before it goes */
 };

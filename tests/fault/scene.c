@@ -346,6 +346,7 @@ static void make_worker(struct scene *s)
         .listener_count = 1,
         .shares = &s->share,
         .share_count = 1,
+        .workers = 1,
         .connections_here = 100,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &s->settings.smtp);

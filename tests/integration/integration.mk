@@ -11,6 +11,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_overload.py \
 	tests/integration/test_protocol.py \
 	tests/integration/test_readers.py \
+	tests/integration/test_reload.py \
 	tests/integration/test_route.py \
 	tests/integration/test_routing.py \
 	tests/integration/test_servers.py \

@@ -141,7 +141,7 @@ class Start(Case):
         server = self.postern(workers=2)
         user = pwd.getpwnam(WORKER_USER) if ROOT else pwd.getpwuid(os.getuid())
         for pid in server.workers():
-            self.assertEqual(proc_status(pid, "Uid"), [str(user.pw_uid)] * 4)
+            wait_until(lambda pid=pid: proc_status(pid, "Uid") == [str(user.pw_uid)] * 4, "the worker is its user")
             if ROOT:
                 self.assertEqual(proc_status(pid, "Gid"), [str(user.pw_gid)] * 4)
                 self.assertIn(proc_status(pid, "Groups"), ([], [str(user.pw_gid)]))

@@ -43,7 +43,7 @@ static int open_at(struct settings_listener *l, unsigned workers, GString *log, 
 {
     struct pst_log to = log_into(log);
     struct settings s = { .listeners = l, .listener_count = 1, .workers = workers };
-    return sockets_open(&s, &to, ret_sockets);
+    return sockets_open(&s, NULL, &to, ret_sockets);
 }
 
 static uint16_t port_of(int fd)
@@ -284,7 +284,7 @@ static void check_all_or_none(void **state)
     g_autoptr(GString) text = g_string_new(NULL);
     struct pst_log log = log_into(text);
     auto_ptr(sockets) sockets = NULL;
-    assert_int_equal(sockets_open(&s, &log, &sockets), -ENOENT);
+    assert_int_equal(sockets_open(&s, NULL, &log, &sockets), -ENOENT);
     assert_null(sockets);
     assert_int_equal(access(f.socket, F_OK), -1);
     assert_non_null(strstr(text->str, "unix:/nonexistent/s"));
