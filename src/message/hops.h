@@ -1,8 +1,9 @@
 /*
  * message/hops.h - where a message was before, as its header section says while it streams: how many servers
- * it went through (RFC 5321 6.3), and into which mailboxes it was delivered. Bounded: of very many
- * Delivered-To fields only the first HOPS_DELIVERED are kept. Ownership: a value, zeroed at the start of a
- * message; whoever fed it clears it.
+ * it went through (RFC 5321 6.3), and into which mailboxes it was delivered. An address may be folded, stand
+ * in angle brackets, and have comments beside it; a byte order mark in front of the message does not hide its
+ * first field. Bounded: of very many Delivered-To fields only the first HOPS_DELIVERED are kept. Ownership: a
+ * value, zeroed at the start of a message; whoever fed it clears it.
  */
 #pragma once
 
@@ -18,10 +19,17 @@ enum { HOPS_DELIVERED = 100, HOPS_LINE = 320 };
 struct hops {
     unsigned received;    /* fields of that name */
     GArray *delivered;    /* struct smtp_address of Delivered-To fields, in their order; NULL: none */
+    bool begun;           /* the first line was seen */
     bool ended;           /* the header section is over */
     bool is_cut;          /* `line` is the start of a line whose end has not come */
     size_t len;           /* in `line` */
     char line[HOPS_LINE]; /* what a longer one has behind that is of no interest */
+    struct {
+        bool is_open;  /* it is a Delivered-To, and may go on in the next line */
+        bool is_taken; /* what there is of it is the last one of `delivered` */
+        size_t len;    /* HOPS_LINE: it is too long for an address */
+        char text[HOPS_LINE];
+    } value; /* of the field that was seen last, unfolded */
 };
 
 void hops_look(struct hops *h, struct slice bytes);
