@@ -460,17 +460,46 @@ int disk_sync_all(int dir)
 }
 
 /*
+ * Over a network a call may be sent again whose answer was lost, and then find its own deed (EEXIST). It is
+ * ours if the file has one name more than before, and that name is the new one.
+ */
+static int make_link(int from_dir, const char *from, int to_dir, const char *to)
+{
+    struct stat before, made;
+    if (RETRY(fstatat(from_dir, from, &before, AT_SYMLINK_NOFOLLOW)) < 0)
+        return failure();
+    if (RETRY(linkat(from_dir, from, to_dir, to, 0)) == 0)
+        return 0;
+    int error = failure();
+    if (error != -EEXIST || RETRY(fstatat(to_dir, to, &made, AT_SYMLINK_NOFOLLOW)) < 0)
+        return error;
+    bool is_ours = made.st_dev == before.st_dev && made.st_ino == before.st_ino;
+    return is_ours && made.st_nlink > before.st_nlink ? 0 : error;
+}
+
+/*
+ * The old name was not there to be removed. If the new one is the only one that the file has, nobody has
+ * moved it elsewhere: we removed the old one ourselves, by a call that was sent again.
+ */
+static bool is_only_name(int dir, const char *name)
+{
+    struct stat st;
+    return RETRY(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) == 0 && st.st_nlink == 1;
+}
+
+/*
  * For file systems that have no RENAME_NOREPLACE (NFS, for one). The new name appears at once and never in
  * another's place; the old one goes a moment later. When two move the same file, one finds the old name gone
  * and takes its new one back.
  */
 static int rename_by_link(int from_dir, const char *from, int to_dir, const char *to)
 {
-    if (RETRY(linkat(from_dir, from, to_dir, to, 0)) < 0)
-        return failure();
-    if (RETRY(unlinkat(from_dir, from, 0)) == 0)
-        return 0;
+    int r = make_link(from_dir, from, to_dir, to);
+    if (r < 0 || RETRY(unlinkat(from_dir, from, 0)) == 0)
+        return r;
     int error = errno;
+    if (error == ENOENT && is_only_name(to_dir, to))
+        return 0;
     (void)unlinkat(to_dir, to, 0); /* the first failure is the one to tell */
     return -error;
 }

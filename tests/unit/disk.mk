@@ -7,3 +7,9 @@ tests_unit_test_disk_sim_SOURCES = \
 	tests/unit/test_disk_sim_worlds.c
 tests_unit_test_disk_sim_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_disk_sim_LDADD = $(TEST_LINK) $(LINK_disk_sim)
+
+# With a hand in its system calls: it holds the seam's twin itself.
+check_PROGRAMS += tests/unit/test_disk_posix
+TESTS += tests/unit/test_disk_posix
+tests_unit_test_disk_posix_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_disk_posix_LDADD = $(TEST_LINK) $(LINK_base)
