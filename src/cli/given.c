@@ -1,5 +1,8 @@
 #include "cli/given.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cli/demo.h"
 
 static const struct cli_option rows[] = {
@@ -134,4 +137,47 @@ struct settings *given_settings(const struct given *g, struct diag *problems)
     for (guint i = 0; g->values != NULL && i < g->values->len; i++)
         apply(c, &g_array_index(g->values, struct value, i), problems);
     return settings_new(g_steal_pointer(&c), problems);
+}
+
+/* ---- a command that looks at it ---- */
+
+static void on_option(void *owner, const struct cli_option *option, const char *value)
+{
+    (void)given_take(owner, option, value);
+}
+
+static int parse(struct given *g, const struct command *self, int argc, char **argv, const char *wants,
+                 const char **ret_argument)
+{
+    int rest, status;
+    if (command_parse(self, argc, argv, on_option, g, &rest, &status) < 0)
+        return status;
+    if (wants == NULL && rest < argc)
+        return command_misuse(self, "\"%s\" is no option", argv[rest]);
+    if (wants != NULL && argc - rest != 1)
+        return command_misuse(self, "expected %s", wants);
+    if (given_is_empty(g))
+        return command_misuse(self, "expected -c FILE");
+    if (wants != NULL)
+        *ret_argument = argv[rest];
+    return -1;
+}
+
+struct settings *given_inspect(struct given *g, const struct command *self, int argc, char **argv,
+                               const char *wants, const char **ret_argument, int *ret_status)
+{
+    auto_val(diag) problems = { 0 };
+    int status = parse(g, self, argc, argv, wants, ret_argument);
+    if (status >= 0) {
+        *ret_status = status;
+        return NULL;
+    }
+    auto_ptr(settings) settings = given_settings(g, &problems);
+    if (diag_count(&problems) == 0)
+        settings_drop_privileges(settings, &problems);
+    if (diag_count(&problems) == 0)
+        return g_steal_pointer(&settings);
+    diag_print(&problems, stderr);
+    *ret_status = EXIT_FAILURE;
+    return NULL;
 }

@@ -28,5 +28,13 @@ bool given_is_empty(const struct given *g);
 /* NULL when there is a file that cannot be read. For use when there are no problems. */
 struct settings *given_settings(const struct given *g, struct diag *problems);
 
+/*
+ * For commands that look at what is configured with a worker's eyes: parses their command line, and drops
+ * privileges. `wants`, or NULL, says which one argument besides options there must be ("one address"). NULL:
+ * something is wrong, it was told, and *ret_status is the command's.
+ */
+struct settings *given_inspect(struct given *g, const struct command *self, int argc, char **argv,
+                               const char *wants, const char **ret_argument, int *ret_status);
+
 void given_clear(struct given *g);
 AUTO_VAL_DEFINE(given);

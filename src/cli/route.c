@@ -5,33 +5,17 @@
 #include "cli/given.h"
 #include "server/show_route.h"
 
-static void on_option(void *owner, const struct cli_option *option, const char *value)
-{
-    (void)given_take(owner, option, value);
-}
-
 static int run(const struct command *self, int argc, char **argv)
 {
     auto_val(given) given = { 0 };
-    auto_val(diag) problems = { 0 };
-    int rest, status;
-    if (command_parse(self, argc, argv, on_option, &given, &rest, &status) < 0)
+    const char *address;
+    int status;
+    auto_ptr(settings) settings = given_inspect(&given, self, argc, argv, "one address", &address, &status);
+    if (settings == NULL)
         return status;
-    if (argc - rest != 1)
-        return command_misuse(self, "expected one address");
-    if (given_is_empty(&given))
-        return command_misuse(self, "expected -c FILE");
-    auto_ptr(settings) settings = given_settings(&given, &problems);
-    if (diag_count(&problems) == 0)
-        settings_drop_privileges(settings, &problems);
-    if (diag_count(&problems) > 0) {
-        diag_print(&problems, stderr);
-        return EXIT_FAILURE;
-    }
-    int r = show_route(settings, argv[rest], stdout);
+    int r = show_route(settings, address, stdout);
     if (r < 0)
-        return command_misuse(self, "\"%s\" is no address; expected one such as alice@example.org",
-                              argv[rest]);
+        return command_misuse(self, "\"%s\" is no address; expected one such as alice@example.org", address);
     return r > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -21,9 +21,14 @@ static void passwd_free(struct table *t)
 static struct table *passwd_open(const char *rest, const struct table_rules *rules, struct origin at,
                                  struct diag *problems)
 {
-    (void)rules; /* a user's name is a mailbox's or none */
+    g_autofree char *expected = NULL;
     if (*rest != '\0') {
         diag_add(problems, at, "passwd:%s: expected nothing behind passwd:", rest);
+        return NULL;
+    }
+    /* A user's name is a mailbox's or none; but where names cannot be values, all would be wrong. */
+    if (rules->accepts != NULL && !rules->accepts(rules->owner, "user", &expected)) {
+        diag_add(problems, at, "passwd: its values are the names of users; expected each to be %s", expected);
         return NULL;
     }
     struct table *t = g_new0(struct table, 1);

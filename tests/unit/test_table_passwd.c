@@ -28,6 +28,25 @@ static void others_are_not(void **state)
     rig_check(t, longest, "none");
 }
 
+static bool accepts_size(const void *owner, const char *value, char **ret_expected)
+{
+    uint64_t size;
+    (void)owner;
+    *ret_expected = g_strdup("a size such as 2G");
+    return pst_parse_size(slice_str(value), UINT64_MAX, &size) == 0;
+}
+
+/* As a table of quotas would have them. */
+static void names_are_no_other_values(void **state)
+{
+    (void)state;
+    static const struct table_rules sizes = { .accepts = accepts_size };
+    g_autofree char *got = rig_refusal("passwd:", &sizes);
+    assert_string_equal(
+        got,
+        "postern.conf:7: passwd: its values are the names of users; expected each to be a size such as 2G");
+}
+
 enum { THREADS = 4, QUESTIONS = 50 };
 
 static void *ask(void *table)
@@ -56,6 +75,7 @@ int main(int argc, char **argv)
     struct suite *s = suite_new("delivery/table_passwd");
     suite_add(s, "root is there", root_is_there, NULL);
     suite_add(s, "others are not", others_are_not, NULL);
+    suite_add(s, "names are no other values", names_are_no_other_values, NULL);
     suite_add(s, "many ask", many_ask, NULL);
     return suite_run(s, argc, argv);
 }
