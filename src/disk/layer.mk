@@ -9,6 +9,8 @@ src_disk_libdisk_sim_a_SOURCES = \
 	src/disk/disk_sim_descriptor.c src/disk/disk_sim_descriptor.h \
 	src/disk/disk_sim_fault.c src/disk/disk_sim_fault.h \
 	src/disk/disk_sim_files.c src/disk/disk_sim_files.h \
+	src/disk/disk_sim_internal.h \
+	src/disk/disk_sim_names.c \
 	src/disk/disk_sim_tree.c src/disk/disk_sim_tree.h \
 	src/disk/disk_sim_worlds.c src/disk/disk_sim_worlds.h
 
