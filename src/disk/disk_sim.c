@@ -218,6 +218,12 @@ int disk_can_sync_all(int dir, uint64_t *ret_file_system)
     return 0;
 }
 
+static void lose(struct file_system *fs)
+{
+    fs->error = ++disk_sim.errors;
+    disk_tree_forget(fs->top, fs->error);
+}
+
 int disk_sync_all(int dir)
 {
     struct disk_sim_fault how = { .forgets = false };
@@ -233,8 +239,7 @@ int disk_sync_all(int dir)
     if (fault == 0) {
         disk_tree_sync(fs->top);
     } else if (how.forgets) {
-        fs->error = ++disk_sim.errors;
-        disk_tree_forget(fs->top, fs->error);
+        lose(fs);
     }
     (void)disk_descriptors_tell(&disk_sim.descriptors, dir, fs->error); /* this one knows now */
     return fault;
@@ -290,6 +295,14 @@ void disk_sim_fail(struct disk_sim_fault fault)
 uint64_t disk_sim_failures(void)
 {
     return disk_sim.faults.failures;
+}
+
+void disk_sim_lose_writes(const char *path)
+{
+    struct disk_node *dir = NULL;
+    int r = disk_tree_walk(disk_sim.root, NULL, path, &dir);
+    pst_assert(r == 0 && dir->type == DISK_DIRECTORY);
+    lose(disk_sim_file_system(dir));
 }
 
 void disk_sim_heal(void)

@@ -107,6 +107,14 @@ uint64_t disk_sim_failures(void); /* calls that failed so since the last reset *
 void disk_sim_heal(void);         /* no more faults, and no limits */
 
 /*
+ * The system writes by itself, as it does all the time, and fails: what is not durable in the file system of
+ * the directory is forgotten, as above. No call fails; but each descriptor that is open now is told once, by
+ * a sync of a file or directory that lost something, and by a sync of all. One that is opened later is told
+ * nothing: whoever asks that one takes for durable what is lost.
+ */
+void disk_sim_lose_writes(const char *path);
+
+/*
  * Room for the content of all files with a name; when it is full, appends write what fits and fail with
  * `error` (ENOSPC, EDQUOT).
  */

@@ -2,8 +2,9 @@
  * Every disk call of a delivery fails in turn: the first, the second, until none is left. Each time what the
  * client is told, new/ and tmp/ agree, and no crash afterwards changes that, whatever it keeps of what was
  * not synced. Then the power fails at every call, and at every call after one that has failed: what a client
- * was told 250 of is there, whole, and nothing is visible in part. The worker is the production's, on
- * simulated seams.
+ * was told 250 of is there, whole, and nothing is visible in part. Before each call in turn, what the system
+ * writes by itself is lost, which no call but a sync of what was open can tell. And the one sync that two
+ * batches share fails, with the power behind it. The worker is the production's, on simulated seams.
  *
  * FAULT_FULL=1 looks at all that a crash may leave where that is more than a thousand worlds, and lets the
  * power fail after each failure and not just after some.
@@ -103,6 +104,51 @@ static void every_call_fails(void **state)
            (unsigned)failures, (unsigned)worlds);
 }
 
+/* ---- the system fails to write by itself ---- */
+
+struct loss {
+    uint64_t at; /* the number of the call before which it happens */
+    const char *where;
+    bool happened;
+};
+
+static void lose_writes(void *owner, const struct disk_sim_call *call)
+{
+    struct loss *loss = owner;
+    if (call->number != loss->at)
+        return;
+    disk_sim_lose_writes(loss->where);
+    loss->happened = true;
+}
+
+/* Whether there was such a call. */
+static bool lose_before_call(const struct scene_plan *plan, uint64_t nth, const char *where, uint64_t *worlds)
+{
+    struct scene s;
+    struct loss loss = { .at = nth, .where = where };
+    scene_init(&s, plan);
+    loss.at += disk_sim_calls();
+    disk_sim_set_hook(lose_writes, &loss);
+    scene_run(&s);
+    scene_check_refusals(&s);
+    if (!loss.happened)
+        scene_check_success(&s);
+    *worlds += disk_sim_worlds(is_full() ? WORLDS_FULL : WORLDS, look, &s);
+    scene_clear(&s);
+    return loss.happened;
+}
+
+static void writes_are_lost_before_every_call(void **state)
+{
+    static const char *const disks[] = { "/mail", "/other" };
+    const struct scene_plan *plan = *state;
+    uint64_t calls = 0, worlds = 0;
+    for (size_t disk = 0; disk < (plan->two_disks ? 2 : 1); disk++)
+        for (calls = 0; lose_before_call(plan, calls + 1, disks[disk], &worlds);)
+            calls++;
+    printf("# %s: %u calls, %u worlds\n", plan->name, (unsigned)calls, (unsigned)worlds);
+}
+
 /* ---- the power fails ---- */
 
 /* Where `fails` is not 0, that call fails before. Whether there was a call for the power to fail at. */
@@ -135,13 +181,96 @@ static void the_power_fails_at_every_call(void **state)
            (unsigned)worlds, (unsigned)cuts, (unsigned)worlds_of_pairs);
 }
 
+/* ---- the sync that two batches share fails ---- */
+
+/* The last but one: the last makes the younger batch's names durable. */
+static void fail_shared_sync(const struct scene_plan *plan, bool forgets)
+{
+    disk_sim_fail((struct disk_sim_fault){
+        .kind = DISK_SIM_SYNC_ALL, .nth = plan->sync_alls - 1, .error = EIO, .forgets = forgets });
+}
+
+/* Of all who are in the two batches: nobody has his mail stored, and everybody is told so. */
+static void check_nobody_is_answered(const struct scene *s)
+{
+    for (size_t i = 1; i < s->plan->clients; i++)
+        for (size_t r = 0; r < s->plan->recipients; r++)
+            assert_int_equal(s->clients[i].codes[r], 451);
+    for (size_t r = 0; r < s->plan->recipients; r++)
+        assert_int_equal(s->clients[0].codes[r], 250); /* which came before them */
+}
+
+struct shared_sync {
+    unsigned nth; /* of the syncs of all */
+    uint64_t number;
+};
+
+static void note_shared_sync(void *owner, const struct disk_sim_call *call)
+{
+    struct shared_sync *shared = owner;
+    if (call->kind == DISK_SIM_SYNC_ALL && --shared->nth == 0)
+        shared->number = call->number;
+}
+
+/* The number of the call. */
+static uint64_t find_shared_sync(const struct scene_plan *plan, bool forgets)
+{
+    struct scene s;
+    struct shared_sync shared = { .nth = plan->sync_alls - 1 };
+    scene_init(&s, plan);
+    disk_sim_set_hook(note_shared_sync, &shared);
+    fail_shared_sync(plan, forgets);
+    scene_run(&s);
+    assert_int_equal(disk_sim_failures(), 1);
+    check_nobody_is_answered(&s);
+    scene_check_refusals(&s);
+    assert_int_equal(scene_staged(&s), 0);
+    scene_clear(&s);
+    assert_true(shared.number > 0);
+    return shared.number;
+}
+
+/* The power fails so many calls behind it. Whether there was a call for it to fail at. */
+static bool cut_power_behind(const struct scene_plan *plan, bool forgets, uint64_t shared, uint64_t behind,
+                             uint64_t *worlds)
+{
+    struct scene s;
+    scene_init(&s, plan);
+    uint64_t before = disk_sim_calls();
+    fail_shared_sync(plan, forgets);
+    disk_sim_fail((struct disk_sim_fault){ .nth = shared - before + behind, .error = EIO, .for_ever = true });
+    scene_run(&s);
+    bool was_made = disk_sim_failures() > 1;
+    check_nobody_is_answered(&s);
+    *worlds += disk_sim_worlds(is_full() ? WORLDS_FULL : WORLDS, look, &s);
+    scene_clear(&s);
+    return was_made;
+}
+
+static void the_shared_sync_fails_and_then_the_power(void **state)
+{
+    const struct scene_plan *plan = *state;
+    uint64_t cuts = 0, worlds = 0;
+    for (int forgets = 0; forgets < 2; forgets++) {
+        uint64_t shared = find_shared_sync(plan, forgets);
+        for (uint64_t behind = 1; cut_power_behind(plan, forgets, shared, behind, &worlds); behind++)
+            cuts++;
+    }
+    printf("# %s: %u cuts, %u worlds\n", plan->name, (unsigned)cuts, (unsigned)worlds);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("faults");
     for (size_t i = 0; i < scene_plan_count; i++) {
         g_autofree char *fails = g_strconcat("every call fails: ", scene_plans[i].name, NULL);
         g_autofree char *power = g_strconcat("the power fails at every call: ", scene_plans[i].name, NULL);
+        g_autofree char *lost = g_strconcat("writes are lost before every call: ", scene_plans[i].name, NULL);
+        g_autofree char *shared = g_strconcat("the shared sync fails: ", scene_plans[i].name, NULL);
         suite_add(s, fails, every_call_fails, (void *)&scene_plans[i]);
+        suite_add(s, lost, writes_are_lost_before_every_call, (void *)&scene_plans[i]);
+        if (scene_plans[i].late > 0)
+            suite_add(s, shared, the_shared_sync_fails_and_then_the_power, (void *)&scene_plans[i]);
         suite_add(s, power, the_power_fails_at_every_call, (void *)&scene_plans[i]);
     }
     return suite_run(s, argc, argv);

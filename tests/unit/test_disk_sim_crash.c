@@ -83,6 +83,27 @@ static void a_failed_sync_of_all_is_told_to_whoever_had_something_open(void)
     assert_int_equal(disk_sync(untouched), 0); /* it has lost nothing */
 }
 
+/* Each descriptor is told by itself, as each open file of the kernel's is. */
+static void writes_that_are_lost_are_told_to_whoever_had_something_open(void)
+{
+    auto_disk int before = create_with(tmp, "m", "content");
+    assert_int_equal(disk_sync_all(tmp), 0);
+    assert_int_equal(append(before, " and more"), 0);
+    uint64_t calls = disk_sim_calls();
+    disk_sim_lose_writes("/mail");
+    assert_int_equal(disk_sim_calls(), calls);
+    auto_disk int after = disk_open_file(tmp, "m");
+    auto_disk int root_after = disk_open_root("/mail");
+    assert_int_equal(disk_sync(after), 0); /* a lie */
+    assert_int_equal(disk_sync_all(root_after), 0);
+    assert_int_equal(disk_sync(before), -EIO);
+    assert_int_equal(disk_sync_all(new), -EIO);
+    assert_int_equal(disk_sync_all(tmp), -EIO);
+    assert_int_equal(disk_sync_all(tmp), 0);
+    disk_sim_crash(DISK_SIM_KEEP);
+    assert_content("/mail/tmp/m", "content");
+}
+
 static void kept_content_is_durable_from_then_on(void)
 {
     disk_close(create_with(tmp, "m", "content"));
@@ -453,6 +474,8 @@ static const struct sim_case cases[] = {
     { "a failed sync of all saves nothing", a_failed_sync_of_all_saves_nothing },
     { "a failed sync of all is told to whoever had something open",
       a_failed_sync_of_all_is_told_to_whoever_had_something_open },
+    { "writes that are lost are told to whoever had something open",
+      writes_that_are_lost_are_told_to_whoever_had_something_open },
     { "crash: a link survives with its directory", a_link_survives_with_its_directory },
     { "crash: a removed directory comes back", a_removed_directory_comes_back },
     { "crash: a synced rmdir stays", a_synced_rmdir_stays },
