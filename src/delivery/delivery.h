@@ -3,6 +3,12 @@
  * jobs. Bytes are appended as they come. A small message is kept in memory and written by one job at the end;
  * a larger one is staged in the first target's tmp/ as it streams, with a fixed number of octets in
  * flight. `finish` makes all copies durable and visible and then tells the outcome.
+ *
+ * Who wants to see the whole message first, and perhaps change it or where it goes, seals it before that:
+ *
+ *     OPEN --seal--> SEALED --finish--> on_done
+ *       `--------finish-------'            abort in any phase before `finish`
+ *
  * Recipients that succeed by themselves (`each`) share one fate when the body cannot be kept: see copies.h.
  *
  * Ownership: the delivery belongs to itself from `new` on: the owner may use it until on_done or `abort`, and
@@ -39,9 +45,16 @@ struct delivery_settings {
     struct commit *commit; /* of this loop: see commit.h */
 };
 
+/* Maildir flags: letters of "DFPRST", sorted, each once. */
+enum { DELIVERY_FLAGS_SIZE = sizeof "DFPRST" };
+
+/* From letters in any order. -EINVAL for any other letter. */
+int delivery_flags(const char *letters, char ret_flags[DELIVERY_FLAGS_SIZE]);
+
 struct delivery_target {
     struct mailbox *mailbox;
     char *head; /* header fields that go in front of this recipient's copy; lines end in LF; g_free */
+    char flags[DELIVERY_FLAGS_SIZE]; /* "": the copy goes to new/; else to cur/, with these */
 };
 
 /*
@@ -54,7 +67,8 @@ struct delivery_way {
 };
 
 struct delivery_events {
-    void (*on_ready)(void *owner); /* after a `delivery_append` that returned false: append again */
+    void (*on_ready)(void *owner);  /* after a `delivery_append` that returned false: append again */
+    void (*on_sealed)(void *owner); /* after a `delivery_seal` that returned false */
     /* results[i] of target i: 0, durable and visible; or -errno, and nothing is left; -ECANCELED if only for
      * the sake of others, -ENODEV if the maildir or a part of it is gone, but never -ENOENT. The delivery is
      * gone after this call. */
@@ -75,6 +89,47 @@ struct delivery *delivery_new(struct reactor *r, const struct delivery_settings 
 /* Takes all bytes. False: enough is in flight; wait for on_ready before appending more.
  * An error is told at the end. */
 bool delivery_append(struct delivery *d, struct slice bytes);
+
+/*
+ * No more bytes come, and what there is shall be looked at before it is finished. True: it is sealed. False:
+ * a job writes the rest; wait for on_sealed before anything but `abort`.
+ */
+bool delivery_seal(struct delivery *d);
+
+/*
+ * The body as it will be stored: lines end in LF unless it is verbatim. The descriptor is an open file of its
+ * own, for reading only, which may be sent to other processes. It and the octets are the delivery's: borrowed
+ * until `finish` or `abort`.
+ */
+struct delivery_body {
+    struct slice octets; /* of a small message */
+    int file;            /* of a large one, which begins at `offset` and ends with the file; or -1 */
+    uint64_t offset;
+    uint64_t size; /* octets of the body */
+};
+/* Once it is sealed. -errno: it could not be kept, and on_done will tell the same. */
+int delivery_body(const struct delivery *d, struct delivery_body *ret_body);
+
+/*
+ * Once it is sealed, and one of the two, once: `front` (copied) takes the place of the first `skip` octets of
+ * the body. -EINVAL, and nothing is changed, when there are not so many.
+ */
+int delivery_set_content(struct delivery *d, struct slice front, uint64_t skip);
+/*
+ * The same of another body, which takes the place of this one: the first `size` octets of a regular file (or
+ * memfd), which are stored as they are. The descriptor is taken over in any case; the octets are read between
+ * `finish` and on_done. A file that turns out to be shorter then fails all with -EIO.
+ */
+int delivery_replace(struct delivery *d, int take_file, uint64_t size, struct slice front, uint64_t skip);
+
+/*
+ * Once it is sealed, and once: other targets and ways in place of those that `new` was given. None is
+ * welcome: then nothing is delivered, and on_done has no results. What is staged already for a target that
+ * stays (the same mailbox, folder and head) is used as it is, unless the content is changed. The former
+ * targets' mailboxes stay as long as the delivery.
+ */
+void delivery_retarget(struct delivery *d, const struct delivery_target *take_targets, size_t count,
+                       const struct delivery_way *ways, size_t way_count);
 
 /* on_done tells the outcome. `refusals`: for each target 0, or the -errno that its owner has decided on, and
  * which becomes its result; all or none of them are delivered to, unless recipients succeed by themselves.

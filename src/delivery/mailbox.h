@@ -34,8 +34,15 @@ struct mailbox {
 enum { MAILBOX_NAME_MAX = 200 };
 int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1]);
 
-/* For a hash table whose keys are mailboxes: the same one is the same name in the same directory, whatever the
- * folder. */
+/*
+ * From a folder's name as people write it, "Lists/Announce", to that of its directory in the maildir,
+ * ".Lists.Announce" (Maildir++; in UTF-8). "INBOX" is the mailbox itself: "". Closed as well: UTF-8 without
+ * control characters, and no part of it empty, or with a dot. 0, or -EINVAL and nothing written.
+ */
+int mailbox_folder(const char *text, char ret_folder[FOLDER_MAX + 1]);
+
+/* For a hash table whose keys are mailboxes: the same one is the same name in the same directory, whatever
+ * the folder. */
 unsigned mailbox_hash(const void *mailbox);
 int mailbox_equal(const void *left, const void *right);
 

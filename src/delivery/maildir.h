@@ -47,6 +47,11 @@ int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir); /
  * are durable then. A folder is never made: that is for those who read it to do.
  */
 int maildir_open_or_make(const struct mailbox *mailbox, struct maildir **ret_maildir);
+/*
+ * Sets the mailbox's folder to the one of that directory (mailbox_folder()), if it is there: 1. Else to none:
+ * 0; so that a message is never lost for a folder. Or -errno, and nothing is changed.
+ */
+int maildir_choose_folder(struct mailbox *mailbox, const char *folder);
 /* Whether a message of so many octets (0: not known) may come for it: 0, -EDQUOT, or another -errno. */
 int maildir_has_room(const struct mailbox *mailbox, uint64_t octets);
 struct maildir *maildir_ref(struct maildir *m);
