@@ -71,6 +71,11 @@ int disk_append_copy(int to, int from, uint64_t offset);
 
 /* After 0, the file's content and size survive power loss. After a failure they are unknown: never retry. */
 int disk_sync(int fd);
+/*
+ * Whether the file can still be read as it was written: -errno if some of it, when it was being brought to
+ * the disk, could not be, since the file was made. Brings nothing there itself: for what will not stay.
+ */
+int disk_check(int fd);
 /* When it returns 0, all names that were made, moved or removed in it before the call survive power loss. */
 int disk_sync_dir(int dir);
 

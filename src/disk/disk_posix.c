@@ -367,6 +367,12 @@ int disk_sync(int fd)
     return result(RETRY(fdatasync(fd)));
 }
 
+/* It waits for what is on its way already, and tells of what failed since the descriptor was opened. */
+int disk_check(int fd)
+{
+    return result(RETRY(sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE)));
+}
+
 /*
  * A journal's commit that fails is told to whoever waited for it. When that was another, or nobody, a sync
  * that comes later has nothing left to do and succeeds; but what the commit held is lost, and the journal

@@ -199,6 +199,17 @@ int disk_sync(int fd)
     return sync_node(DISK_SIM_SYNC, fd);
 }
 
+/* Nothing is written behind a program's back here, so that only a sync loses something, or a fault says so.
+ */
+int disk_check(int fd)
+{
+    int fault = BEGIN(.kind = DISK_SIM_CHECK, .dir = fd);
+    const struct disk_node *n = node_at(fd);
+    if (n == NULL)
+        return -EBADF;
+    return fault == 0 && disk_descriptors_tell(&sim.descriptors, fd, n->error) ? -EIO : fault;
+}
+
 int disk_sync_dir(int dir)
 {
     return sync_node(DISK_SIM_SYNC_DIR, dir);

@@ -18,6 +18,7 @@ static const char *const kind_names[] = {
     [DISK_SIM_READ] = "read",
     [DISK_SIM_APPEND_COPY] = "append-copy",
     [DISK_SIM_SYNC] = "sync",
+    [DISK_SIM_CHECK] = "check",
     [DISK_SIM_SYNC_DIR] = "sync-dir",
     [DISK_SIM_CAN_SYNC_ALL] = "can-sync-all",
     [DISK_SIM_SYNC_ALL] = "sync-all",

@@ -107,6 +107,12 @@ static int call_sync_dir(int root, int fd, const char *name)
     return disk_sync_dir(fd);
 }
 
+static int call_check(int root, int fd, const char *name)
+{
+    (void)root, (void)name;
+    return disk_check(fd);
+}
+
 static int call_sync(int root, int fd, const char *name)
 {
     (void)root, (void)name;
@@ -179,6 +185,7 @@ static const struct call {
     { "bad arguments: list", call_list, DIRECTORY },
     { "bad arguments: sync dir", call_sync_dir, ANY },
     { "bad arguments: sync", call_sync, ANY },
+    { "bad arguments: check", call_check, ANY },
     { "bad arguments: append", call_append, ANY },
     { "bad arguments: read", call_read, ANY },
     { "bad arguments: append copy to", call_append_copy_to, ANY },

@@ -297,6 +297,21 @@ static void sync_files(int root)
     assert_content(root, "file", "onetwo");
 }
 
+/* ---- disk_check ---- */
+
+static void check_files(int root)
+{
+    auto_disk int fd = disk_create(root, "file");
+    assert_int_equal(disk_check(fd), 0); /* empty */
+    append_str(fd, "one");
+    assert_int_equal(disk_check(fd), 0); /* nothing of it is on the disk yet */
+    assert_int_equal(disk_sync(fd), 0);
+    assert_int_equal(disk_check(fd), 0);
+    auto_disk int reader = disk_open_file(root, "file");
+    assert_int_equal(disk_check(reader), 0);
+    assert_content(root, "file", "one");
+}
+
 static const struct contract_case cases[] = {
     { "append: parts in their order", append_parts_in_order },
     { "append: nothing", append_nothing },
@@ -318,6 +333,7 @@ static const struct contract_case cases[] = {
     { "append copy: not to one opened for reading", append_copy_needs_a_created_one },
     { "sync: a file, again and again", sync_files },
     { "sync: all at once", sync_all },
+    { "check: a file, written or not", check_files },
 };
 
 void contract_add_content(struct suite *s)

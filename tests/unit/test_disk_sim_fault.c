@@ -97,6 +97,11 @@ static int call_read(int fd)
     return (int)disk_read(fd, 0, &byte, 1);
 }
 
+static int call_check(int fd)
+{
+    return disk_check(fd);
+}
+
 static int call_rename(int fd)
 {
     (void)fd;
@@ -167,6 +172,7 @@ static const struct failing {
     { "fault: without effect: append", DISK_SIM_APPEND, call_append },
     { "fault: without effect: read", DISK_SIM_READ, call_read },
     { "fault: without effect: append copy", DISK_SIM_APPEND_COPY, call_append_copy },
+    { "fault: without effect: check", DISK_SIM_CHECK, call_check },
     { "fault: without effect: rename", DISK_SIM_RENAME, call_rename },
     { "fault: without effect: link", DISK_SIM_LINK, call_link },
     { "fault: without effect: unlink", DISK_SIM_UNLINK, call_unlink },
