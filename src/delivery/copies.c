@@ -4,10 +4,21 @@
 #include <glib.h>
 
 #include "base/assert.h"
+#include "disk/disk.h"
 
 static bool is_staged(const struct copies *c)
 {
     return c->staged < c->count;
+}
+
+static bool has_source(const struct copies *c)
+{
+    return c->source.state == MAILDIR_STAGED;
+}
+
+bool copies_are_on_disk(const struct copies *c)
+{
+    return is_staged(c) || has_source(c) || c->reader >= 0;
 }
 
 /* A message with very many targets takes each copy through each step by itself, so that it needs few
@@ -19,6 +30,11 @@ static bool keeps_open(const struct copies *c)
 
 /* ---- staging ---- */
 
+static const char *unique_name(const struct copies *c, size_t i, char text[MAILDIR_UNIQUE_SIZE])
+{
+    return maildir_unique(&c->stamp, c->first_number + i, text);
+}
+
 /* NULL: each copy opens its own. */
 static int shared_maildir(struct copies *c, size_t i, struct maildir **ret_maildir)
 {
@@ -26,6 +42,11 @@ static int shared_maildir(struct copies *c, size_t i, struct maildir **ret_maild
     return c->open != NULL && keeps_open(c)
                ? open_maildirs_get(c->open, c->list[i].target.mailbox, ret_maildir)
                : 0;
+}
+
+static struct slice behind_skipped(const struct copies *c, struct slice body)
+{
+    return slice_skip(body, (size_t)MIN(c->skip, body.len));
 }
 
 /* A new copy in tmp/: the head and what there is of the body. */
@@ -38,10 +59,10 @@ static int write_copy(struct copies *c, size_t i, struct slice body)
     int r = shared_maildir(c, i, &maildir);
     if (r < 0)
         return r;
-    r = maildir_copy_begin(&of->copy, of->target.mailbox, maildir, maildir_unique(&c->stamp, i, unique));
+    r = maildir_copy_begin(&of->copy, of->target.mailbox, maildir, unique_name(c, i, unique));
     if (r < 0)
         return r;
-    const struct slice parts[] = { slice_str(of->target.head), body };
+    const struct slice parts[] = { slice_str(of->target.head), c->front, behind_skipped(c, body) };
     return maildir_copy_append(&of->copy, parts, sizeof parts / sizeof *parts);
 }
 
@@ -70,6 +91,94 @@ void copies_stage(struct copies *c, struct slice body)
         is_staged(c) ? maildir_copy_append(&c->list[c->staged].copy, &body, 1) : begin_staging(c, body);
     if (c->error < 0)
         copies_clear(c);
+}
+
+/* ---- a body that is whole ---- */
+
+void copies_seal(struct copies *c, struct slice rest)
+{
+    pst_assert(is_staged(c));
+    if (rest.len > 0)
+        copies_stage(c, rest);
+    if (c->error < 0)
+        return;
+    c->reader = maildir_copy_open_reader(&c->list[c->staged].copy);
+    if (c->reader < 0) {
+        c->error = c->reader;
+        copies_clear(c);
+    }
+}
+
+const struct maildir_copy *copies_find_body(const struct copies *c, uint64_t *ret_offset)
+{
+    if (!is_staged(c) && !has_source(c))
+        return NULL;
+    *ret_offset = is_staged(c) ? strlen(c->list[c->staged].target.head) : c->source_head;
+    return is_staged(c) ? &c->list[c->staged].copy : &c->source;
+}
+
+/* Its name stays taken until it is cleared, so that those who are made from it have other numbers. */
+static void make_source(struct copies *c)
+{
+    if (!is_staged(c))
+        return;
+    struct target_copy *from = &c->list[c->staged];
+    c->source = from->copy;
+    c->source_head = strlen(from->target.head);
+    from->copy = (struct maildir_copy)MAILDIR_COPY_INIT;
+    c->staged = c->count;
+    c->first_number += c->count;
+}
+
+void copies_edit(struct copies *c, struct slice front, uint64_t skip)
+{
+    make_source(c);
+    c->front = front;
+    c->skip = skip;
+}
+
+static bool is_same_target(const struct delivery_target *a, const struct delivery_target *b)
+{
+    return mailbox_equal(a->mailbox, b->mailbox) && g_strcmp0(a->mailbox->folder, b->mailbox->folder) == 0 &&
+           strcmp(a->head, b->head) == 0;
+}
+
+static size_t find_target(const struct target_copy *list, size_t count, const struct delivery_target *target)
+{
+    size_t i = 0;
+    while (i < count && !is_same_target(&list[i].target, target))
+        i++;
+    return i;
+}
+
+void copies_retarget(struct copies *c, struct target_copy *list, int *results, size_t count)
+{
+    size_t stays = is_staged(c) ? find_target(list, count, &c->list[c->staged].target) : count;
+    if (stays < count) {
+        list[stays].copy = c->list[c->staged].copy;
+        list[stays].source = stays;
+        c->list[c->staged].copy = (struct maildir_copy)MAILDIR_COPY_INIT;
+    } else {
+        make_source(c);
+    }
+    c->first_number += c->count;
+    c->list = list;
+    c->results = results;
+    c->count = count;
+    c->staged = stays;
+}
+
+static void close_reader(struct copies *c)
+{
+    if (c->reader >= 0)
+        disk_close(c->reader);
+    c->reader = -1;
+}
+
+void copies_restart(struct copies *c)
+{
+    copies_clear(c);
+    c->first_number += c->count;
 }
 
 /* ---- who has failed ---- */
@@ -143,25 +252,35 @@ void copies_refuse(struct copies *c, const int *refusals)
 
 /* ---- the steps of a commit, each for one copy ---- */
 
+static int copy_from(struct copies *c, size_t i, const struct maildir_copy *from,
+                     const struct maildir_tail *tail)
+{
+    int r = write_copy(c, i, slice_of(NULL, 0));
+    return r < 0 ? r : maildir_copy_append_tail(&c->list[i].copy, from, tail);
+}
+
 static int copy_from_staged(struct copies *c, size_t i)
 {
     const struct target_copy *from = &c->list[c->staged];
-    int r = write_copy(c, i, slice_of(NULL, 0));
-    if (r < 0)
-        return r;
-    return maildir_copy_append_copy(&c->list[i].copy, &from->copy, slice_str(from->target.head));
+    const struct maildir_tail tail = maildir_copy_tail_behind(&from->copy, slice_str(from->target.head));
+    return copy_from(c, i, &from->copy, &tail);
 }
 
-/* The nearest copy before it that is whole, in the same file system as far as anybody knows; or its own. */
+static bool can_be_twin(const struct copies *c, size_t i, size_t twin)
+{
+    const struct target_copy *t = &c->list[twin];
+    bool is_whole = twin == c->staged || (c->results[twin] == 0 && t->copy.state == MAILDIR_STAGED);
+    return is_whole && t->target.mailbox->file_system == c->list[i].target.mailbox->file_system;
+}
+
+/* The nearest copy before it that is whole, in the same file system as far as anybody knows; or the staged
+ * one; or its own. */
 static size_t find_twin(const struct copies *c, size_t i)
 {
-    for (size_t twin = i; twin-- > 0;) {
-        const struct target_copy *t = &c->list[twin];
-        bool is_whole = twin == c->staged || (c->results[twin] == 0 && t->copy.state == MAILDIR_STAGED);
-        if (is_whole && t->target.mailbox->file_system == c->list[i].target.mailbox->file_system)
+    for (size_t twin = i; twin-- > 0;)
+        if (can_be_twin(c, i, twin))
             return twin;
-    }
-    return i;
+    return is_staged(c) && can_be_twin(c, i, c->staged) ? c->staged : i;
 }
 
 static int link_copy(struct copies *c, size_t i, size_t twin)
@@ -171,8 +290,7 @@ static int link_copy(struct copies *c, size_t i, size_t twin)
     struct maildir *maildir;
     int r = shared_maildir(c, i, &maildir);
     if (r == 0)
-        r = maildir_copy_link(&of->copy, of->target.mailbox, maildir, maildir_unique(&c->stamp, i, unique),
-                              &from->copy);
+        r = maildir_copy_link(&of->copy, of->target.mailbox, maildir, unique_name(c, i, unique), &from->copy);
     if (!keeps_open(c) && twin != c->staged)
         maildir_copy_rest(&from->copy);
     if (r < 0)
@@ -192,7 +310,9 @@ static int write_whole(struct copies *c, size_t i)
         if (r != -EXDEV && r != -EMLINK && r != -EPERM)
             return r;
     }
-    return is_staged(c) ? copy_from_staged(c, i) : write_copy(c, i, c->rest);
+    if (is_staged(c))
+        return copy_from_staged(c, i);
+    return has_source(c) ? copy_from(c, i, &c->source, &c->tail) : write_copy(c, i, c->rest);
 }
 
 /*
@@ -229,7 +349,7 @@ static int reserve_one(struct copies *c, size_t i)
 
 static int publish_one(struct copies *c, size_t i)
 {
-    return maildir_copy_publish(&c->list[i].copy);
+    return maildir_copy_publish(&c->list[i].copy, c->list[i].target.flags);
 }
 
 static int settle_one(struct copies *c, size_t i)
@@ -258,12 +378,34 @@ static void fail_all(struct copies *c)
             c->results[i] = c->error;
 }
 
+static void open_source(struct copies *c)
+{
+    int r = has_source(c) && c->error == 0
+                ? maildir_copy_find_tail(&c->source, c->source_head + c->skip, &c->tail)
+                : 0;
+    if (r < 0)
+        copies_fail(c, r);
+}
+
+/* It is not synced, as it goes now; so it has to be asked whether all that was read from it was what had been
+ * written. Going before the sync, it may never have to be brought to the disk. */
+static void close_source(struct copies *c)
+{
+    int r = has_source(c) && c->error == 0 ? maildir_copy_check(&c->source) : 0;
+    if (r < 0)
+        copies_fail(c, r);
+    maildir_copy_clear(&c->source);
+}
+
 /* All are durable in tmp/ before the first is seen in new/, as nothing fails as easily as writing. */
 void copies_write(struct copies *c, struct slice rest, struct open_maildirs *open)
 {
     c->rest = rest;
     c->open = open;
+    close_reader(c);
+    open_source(c);
     for_all(c, write_one, true);
+    close_source(c);
 }
 
 void copies_sync(struct copies *c)
@@ -311,5 +453,7 @@ void copies_clear(struct copies *c)
 {
     for (size_t i = 0; i < c->count; i++)
         maildir_copy_clear(&c->list[i].copy);
+    maildir_copy_clear(&c->source);
+    close_reader(c);
     c->staged = c->count;
 }

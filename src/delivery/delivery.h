@@ -99,7 +99,7 @@ bool delivery_seal(struct delivery *d);
 /*
  * The body as it will be stored: lines end in LF unless it is verbatim. The descriptor is an open file of its
  * own, for reading only, which may be sent to other processes. It and the octets are the delivery's: borrowed
- * until `finish` or `abort`.
+ * until `replace`, `finish` or `abort`.
  */
 struct delivery_body {
     struct slice octets; /* of a small message */

@@ -109,6 +109,38 @@ int mailbox_name(struct slice local_part, char ret_name[MAILBOX_NAME_MAX + 1])
     return is_ascii(local_part) ? ascii_name(local_part, ret_name) : utf8_name(local_part, ret_name);
 }
 
+static bool is_folder_part(const char *part)
+{
+    if (*part == '\0')
+        return false;
+    for (const char *at = part; *at != '\0'; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+        if (c == '.' || g_unichar_iscntrl(c))
+            return false;
+    }
+    return true;
+}
+
+/* The dot separates the parts of its name on the disk, as the slash does for people. */
+int mailbox_folder(const char *text, char ret_folder[FOLDER_MAX + 1])
+{
+    size_t len = strlen(text);
+    if (len == 0 || len >= FOLDER_MAX || !g_utf8_validate(text, (gssize)len, NULL))
+        return -EINVAL;
+    if (g_ascii_strcasecmp(text, "INBOX") == 0) {
+        ret_folder[0] = '\0';
+        return 0;
+    }
+    g_auto(GStrv) parts = g_strsplit(text, "/", -1);
+    for (char **part = parts; *part != NULL; part++)
+        if (!is_folder_part(*part))
+            return -EINVAL;
+    ret_folder[0] = '.';
+    for (size_t i = 0; i <= len; i++)
+        ret_folder[i + 1] = (char)(text[i] == '/' ? '.' : text[i]);
+    return 0;
+}
+
 unsigned mailbox_hash(const void *mailbox)
 {
     const struct mailbox *m = mailbox;

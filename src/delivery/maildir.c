@@ -15,7 +15,7 @@
  * What cannot be in a maildir's file name ("/", ":") or would look like one of its fields (",") is replaced
  * with all else that is unusual.
  */
-enum { HOST_MAX = 64, SIZE_FIELDS = sizeof ",S=18446744073709551615,W=18446744073709551615" };
+enum { HOST_MAX = 64, FIELDS = sizeof ",S=18446744073709551615,W=18446744073709551615:2,DFPRST" };
 
 const char *maildir_unique(const struct maildir_stamp *stamp, size_t copy, char text[MAILDIR_UNIQUE_SIZE])
 {
@@ -61,8 +61,12 @@ static int open_parts(int root, const struct mailbox *mailbox, struct maildir **
     if (new < 0)
         return new;
     struct maildir *m = g_new0(struct maildir, 1);
-    *m =
-        (struct maildir){ .mailbox = mailbox, .tmp = steal_fd(&tmp), .new = new, .top = -1, .references = 1 };
+    *m = (struct maildir){ .mailbox = mailbox,
+                           .tmp = steal_fd(&tmp),
+                           .new = { .dir = new },
+                           .cur = { .dir = -1 },
+                           .top = -1,
+                           .references = 1 };
     *ret_maildir = m;
     return 0;
 }
@@ -84,7 +88,9 @@ void maildir_unref(struct maildir *m)
     if (m == NULL || --m->references > 0)
         return;
     disk_close(m->tmp);
-    disk_close(m->new);
+    disk_close(m->new.dir);
+    if (m->cur.dir >= 0)
+        disk_close(m->cur.dir);
     if (m->top >= 0)
         disk_close(m->top);
     g_free(m);
@@ -92,8 +98,7 @@ void maildir_unref(struct maildir *m)
 
 /* ---- a maildir that is missing ---- */
 
-/* The last two are what every delivery opens: when they are there, so is the first, which nobody here opens.
- */
+/* The last two are what every delivery opens: when they are there, so is the first, which few open. */
 static const char *const directories[] = { "cur", "tmp", "new" };
 
 struct making {
@@ -180,6 +185,44 @@ int maildir_has_room(const struct mailbox *mailbox, uint64_t octets)
     return top < 0 ? top : quota_check(top, mailbox->quota, octets);
 }
 
+/* ---- folders ---- */
+
+/* A link that leads out of the maildir leads to no folder of it. */
+static bool is_no_folder(int error)
+{
+    return error == -ENOENT || error == -ENOTDIR || error == -EXDEV || error == -ELOOP;
+}
+
+static int find_file_system(const struct mailbox *mailbox, uint64_t *ret_file_system)
+{
+    struct maildir *m;
+    int r = maildir_open(mailbox, &m);
+    if (r < 0)
+        return r;
+    r = disk_can_sync_all(m->new.dir, ret_file_system);
+    maildir_unref(m);
+    return r;
+}
+
+int maildir_choose_folder(struct mailbox *mailbox, const char *folder)
+{
+    struct mailbox chosen = *mailbox;
+    bool is_there = true;
+    if (*folder != '\0') {
+        chosen.folder = (char *)folder;
+        chosen.file_system = 0;
+        int r = find_file_system(&chosen, &chosen.file_system);
+        if (r < 0 && r != -EOPNOTSUPP && !is_no_folder(r))
+            return r;
+        is_there = r == 0 || r == -EOPNOTSUPP;
+    }
+    g_free(mailbox->folder);
+    mailbox->folder = is_there && *folder != '\0' ? g_strdup(folder) : NULL;
+    if (mailbox->folder != NULL)
+        mailbox->file_system = chosen.file_system;
+    return is_there;
+}
+
 /* ---- the copy ---- */
 
 static int need_maildir(struct maildir_copy *c)
@@ -198,7 +241,7 @@ static int begin(struct maildir_copy *c, const struct mailbox *mailbox, struct m
 static void set_staged(struct maildir_copy *c, const char *unique)
 {
     size_t len = strlen(unique);
-    c->name = g_malloc(len + SIZE_FIELDS); /* what publishing appends fits, too */
+    c->name = g_malloc(len + FIELDS); /* what publishing appends fits, too */
     memcpy(c->name, unique, len + 1);
     c->state = MAILDIR_STAGED;
 }
@@ -247,18 +290,80 @@ int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_
     return 0;
 }
 
-int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, struct slice head)
+/* ---- what is copied from another one ---- */
+
+enum { LOOK = 16 * 1024 }; /* octets that are read at once */
+
+/* The LFs in the first `len` octets that no CR precedes. */
+static int64_t count_bare(const struct maildir_copy *c, uint64_t len, bool *ret_after_cr)
 {
-    pst_assert(head.len <= from->size && !c->after_cr);
-    int r = disk_append_copy(c->file, from->file, head.len);
-    if (r < 0)
-        return r;
-    bool after_cr = false;
-    c->size += from->size - head.len;
-    c->bare += from->bare - line_ends_bare(head, &after_cr);
-    c->after_cr = from->after_cr;
+    uint8_t bytes[LOOK];
+    uint64_t bare = 0;
+    *ret_after_cr = false;
+    for (uint64_t at = 0; at < len;) {
+        int64_t got = disk_read(c->file, at, bytes, (size_t)MIN(len - at, sizeof bytes));
+        if (got <= 0)
+            return got < 0 ? got : -EIO;
+        bare += line_ends_bare(slice_of(bytes, (size_t)got), ret_after_cr);
+        at += (uint64_t)got;
+    }
+    return (int64_t)bare;
+}
+
+/* In its old place and its new one, the octet in front of it may be a CR or not: whether the first LF of it
+ * counts is decided where it is appended. */
+int maildir_copy_find_tail(const struct maildir_copy *c, uint64_t offset, struct maildir_tail *ret_tail)
+{
+    if (offset > c->size)
+        return -EINVAL;
+    bool after_cr;
+    int64_t before = count_bare(c, offset, &after_cr);
+    if (before < 0)
+        return (int)before;
+    uint8_t first = 0;
+    int64_t got = offset < c->size ? disk_read(c->file, offset, &first, 1) : 0;
+    if (got < 0)
+        return (int)got;
+    bool lf = first == '\n';
+    *ret_tail = (struct maildir_tail){ .offset = offset,
+                                       .bare = c->bare - (uint64_t)before + (lf && after_cr),
+                                       .begins_with_lf = lf };
     return 0;
 }
+
+struct maildir_tail maildir_copy_tail_behind(const struct maildir_copy *c, struct slice head)
+{
+    bool after_cr = false;
+    pst_assert(head.len <= c->size);
+    uint64_t before = line_ends_bare(head, &after_cr);
+    pst_assert(!after_cr);
+    return (struct maildir_tail){ .offset = head.len, .bare = c->bare - before };
+}
+
+int maildir_copy_append_tail(struct maildir_copy *c, const struct maildir_copy *from,
+                             const struct maildir_tail *tail)
+{
+    int r = disk_append_copy(c->file, from->file, tail->offset);
+    if (r < 0)
+        return r;
+    c->size += from->size - tail->offset;
+    c->bare += tail->bare - (tail->begins_with_lf && c->after_cr);
+    if (tail->offset < from->size)
+        c->after_cr = from->after_cr;
+    return 0;
+}
+
+int maildir_copy_open_reader(const struct maildir_copy *c)
+{
+    return disk_open_file(c->maildir->tmp, c->name);
+}
+
+int maildir_copy_check(const struct maildir_copy *c)
+{
+    return disk_check(c->file);
+}
+
+/* ---- durable and visible ---- */
 
 static int need_top(struct maildir_copy *c)
 {
@@ -300,21 +405,49 @@ static void close_file(struct maildir_copy *c)
     c->file = -1;
 }
 
-int maildir_copy_publish(struct maildir_copy *c)
+static int open_cur(struct maildir *m)
 {
-    pst_assert(c->state == MAILDIR_STAGED);
+    auto_disk int root = disk_open_root(m->mailbox->domain->options.maildirs);
+    return root < 0 ? root : open_part(root, m->mailbox, "cur");
+}
+
+/* Where it is published, or will be. */
+static int need_names(struct maildir_copy *c, struct maildir_names **ret_names)
+{
     int r = need_maildir(c);
     if (r < 0)
         return r;
-    char name[MAILDIR_UNIQUE_SIZE + SIZE_FIELDS];
-    (void)snprintf(name, sizeof name, "%s,S=%" PRIu64 ",W=%" PRIu64, c->name, c->size, c->size + c->bare);
-    c->maildir->names = MAILDIR_CHANGED;
-    r = disk_rename(c->maildir->tmp, c->name, c->maildir->new, name);
+    struct maildir_names *names = c->in_cur ? &c->maildir->cur : &c->maildir->new;
+    if (names->dir < 0 && (names->dir = open_cur(c->maildir)) < 0)
+        return names->dir;
+    *ret_names = names;
+    return 0;
+}
+
+static void format_published_name(const struct maildir_copy *c, const char *flags, char *text, size_t size)
+{
+    int len = snprintf(text, size, "%s,S=%" PRIu64 ",W=%" PRIu64, c->name, c->size, c->size + c->bare);
+    if (*flags != '\0')
+        (void)snprintf(text + len, size - (size_t)len, ":2,%s", flags);
+}
+
+int maildir_copy_publish(struct maildir_copy *c, const char *flags)
+{
+    pst_assert(c->state == MAILDIR_STAGED);
+    struct maildir_names *names;
+    c->in_cur = *flags != '\0';
+    int r = need_names(c, &names);
+    if (r < 0)
+        return r;
+    char name[MAILDIR_UNIQUE_SIZE + FIELDS];
+    format_published_name(c, flags, name, sizeof name);
+    names->state = MAILDIR_CHANGED;
+    r = disk_rename(c->maildir->tmp, c->name, names->dir, name);
     if (r < 0) {
         /* Over a network the answer may be lost and not the deed; then it is undone, durably. A name that was
          * taken is somebody else's. */
-        if (r != -EEXIST && disk_unlink(c->maildir->new, name) >= 0)
-            (void)disk_sync_dir(c->maildir->new);
+        if (r != -EEXIST && disk_unlink(names->dir, name) >= 0)
+            (void)disk_sync_dir(names->dir);
         return r;
     }
     memcpy(c->name, name, strlen(name) + 1);
@@ -325,25 +458,29 @@ int maildir_copy_publish(struct maildir_copy *c)
 
 int maildir_copy_settle(struct maildir_copy *c)
 {
+    struct maildir_names *names;
     int r = need_maildir(c);
     if (r < 0)
         return r;
-    struct maildir *m = c->maildir;
-    if (m->synced_as_a_whole)
+    if (c->maildir->synced_as_a_whole)
         return 0;
-    if (m->names == MAILDIR_CHANGED) {
-        m->error = disk_sync_dir(m->new);
-        m->names = m->error < 0 ? MAILDIR_FAILED : MAILDIR_SYNCED;
+    r = need_names(c, &names);
+    if (r < 0)
+        return r;
+    if (names->state == MAILDIR_CHANGED) {
+        names->error = disk_sync_dir(names->dir);
+        names->state = names->error < 0 ? MAILDIR_FAILED : MAILDIR_SYNCED;
     }
-    return m->names == MAILDIR_FAILED ? m->error : 0;
+    return names->state == MAILDIR_FAILED ? names->error : 0;
 }
 
 void maildir_copy_withdraw(struct maildir_copy *c)
 {
     pst_assert(c->state == MAILDIR_PUBLISHED);
-    if (need_maildir(c) >= 0 && disk_unlink(c->maildir->new, c->name) >= 0) {
+    struct maildir_names *names;
+    if (need_names(c, &names) >= 0 && disk_unlink(names->dir, c->name) >= 0) {
         c->state = MAILDIR_NOTHING;
-        (void)disk_sync_dir(c->maildir->new); /* the sender is told of a failure in any case */
+        (void)disk_sync_dir(names->dir); /* the sender is told of a failure in any case */
         release(c);
     }
 }

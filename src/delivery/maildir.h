@@ -1,10 +1,10 @@
 /*
  * delivery/maildir.h - one copy of a message in one maildir, step by step; every call may block: for jobs.
- * A copy is begun in tmp/, appended to, made durable, published into new/ (renamed, which makes it visible),
- * and settled (the name durable). Cleared before it is published, it leaves nothing behind;
- * `maildir_copy_withdraw` takes a published one back. A step that failed leaves the copy to be withdrawn or
- * cleared, and nothing else. Ownership: the copy borrows its mailbox; whoever began it clears it, also when
- * that failed. Failure: -errno.
+ * A copy is begun in tmp/, appended to, made durable, published into new/, or, with flags, cur/ (renamed,
+ * which makes it visible), and settled (the name durable). Cleared before it is published, it leaves nothing
+ * behind; `maildir_copy_withdraw` takes a published one back. A step that failed leaves the copy to be
+ * withdrawn or cleared, and nothing else. Ownership: the copy borrows its mailbox; whoever began it clears
+ * it, also when that failed. Failure: -errno.
  */
 #pragma once
 
@@ -26,19 +26,25 @@ struct maildir_stamp {
 enum { MAILDIR_UNIQUE_SIZE = 192 };
 const char *maildir_unique(const struct maildir_stamp *stamp, size_t copy, char text[MAILDIR_UNIQUE_SIZE]);
 
+/* A directory that messages are published into, and how durable the names in it are. */
+struct maildir_names {
+    int dir; /* or -1: not open */
+    enum { MAILDIR_CHANGED, MAILDIR_SYNCED, MAILDIR_FAILED } state;
+    int error; /* MAILDIR_FAILED: why */
+};
+
 /*
- * A mailbox's two directories, open; it borrows the mailbox. Copies that are made together in one mailbox
- * share them, and with them the sync of new/. Counts its references without locks: those who share it belong
- * to one job.
+ * A mailbox's directories, open; it borrows the mailbox. Copies that are made together in one mailbox share
+ * them, and with them the sync of new/ or cur/. Counts its references without locks: those who share it
+ * belong to one job.
  */
 struct maildir {
     const struct mailbox *mailbox;
-    int tmp, new;
-    int top; /* the mailbox's own, or -1: opened when its quota is asked for */
+    int tmp;
+    struct maildir_names new, cur; /* cur/ is opened for the first message that has flags */
+    int top;                       /* the mailbox's own, or -1: opened when its quota is asked for */
     unsigned references;
     bool synced_as_a_whole; /* by whoever shares it, so that no copy in it need be synced by itself */
-    enum { MAILDIR_CHANGED, MAILDIR_SYNCED, MAILDIR_FAILED } names; /* those in new/ */
-    int error;                                                      /* MAILDIR_FAILED: why */
 };
 
 int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir); /* what is there */
@@ -64,7 +70,8 @@ struct maildir_copy {
     uint64_t size;
     uint64_t bare; /* of its LFs, those without a CR: readers count a line's end as two octets */
     bool after_cr; /* its last octet is one */
-    char *name;    /* in tmp/; published, in new/ */
+    char *name;    /* in tmp/; published, in new/ or cur/ */
+    bool in_cur;   /* published there */
     enum { MAILDIR_NOTHING, MAILDIR_STAGED, MAILDIR_PUBLISHED } state;
     bool is_reserved; /* it counts for the mailbox's quota */
 };
@@ -84,20 +91,41 @@ int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, st
 int maildir_copy_link(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
                       const char *unique, struct maildir_copy *from);
 int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
-/* All that `from` holds behind `head`, with which it begins, and which ends where a line does. */
-int maildir_copy_append_copy(struct maildir_copy *c, const struct maildir_copy *from, struct slice head);
+
+/*
+ * The end of a copy's content, from an offset on; with what must be known of it to tell the size of a copy
+ * that it is appended to, without reading it.
+ */
+struct maildir_tail {
+    uint64_t offset;
+    uint64_t bare; /* as in the copy, if no CR comes before it */
+    bool begins_with_lf;
+};
+/* From the file itself, of which it reads what lies in front of the offset, and one octet more. -EINVAL:
+ * there is not so much in it. */
+int maildir_copy_find_tail(const struct maildir_copy *c, uint64_t offset, struct maildir_tail *ret_tail);
+/* All behind `head`, with which it begins, and which ends where a line does. */
+struct maildir_tail maildir_copy_tail_behind(const struct maildir_copy *c, struct slice head);
+int maildir_copy_append_tail(struct maildir_copy *c, const struct maildir_copy *from,
+                             const struct maildir_tail *tail);
+
+/* Its file as it is in tmp/, once more, for reading: a descriptor. */
+int maildir_copy_open_reader(const struct maildir_copy *c);
+/* Whether what was read from it so far is what was appended: -errno if the disk lost some of it. */
+int maildir_copy_check(const struct maildir_copy *c);
 /*
  * Where the mailbox has a quota, what the copy holds counts from now on, until it is withdrawn or cleared.
  * Before it is published, so that workers side by side never exceed a quota together. -EDQUOT: there is no
  * room.
  */
 int maildir_copy_reserve(struct maildir_copy *c);
-int maildir_copy_sync(struct maildir_copy *c);    /* what it holds survives power loss */
-int maildir_copy_publish(struct maildir_copy *c); /* new/UNIQUE,S=SIZE,W=SIZE WITH CR LF; closes its file */
-/* Its name in new/ survives power loss. Of copies that share a maildir, the first one syncs for all that were
+int maildir_copy_sync(struct maildir_copy *c); /* what it holds survives power loss */
+/* As new/UNIQUE,S=SIZE,W=SIZE WITH CR LF, or, with flags (not ""), as cur/...:2,FLAGS; closes its file. */
+int maildir_copy_publish(struct maildir_copy *c, const char *flags);
+/* Its name there survives power loss. Of copies that share a maildir, the first one syncs for all that were
  * published before. */
 int maildir_copy_settle(struct maildir_copy *c);
-/* Takes a published one out of new/ again, and durably so if it can be: the sender will try once more, and a
+/* Takes a published one out of there again, and durably so if it can be: the sender will try once more, and a
  * power loss must not bring the first try back. */
 void maildir_copy_withdraw(struct maildir_copy *c);
 void maildir_copy_clear(struct maildir_copy *c); /* removes what is only staged; closes */

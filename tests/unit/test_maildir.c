@@ -110,7 +110,7 @@ static void a_message_s_way(void **state)
     assert_int_equal(maildir_copy_sync(&c), 0);
     assert_int_equal(count(&box, "tmp"), 1);
     assert_int_equal(count(&box, "new"), 0);
-    assert_int_equal(maildir_copy_publish(&c), 0);
+    assert_int_equal(maildir_copy_publish(&c, ""), 0);
     assert_int_equal(count(&box, "tmp"), 0);
     assert_int_equal(maildir_copy_settle(&c), 0);
     check_published(&box, "unique,S=11,W=14", "X: 1\n\nbody\n");
@@ -159,7 +159,7 @@ static void a_published_one_is_taken_back(void **state)
     setup(&box);
     struct maildir_copy c = MAILDIR_COPY_INIT;
     assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
-    assert_int_equal(maildir_copy_publish(&c), 0);
+    assert_int_equal(maildir_copy_publish(&c, ""), 0);
     assert_int_equal(count(&box, "new"), 1);
     maildir_copy_withdraw(&c);
     assert_int_equal(count(&box, "new"), 0);
@@ -177,7 +177,7 @@ static void a_resting_copy_goes_on(void **state)
     write_text(&c, "a", "b");
     maildir_copy_rest(&c);
     assert_int_equal(maildirs_open_descriptors(), box.descriptors);
-    assert_int_equal(maildir_copy_publish(&c), 0);
+    assert_int_equal(maildir_copy_publish(&c, ""), 0);
     maildir_copy_rest(&c);
     assert_int_equal(maildir_copy_settle(&c), 0);
     check_published(&box, "unique,S=2,W=2", "ab");
@@ -211,9 +211,10 @@ static void a_copy_of_a_copy(void **state)
     write_text(&from, "the\nhead\n", "body\nof\r\nit\r");
     assert_int_equal(maildir_copy_begin(&to, &box.mailbox, NULL, "to"), 0);
     write_text(&to, "another head\n", "");
-    assert_int_equal(maildir_copy_append_copy(&to, &from, slice_str("the\nhead\n")), 0);
+    const struct maildir_tail tail = maildir_copy_tail_behind(&from, slice_str("the\nhead\n"));
+    assert_int_equal(maildir_copy_append_tail(&to, &from, &tail), 0);
     write_text(&to, "\n", "\n");
-    assert_int_equal(maildir_copy_publish(&to), 0);
+    assert_int_equal(maildir_copy_publish(&to, ""), 0);
     check_published(&box, "to,S=27,W=30", "another head\nbody\nof\r\nit\r\n\n");
     maildir_copy_clear(&to);
     maildir_copy_clear(&from);
@@ -230,9 +231,9 @@ static void a_name_that_is_taken_stays_whose_it_is(void **state)
     assert_int_equal(maildir_copy_begin(&two, &box.mailbox, NULL, "unique"), -EEXIST);
     maildir_copy_clear(&two);
     assert_int_equal(count(&box, "tmp"), 1);
-    assert_int_equal(maildir_copy_publish(&one), 0);
+    assert_int_equal(maildir_copy_publish(&one, ""), 0);
     assert_int_equal(maildir_copy_begin(&two, &box.mailbox, NULL, "unique"), 0);
-    assert_int_equal(maildir_copy_publish(&two), -EEXIST);
+    assert_int_equal(maildir_copy_publish(&two, ""), -EEXIST);
     maildir_copy_clear(&two);
     check_published(&box, "unique,S=0,W=0", "");
     assert_int_equal(count(&box, "tmp"), 0);
@@ -272,7 +273,7 @@ static void deliver(const struct mailbox *mailbox, int want)
     auto_val(maildir_copy) c = MAILDIR_COPY_INIT;
     assert_int_equal(maildir_copy_begin(&c, mailbox, NULL, "unique"), want);
     if (want == 0) {
-        assert_int_equal(maildir_copy_publish(&c), 0);
+        assert_int_equal(maildir_copy_publish(&c, ""), 0);
         assert_int_equal(maildir_copy_settle(&c), 0);
     }
 }
