@@ -17,7 +17,7 @@ struct rig_plan {
     size_t count; /* recipients */
     /*
      * A maildir each; NULL: "box0", "box1", ... "a/.f" is a folder. Of "broken" and "half" only new/ is
-     * there, of "missing" nothing; but the latter two are made when they are needed.
+     * there, of "missing" nothing; but the latter two are made when they are needed. "nocur" has no cur/.
      */
     const char *mailboxes[RIG_MAX];
     bool each;
@@ -27,8 +27,21 @@ struct rig_plan {
     int refusals[RIG_MAX]; /* given at the end, if any is not 0 */
     enum delivery_sync sync;
     bool ends_in_cr; /* and so in no line's end */
-    bool abort;      /* instead of finish, or: */
-    size_t abort_at; /* once so many octets have been appended, unless 0 */
+    bool verbatim;
+    bool abort;         /* instead of finish, or: */
+    size_t abort_at;    /* once so many octets have been appended, unless 0 */
+    bool abort_sealing; /* while a job seals it */
+
+    bool seals;         /* before it finishes or aborts; and then: */
+    const char *front;  /* NULL: the content stays */
+    size_t front_times; /* so often, one after the other; 0: once */
+    size_t skip;
+    size_t other;                /* octets of a body that takes its place, unless 0 */
+    size_t other_lacks;          /* as many are not in its file */
+    bool retargets;              /* to those: */
+    const char *others[RIG_MAX]; /* mailboxes as above, until NULL */
+    bool edits_last;             /* after it was retargeted, rather than before */
+    const char *flags[RIG_MAX];  /* of targets, at last */
 };
 
 struct rig {
@@ -37,12 +50,18 @@ struct rig {
     struct reactor *reactor;
     struct router *router;
     struct commit *commit;
-    GString *wire, *stored; /* the body */
+    GString *wire, *body; /* as it is sent, and as it would be stored */
+    GString *stored;      /* what is stored behind the head */
+    int other;            /* a descriptor; -1: it is given away, or there is none */
+    bool is_blind;        /* leaves out looking at what is sealed, which takes calls of the disk */
+    bool is_retargeted;
+    int body_error; /* what delivery_body told */
     size_t appended;
     size_t descriptors;
     struct delivery *delivery;
     bool in_call;
     bool held_back;
+    bool awaits_sealed, sealed;
     bool ended; /* finished or aborted */
     unsigned ready, done;
     int results[RIG_MAX];
@@ -61,5 +80,7 @@ enum rig_strictness {
     RIG_DURABLE,  /* after a crash: as exact, but for what is in a tmp/ */
     RIG_AT_LEAST, /* after a crash in the midst: each whose result is 0 has one; another may have one, too */
 };
+size_t rig_count(const struct rig *rig); /* of targets, at last */
+size_t rig_copy_size(const struct rig *rig, size_t i);
 uint64_t rig_quota_use(const struct rig *rig, size_t i); /* octets, of target i's mailbox */
 void rig_check(const struct rig *rig, enum rig_strictness strictness);
