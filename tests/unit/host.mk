@@ -1,7 +1,10 @@
 HOST_TESTS = \
-	tests/unit/test_header_text
+	tests/unit/test_header_text \
+	tests/unit/test_parameter
 check_PROGRAMS += $(HOST_TESTS)
 TESTS += $(HOST_TESTS)
 
 tests_unit_test_header_text_CPPFLAGS = $(TEST_CPPFLAGS) $(GMIME_CFLAGS)
 tests_unit_test_header_text_LDADD = $(TEST_LINK) $(LINK_host)
+tests_unit_test_parameter_CPPFLAGS = $(TEST_CPPFLAGS) $(GMIME_CFLAGS)
+tests_unit_test_parameter_LDADD = $(TEST_LINK) $(LINK_host)
