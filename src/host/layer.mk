@@ -4,6 +4,7 @@ src_host_libhost_a_CFLAGS = $(AM_CFLAGS) $(STRICT_CFLAGS) $(GMIME_CFLAGS) $(SECC
 src_host_libhost_a_SOURCES = \
 	src/host/header_text.c src/host/header_text.h \
 	src/host/parameter.c src/host/parameter.h \
+	src/host/parts.c src/host/parts.h \
 	src/host/text.c src/host/text.h
 
 LINK_host = src/host/libhost.a src/handlers/libhandlers.a $(LINK_base) $(GMIME_LIBS) $(SECCOMP_LIBS) -ldl

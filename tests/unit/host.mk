@@ -1,6 +1,7 @@
 HOST_TESTS = \
 	tests/unit/test_header_text \
-	tests/unit/test_parameter
+	tests/unit/test_parameter \
+	tests/unit/test_parts
 check_PROGRAMS += $(HOST_TESTS)
 TESTS += $(HOST_TESTS)
 
@@ -8,3 +9,5 @@ tests_unit_test_header_text_CPPFLAGS = $(TEST_CPPFLAGS) $(GMIME_CFLAGS)
 tests_unit_test_header_text_LDADD = $(TEST_LINK) $(LINK_host)
 tests_unit_test_parameter_CPPFLAGS = $(TEST_CPPFLAGS) $(GMIME_CFLAGS)
 tests_unit_test_parameter_LDADD = $(TEST_LINK) $(LINK_host)
+tests_unit_test_parts_CPPFLAGS = $(TEST_CPPFLAGS) $(GMIME_CFLAGS)
+tests_unit_test_parts_LDADD = $(TEST_LINK) $(LINK_host)
