@@ -5,6 +5,8 @@ src_host_libhost_a_SOURCES = \
 	src/host/header_text.c src/host/header_text.h \
 	src/host/parameter.c src/host/parameter.h \
 	src/host/parts.c src/host/parts.h \
+	src/host/sandbox.c src/host/sandbox.h \
+	src/host/sandbox_calls.c src/host/sandbox_calls.h \
 	src/host/text.c src/host/text.h
 
 LINK_host = src/host/libhost.a src/handlers/libhandlers.a $(LINK_base) $(GMIME_LIBS) $(SECCOMP_LIBS) -ldl

@@ -1,7 +1,8 @@
 HOST_TESTS = \
 	tests/unit/test_header_text \
 	tests/unit/test_parameter \
-	tests/unit/test_parts
+	tests/unit/test_parts \
+	tests/unit/test_sandbox
 check_PROGRAMS += $(HOST_TESTS)
 TESTS += $(HOST_TESTS)
 
@@ -11,3 +12,4 @@ tests_unit_test_parameter_CPPFLAGS = $(TEST_CPPFLAGS) $(GMIME_CFLAGS)
 tests_unit_test_parameter_LDADD = $(TEST_LINK) $(LINK_host)
 tests_unit_test_parts_CPPFLAGS = $(TEST_CPPFLAGS) $(GMIME_CFLAGS)
 tests_unit_test_parts_LDADD = $(TEST_LINK) $(LINK_host)
+tests_unit_test_sandbox_LDADD = $(TEST_LINK) $(LINK_host)
