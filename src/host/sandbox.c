@@ -152,8 +152,8 @@ static int allow(int ruleset, int version, const char *path, int rights)
     if (ruleset < 0)
         return 0;
     struct landlock_path_beneath_attr rule = {
-        .allowed_access =
-            (uint64_t)(rights & all_files(version) & (S_ISDIR(st.st_mode) ? ~0 : FILE_NOT_OF_DIRECTORIES)),
+        .allowed_access = (uint64_t)(unsigned)(rights & all_files(version) &
+                                               (S_ISDIR(st.st_mode) ? ~0 : FILE_NOT_OF_DIRECTORIES)),
         .parent_fd = fd,
     };
     if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)

@@ -150,7 +150,7 @@ static int try_maildir(const struct mailbox *mailbox)
         return r;
     r = may_write(dir->tmp);
     if (r == 0)
-        r = may_write(dir->new);
+        r = may_write(dir->new.dir);
     maildir_unref(dir);
     return r;
 }
