@@ -121,7 +121,8 @@ static int set_text(char **field, const char *text)
     return 0;
 }
 
-static int set_field(const struct option_row *row, void *field, const char *text, char **ret_problem)
+static int set_field(const struct option_row *row, void *field, const char *key, const char *text,
+                     char **ret_problem)
 {
     switch (row->kind) {
     case OPTION_BOOL:
@@ -135,20 +136,28 @@ static int set_field(const struct option_row *row, void *field, const char *text
     case OPTION_TEXT:
         return set_text(field, text);
     case OPTION_CUSTOM:
-        return row->parse(text, field, ret_problem);
+        return row->parse_rest != NULL ? row->parse_rest(key + option_stem(row), text, field, ret_problem)
+                                       : row->parse(text, field, ret_problem);
     }
     return -EINVAL;
 }
 
-int option_set(const struct option_row *row, void *values, const char *text, char **ret_problem)
+int option_set_key(const struct option_row *row, void *values, const char *key, const char *text,
+                   char **ret_problem)
 {
     g_autofree char *detail = NULL;
-    if (set_field(row, field_of(row, values), text, &detail) >= 0)
+    if (set_field(row, field_of(row, values), key, text, &detail) >= 0)
         return 0;
     g_autofree char *expected = option_expectation(row);
     *ret_problem = detail != NULL ? g_strdup_printf("%s; expected %s", detail, expected)
                                   : g_strdup_printf("expected %s", expected);
     return -EINVAL;
+}
+
+int option_set(const struct option_row *row, void *values, const char *text, char **ret_problem)
+{
+    pst_assert(row->parse_rest == NULL);
+    return option_set_key(row, values, row->name, text, ret_problem);
 }
 
 void option_set_defaults(const struct option_row *rows, size_t count, void *values)
@@ -172,8 +181,17 @@ void option_clear(const struct option_row *rows, size_t count, void *values)
 
 const struct option_row *option_find(const struct option_row *rows, size_t count, const char *name)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].name, name) == 0)
+    for (size_t i = 0; i < count; i++) {
+        size_t stem = option_stem(&rows[i]);
+        bool fits = rows[i].parse_rest != NULL ? strncmp(rows[i].name, name, stem) == 0 && name[stem] != '\0'
+                                               : strcmp(rows[i].name, name) == 0;
+        if (fits)
             return &rows[i];
+    }
     return NULL;
+}
+
+size_t option_stem(const struct option_row *row)
+{
+    return strlen(row->name) - (row->parse_rest != NULL ? 1 : 0);
 }

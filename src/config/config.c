@@ -17,7 +17,7 @@ struct config_section {
     char *name;
     struct origin origin;
     void *values;
-    GHashTable *given; /* row -> struct origin *, of the value that was given last, right or wrong */
+    GHashTable *given; /* key -> struct origin *, of the value that was given last, right or wrong */
 };
 
 struct config {
@@ -41,7 +41,7 @@ static struct config_section *section_new(const struct config_kind *kind, const 
     s->name = g_strdup(name);
     s->origin = at;
     s->values = g_malloc0(kind->size);
-    s->given = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    s->given = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (size_t i = 0; i < kind->table_count; i++) {
         const struct config_table *t = &kind->tables[i];
         option_set_defaults(t->rows, *t->count, (char *)s->values + t->offset);
@@ -154,14 +154,30 @@ static const struct option_row *find_row(const struct config_kind *kind, const c
     return NULL;
 }
 
+static bool knows_key(const struct config_kind *kind, const char *key)
+{
+    size_t offset;
+    return find_row(kind, key, &offset) != NULL;
+}
+
 /* Another section that does know the key: it was not misspelt, but put in the wrong place. */
 static const struct config_kind *find_kind_of_key(const struct config *c, const char *key)
 {
-    size_t offset;
     for (size_t i = 0; i < c->kind_count; i++)
-        if (find_row(&c->kinds[i], key, &offset) != NULL)
+        if (knows_key(&c->kinds[i], key))
             return &c->kinds[i];
     return NULL;
+}
+
+/* Whether the key may be a misspelt one of the row's: of "option.*", what stands before the first dot counts.
+ */
+static bool row_improves(const char *key, const struct option_row *row, size_t *best)
+{
+    if (row->parse_rest == NULL)
+        return nearest_improves(key, row->name, best);
+    g_autofree char *word = g_strndup(key, strcspn(key, "."));
+    g_autofree char *known = g_strndup(row->name, option_stem(row) - 1);
+    return nearest_improves(word, known, best);
 }
 
 static void tell_unknown_key(struct config *c, const struct config_section *s, const char *key,
@@ -175,7 +191,7 @@ static void tell_unknown_key(struct config *c, const struct config_section *s, c
         const struct config_table *t = &s->kind->tables[i];
         for (size_t j = 0; j < *t->count; j++) {
             g_string_append_printf(known, "%s%s", known->len > 0 ? ", " : "", t->rows[j].name);
-            if (nearest_improves(key, t->rows[j].name, &best))
+            if (row_improves(key, &t->rows[j], &best))
                 proposal = t->rows[j].name;
         }
     }
@@ -192,19 +208,22 @@ static void tell_unknown_key(struct config *c, const struct config_section *s, c
     }
 }
 
-static void set_value(struct config *c, struct config_section *s, const struct option_row *row, size_t offset,
-                      const char *value, struct origin at)
+/* A key that the section knows. */
+static void set_value(struct config *c, struct config_section *s, const char *key, const char *value,
+                      struct origin at)
 {
+    size_t offset = 0;
+    const struct option_row *row = find_row(s->kind, key, &offset);
     struct origin *given = g_new(struct origin, 1);
     *given = at;
-    g_hash_table_insert(s->given, (void *)row, given);
+    g_hash_table_insert(s->given, g_strdup(key), given);
     g_autofree char *problem = NULL;
-    if (option_set(row, (char *)s->values + offset, value, &problem) >= 0)
+    if (option_set_key(row, (char *)s->values + offset, key, value, &problem) >= 0)
         return;
     if (*value == '\0')
-        diag_add(c->problems, at, "%s has no value; %s", row->name, problem);
+        diag_add(c->problems, at, "%s has no value; %s", key, problem);
     else
-        diag_add(c->problems, at, "%s = %s: %s", row->name, value, problem);
+        diag_add(c->problems, at, "%s = %s: %s", key, value, problem);
 }
 
 static const char *keep_name(struct config *c, const char *name)
@@ -221,12 +240,10 @@ void config_set(struct config *c, const char *kind, const char *name, const char
     struct config_section *s = open_section(c, kind, name, at);
     if (s == NULL)
         return;
-    size_t offset = 0;
-    const struct option_row *row = find_row(s->kind, key, &offset);
-    if (row == NULL)
-        tell_unknown_key(c, s, key, at);
+    if (knows_key(s->kind, key))
+        set_value(c, s, key, value, at);
     else
-        set_value(c, s, row, offset, value, at);
+        tell_unknown_key(c, s, key, at);
 }
 
 /* ---- text ---- */
@@ -272,20 +289,18 @@ static void on_key(void *owner, unsigned line, const char *key, const char *valu
                      "%s stands in front of the first section; expected a [section] before it", key);
         return; /* the header above it was the problem */
     }
-    size_t offset = 0;
-    const struct option_row *row = find_row(s->kind, key, &offset);
-    if (row == NULL) {
+    if (!knows_key(s->kind, key)) {
         tell_unknown_key(c, s, key, at);
         return;
     }
-    const struct origin *given = g_hash_table_lookup(s->given, row);
+    const struct origin *given = g_hash_table_lookup(s->given, key);
     if (given != NULL && given->file == at.file) {
         g_autofree char *title = section_title(s);
         diag_add(c->problems, at, "%s was given in line %u already; expected it once in %s", key, given->line,
                  title);
         return;
     }
-    set_value(c, s, row, offset, value, at);
+    set_value(c, s, key, value, at);
 }
 
 void config_read_text(struct config *c, const char *label, struct slice text)
@@ -361,7 +376,7 @@ static void tell_missing_keys(struct config *c, struct config_section *s)
         const struct config_table *t = &s->kind->tables[i];
         for (size_t j = 0; j < *t->count; j++) {
             const struct option_row *row = &t->rows[j];
-            if (!row->required || g_hash_table_contains(s->given, row))
+            if (!row->required || g_hash_table_contains(s->given, row->name))
                 continue;
             g_autofree char *title = section_title(s);
             g_autofree char *expected = option_expectation(row);
@@ -425,9 +440,13 @@ struct origin config_section_origin(const struct config_section *s)
 
 struct origin config_key_origin(const struct config_section *s, const char *key)
 {
-    size_t offset;
-    const struct option_row *row = find_row(s->kind, key, &offset);
-    pst_assert(row != NULL);
-    const struct origin *given = g_hash_table_lookup(s->given, row);
+    pst_assert(knows_key(s->kind, key));
+    const struct origin *given = g_hash_table_lookup(s->given, key);
     return given != NULL ? *given : s->origin;
+}
+
+bool config_knows_key(const struct config *c, const char *kind, const char *key)
+{
+    const struct config_kind *known = find_kind(c, kind);
+    return known != NULL && knows_key(known, key);
 }

@@ -71,3 +71,6 @@ struct origin config_section_origin(
     const struct config_section *s); /* its header; for [log] that nobody wrote: the file */
 /* Where the value was given, right or wrong; the section's header if nowhere. */
 struct origin config_key_origin(const struct config_section *s, const char *key);
+
+/* Whether sections of that kind have such a key. */
+bool config_knows_key(const struct config *c, const char *kind, const char *key);

@@ -63,8 +63,42 @@ static const struct option_row door_rows[] = {
       .offset = OPTION_OFFSET(door_values, colour),
       .choices = colours },
 };
+
+struct plug_values {
+    GString *options; /* "a=1;b=2;" */
+};
+
+static int append_option(const char *rest, const char *text, void *field, char **ret_problem)
+{
+    GString **options = field;
+    if (strcmp(text, "bad") == 0) {
+        *ret_problem = g_strdup_printf("%s says no", rest);
+        return -1;
+    }
+    if (*options == NULL)
+        *options = g_string_new(NULL);
+    g_string_append_printf(*options, "%s=%s;", rest, text);
+    return 0;
+}
+
+static void clear_options(void *field)
+{
+    GString **options = field;
+    if (*options != NULL)
+        g_string_free(*options, TRUE);
+}
+
+static const struct option_row plug_rows[] = {
+    { .name = "option.*",
+      .kind = OPTION_CUSTOM,
+      .offset = OPTION_OFFSET(plug_values, options),
+      .parse_rest = append_option,
+      .clear = clear_options,
+      .expected = "anything else" },
+};
 static const size_t server_count = G_N_ELEMENTS(server_rows), size_count = G_N_ELEMENTS(size_rows),
-                    wait_count = G_N_ELEMENTS(wait_rows), door_count = G_N_ELEMENTS(door_rows);
+                    wait_count = G_N_ELEMENTS(wait_rows), door_count = G_N_ELEMENTS(door_rows),
+                    plug_count = G_N_ELEMENTS(plug_rows);
 
 static const struct config_table server_tables[] = { { server_rows, &server_count, 0 } };
 static const struct config_table limits_tables[] = {
@@ -72,11 +106,13 @@ static const struct config_table limits_tables[] = {
     { wait_rows, &wait_count, OPTION_OFFSET(limits_values, inner) },
 };
 static const struct config_table door_tables[] = { { door_rows, &door_count, 0 } };
+static const struct config_table plug_tables[] = { { plug_rows, &plug_count, 0 } };
 
 static const struct config_kind kinds[] = {
     { "server", NULL, server_tables, 1, sizeof(struct server_values), "" },
     { "limits", NULL, limits_tables, 2, sizeof(struct limits_values), "" },
     { "door", "NAME", door_tables, 1, sizeof(struct door_values), "" },
+    { "plug", "NAME", plug_tables, 1, sizeof(struct plug_values), "" },
 };
 
 static struct config *new_config(struct diag *d)
@@ -104,7 +140,7 @@ struct problem_row {
     {                                                                                                        \
         (const uint8_t *)(literal), sizeof(literal) - 1                                                      \
     }
-#define KNOWN_SECTIONS "[server], [limits], [door NAME]"
+#define KNOWN_SECTIONS "[server], [limits], [door NAME], [plug NAME]"
 #define X10            "xxxxxxxxxx"
 #define X100           X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
 #define X186           X100 X10 X10 X10 X10 X10 X10 X10 X10 "xxxxxx"
@@ -142,6 +178,17 @@ static const struct problem_row problem_rows[] = {
     { "a named section twice", TEXT("[door a]\naddress = 1\n[door b]\naddress = 1\n[door a]\n"),
       "f:5: [door a] is there already, in line 1; expected it once\n" },
 
+    { "keys with a free end", TEXT("[plug a]\noption.x = 1\noption.y.z = 2\n"), "" },
+    { "a key with a free end that is not there", TEXT("[plug a]\noption. = 1\n"),
+      "f:2: unknown key option. in [plug a]; did you mean option.*? (known: option.*)\n" },
+    { "a misspelt key with a free end", TEXT("[plug a]\noptoin.x = 1\n"),
+      "f:2: unknown key optoin.x in [plug a]; did you mean option.*? (known: option.*)\n" },
+    { "a key with a free end elsewhere", TEXT("[server]\noption.x = 1\n"),
+      "f:2: unknown key option.x in [server]; it belongs in [plug NAME] (known here: hostname, workers)\n" },
+    { "a key with a free end twice", TEXT("[plug a]\noption.x = 1\noption.xx = 1\noption.x = 1\n"),
+      "f:4: option.x was given in line 2 already; expected it once in [plug a]\n" },
+    { "a wrong value of a key with a free end", TEXT("[plug a]\noption.x = bad\n"),
+      "f:2: option.x = bad: x says no; expected anything else\n" },
     { "an unknown key", TEXT("[server]\nfrobnicate = 1\n"),
       "f:2: unknown key frobnicate in [server]; expected one of hostname, workers\n" },
     { "a misspelt key", TEXT("[server]\nhostnmae = 1\n"),
@@ -325,6 +372,28 @@ static void check_command_line(void **state)
               "--set 3: [door a] has no address; expected an address\n");
 }
 
+static void check_free_keys(void **state)
+{
+    (void)state;
+    auto_val(diag) d = { 0 };
+    auto_ptr(config) c = new_config(&d);
+    config_read_text(c, "f", slice_str("[plug p]\noption.b = 1\noption.a.b = x = y\n"));
+    config_set(c, "plug", "p", "option.b", "", (struct origin){ "--set", 0 });
+    config_finish(c);
+    assert_int_equal(diag_count(&d), 0);
+    const struct plug_values *plug = values_of(c, "plug", "p");
+    assert_string_equal(plug->options->str, "b=1;a.b=x = y;b=;");
+    const struct config_section *s = config_find(c, "plug", "p");
+    assert_origin(config_key_origin(s, "option.a.b"), "f", 3);
+    assert_origin(config_key_origin(s, "option.b"), "--set", 0);
+    assert_origin(config_key_origin(s, "option.none"), "f", 1);
+    assert_true(config_knows_key(c, "plug", "option.none"));
+    assert_false(config_knows_key(c, "plug", "option."));
+    assert_false(config_knows_key(c, "plug", "option"));
+    assert_false(config_knows_key(c, "door", "option.x"));
+    assert_false(config_knows_key(c, "dor", "address"));
+}
+
 static void check_no_text(void **state)
 {
     (void)state;
@@ -440,6 +509,7 @@ int main(int argc, char **argv)
     suite_add(s, "values of all tables, and defaults", check_values, NULL);
     suite_add(s, "where things were said", check_origins, NULL);
     suite_add(s, "the command line overrides", check_command_line, NULL);
+    suite_add(s, "keys with a free end", check_free_keys, NULL);
     suite_add(s, "nothing was read", check_no_text, NULL);
     suite_add(s, "the longest lines arrive whole", check_longest_line, NULL);
     suite_add(s, "files that can be read and others", check_file, NULL);
