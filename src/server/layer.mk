@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/server/libserver.a
 src_server_libserver_a_SOURCES = \
 	src/server/background.c src/server/background.h \
 	src/server/domains.c src/server/domains.h \
+	src/server/handlers.c src/server/handlers.h \
 	src/server/identity.c src/server/identity.h \
 	src/server/log_sink.c src/server/log_sink.h \
 	src/server/master.c src/server/master.h \

@@ -8,6 +8,7 @@
 #include "delivery/table.h"
 #include "disk/disk.h"
 #include "server/domains.h"
+#include "server/handlers.h"
 #include "server/values.h"
 
 /* ---- the sections ---- */
@@ -187,6 +188,20 @@ const struct config_kind settings_kinds[] = {
           "section of their own, and * for all others. The first one also has the postmaster without a "
           "domain, and the mail for postmaster of all that have none." },
     { KIND("delivery", delivery_section, delivery_tables), .sentence = "How messages reach the disk." },
+    { .name = "handlers",
+      .tables = handlers_tables,
+      .table_count = 1,
+      .size = sizeof(struct handlers_section),
+      .sentence = "The processes in which handlers run, if there are any." },
+    { .name = "handler",
+      .tables = handler_tables,
+      .table_count = 1,
+      .size = sizeof(struct handler_section),
+      .named = "NAME",
+      .sentence =
+          "Code that gets each message before it is delivered, and decides what becomes of it, see "
+          "postern-handler(3). Messages go through all handlers in the order of their sections, of which "
+          "there may be 64. The name is for the log." },
 };
 const size_t settings_kind_count = G_N_ELEMENTS(settings_kinds);
 
@@ -402,6 +417,14 @@ static void take_domains(struct settings *s, struct diag *d)
     domains_take(s->config, s->router, s->tables, d);
 }
 
+static void take_handlers(struct settings *s, struct diag *d)
+{
+    const struct smtp_limits *limits = &s->worker.smtp;
+    uint64_t largest = limits->message_size + limits->header_size; /* a message that got fields */
+    handlers_take(s->config, s->router, largest, &s->handlers, d);
+    s->worker.handlers = s->handlers.config.handler_count > 0 ? &s->handlers : NULL;
+}
+
 static void free_table(void *table)
 {
     table_free(table);
@@ -427,6 +450,7 @@ struct settings *settings_new(struct config *take_config, struct diag *problems)
     take_listeners(s, problems);
     take_domains(s, problems);
     settings_check_folders(s, problems);
+    take_handlers(s, problems);
     return s;
 }
 
@@ -434,6 +458,7 @@ void settings_free(struct settings *s)
 {
     if (s == NULL)
         return;
+    handler_settings_clear(&s->handlers);
     router_free(s->router);
     g_ptr_array_unref(s->tables);
     identity_clear(&s->identity);

@@ -15,6 +15,7 @@
 #include "base/auto.h"
 #include "base/diag.h"
 #include "config/config.h"
+#include "handlers/handlers.h"
 #include "server/identity.h"
 #include "server/log_sink.h"
 #include "worker/worker.h"
@@ -36,6 +37,7 @@ struct settings {
     size_t listener_count;
     struct router *router;
     GPtrArray *tables; /* struct table, of the router's domains */
+    struct handler_settings handlers;
     unsigned workers;
     struct log_options log;   /* borrows the configuration's */
     struct identity identity; /* `user` NULL: stay who we are */

@@ -52,6 +52,45 @@ void value_networks_clear(void *field)
     g_clear_pointer((struct net_networks **)field, net_networks_free);
 }
 
+int value_words(const char *text, void *field, char **ret_problem)
+{
+    g_auto(GStrv) words = g_strsplit(text, ",", -1);
+    for (char **word = words; *word != NULL; word++) {
+        if (*g_strstrip(*word) == '\0') {
+            if (word != words || word[1] != NULL)
+                *ret_problem = g_strdup("one of them is empty");
+            return -EINVAL;
+        }
+    }
+    if (*words == NULL)
+        return -EINVAL; /* what is expected says it all */
+    value_words_clear(field);
+    *(char ***)field = g_steal_pointer(&words);
+    return 0;
+}
+
+int value_paths(const char *text, void *field, char **ret_problem)
+{
+    g_auto(GStrv) paths = NULL;
+    int r = value_words(text, &paths, ret_problem);
+    if (r < 0)
+        return r;
+    for (char **path = paths; *path != NULL; path++) {
+        if (!g_path_is_absolute(*path)) {
+            *ret_problem = g_strdup_printf("\"%s\" is not absolute", *path);
+            return -EINVAL;
+        }
+    }
+    value_words_clear(field);
+    *(char ***)field = g_steal_pointer(&paths);
+    return 0;
+}
+
+void value_words_clear(void *field)
+{
+    g_clear_pointer((char ***)field, g_strfreev);
+}
+
 int value_log_target(const char *text, void *field, char **ret_problem)
 {
     (void)ret_problem; /* what is expected says it all */

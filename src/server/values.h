@@ -13,6 +13,12 @@ void value_addresses_clear(void *field);
 int value_networks(const char *text, void *field, char **ret_problem);
 void value_networks_clear(void *field);
 
+/* "a, b": the field is a char **, NULL until set, then never empty, and ends in NULL. */
+int value_words(const char *text, void *field, char **ret_problem);
+/* The same, of absolute paths. */
+int value_paths(const char *text, void *field, char **ret_problem);
+void value_words_clear(void *field);
+
 /* "stderr", "syslog", "file:PATH": the field is a struct log_target. */
 int value_log_target(const char *text, void *field, char **ret_problem);
 void value_log_target_clear(void *field);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "delivery/delivery.h"
+#include "handlers/handlers.h"
 #include "net/address.h"
 #include "net/network.h"
 #include "reactor/reactor.h"
@@ -54,6 +55,7 @@ struct worker_settings {
     bool single_instance;
     const struct router *router;
     const GPtrArray *tables; /* struct table, those of the router's that may change; NULL: none */
+    const struct handler_settings *handlers; /* NULL: there are none */
     const struct worker_listener *listeners;
     size_t listener_count;
     struct worker_share *shares; /* of all workers, those that are about to end, too; this one's is

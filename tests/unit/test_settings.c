@@ -75,6 +75,8 @@ struct problem_row {
 #define ADDRESSES   "addresses such as 0.0.0.0:25, [::]:25 or unix:/run/postern/lmtp.sock, separated by commas"
 #define DELAY       "auto, or a duration such as 500ms or 5s, at most 1m"
 #define DOMAINS     "a domain name such as example.org, *.example.org for all beneath it, or * for all others"
+#define HANDLER     "[handler h]\nload = /dev/null\n"
+#define PATHS       "absolute paths of what there is, separated by commas"
 #define NETWORKS    "networks such as 127.0.0.0/8, ::1 or unix, separated by commas"
 
 static const struct problem_row problem_rows[] = {
@@ -224,6 +226,47 @@ static const struct problem_row problem_rows[] = {
       "f:9: connections = 0: expected a whole number, from 1 to 1000000\n" },
     { "a way to sync that is none", SERVER LISTEN DOMAIN_HERE "[delivery]\nsync = maybe\n",
       "f:8: sync = maybe: expected one of group, each, none\n" },
+    { "handlers' processes out of their bounds",
+      SERVER LISTEN DOMAIN_HERE
+      "[handlers]\nprocesses = 65\ntimeout = 11m\nstack = 1K\non-failure = accept\nmemory = much\n",
+      "f:8: processes = 65: expected a whole number, from 1 to 64\n"
+      "f:9: timeout = 11m: expected a duration such as 90s or 5m, from 100ms to 10m\n"
+      "f:10: stack = 1K: expected a size in octets such as 64K or 50M, at least 256K\n"
+      "f:11: on-failure = accept: expected one of defer, deliver\n"
+      "f:12: memory = much: expected a size in octets such as 64K or 50M\n" },
+    { "a handler that is nowhere", SERVER LISTEN DOMAIN_HERE "[handler h]\n",
+      "f:7: [handler h] has no load; expected the path of a shared object\n" },
+    { "a handler without a name", SERVER LISTEN DOMAIN_HERE "[handler]\nload = /dev/null\n",
+      "f:7: [handler] is no section; expected [handler NAME]\n" },
+    { "handlers that are missing or are none",
+      SERVER LISTEN DOMAIN_HERE "[handler a]\nload = $DIR/a.so\n[handler b]\nload = $DIR\n",
+      "f:8: load = $DIR/a.so: No such file or directory; expected a shared object that can be read\n"
+      "f:10: load = $DIR: Is a directory; expected a shared object that can be read\n" },
+    { "domains and listeners of a handler that have no section",
+      SERVER LISTEN DOMAIN_HERE HANDLER "domains = example.org, exmaple.org, nowhere.test\nlisteners = inn, "
+                                        "elsewhere\n",
+      "f:9: domains: there is no section [domain exmaple.org]; did you mean example.org? (known: "
+      "example.org)\n"
+      "f:9: domains: there is no section [domain nowhere.test]; expected one of example.org\n"
+      "f:10: listeners: there is no section [listen inn]; did you mean in? (known: in)\n"
+      "f:10: listeners: there is no section [listen elsewhere]; expected one of in\n" },
+    { "lists of a handler that are none",
+      SERVER LISTEN DOMAIN_HERE HANDLER "domains =\nlisteners = in,\npaths = /, var\nnetwork = 1\n",
+      "f:9: domains has no value; expected names of sections [domain NAME], separated by commas\n"
+      "f:10: listeners = in,: one of them is empty; expected names of sections [listen NAME], separated by "
+      "commas\n"
+      "f:11: paths = /, var: \"var\" is not absolute; expected " PATHS "\n"
+      "f:12: network = 1: expected yes or no\n" },
+    { "paths of a handler that are missing",
+      SERVER LISTEN DOMAIN_HERE HANDLER "paths = /, $DIR/a\nwritable-paths = $DIR/b, /dev/null\n",
+      "f:9: paths = $DIR/a: No such file or directory; expected " PATHS "\n"
+      "f:10: writable-paths = $DIR/b: No such file or directory; expected " PATHS "\n" },
+    { "misspelt keys of a handler", SERVER LISTEN DOMAIN_HERE HANDLER "optoin.queue = x\ntimeout = 1s\n",
+      "f:9: unknown key optoin.queue in [handler h]; did you mean option.*? (known: load, domains, "
+      "listeners, "
+      "paths, writable-paths, network, option.*)\n"
+      "f:10: unknown key timeout in [handler h]; it belongs in [handlers] (known here: load, domains, "
+      "listeners, paths, writable-paths, network, option.*)\n" },
     { "all of it in one run",
       "[server]\nhostname = -\nuser = no-such-user-here\n[listen in]\nadress = 1\n[domain x]\n",
       "f:5: unknown key adress in [listen in]; did you mean address? (known: address, protocol, "
@@ -367,6 +410,109 @@ static void check_networks(void **state)
     assert_null(s->listeners[2].listener.xclient);
     assert_networks(s->listeners[2].listener.xforward, "0011");
     assert_int_equal(s->listeners[2].listener.greeting_delay, 0);
+}
+
+/* ---- handlers ---- */
+
+static void assert_list(const struct wire_text_list *list, const char *wanted)
+{
+    g_autoptr(GString) all = g_string_new(NULL);
+    for (uint32_t i = 0; i < list->count; i++)
+        g_string_append_printf(all, "%s;", list->texts[i]);
+    assert_string_equal(all->str, wanted);
+}
+
+static void check_handlers(void **state)
+{
+    (void)state;
+    static const char text[] = SERVER LISTEN DOMAIN_HERE
+        "[domain *.M\u00fcnchen.example]\nmaildirs = $DIR\n"
+        "[limits]\nmessage-size = 1M\nheader-size = 64K\n"
+        "[handler z]\nload = /dev/null\nnetwork = yes\noption.b = 2\noption.a.b = x = y\npaths = /dev, /\n"
+        "[handlers]\nprocesses = 3\ntimeout = 1500ms\nmemory = 0\nstack = 1M\non-failure = deliver\n"
+        "[handler a]\nload = /dev/./null\ndomains = EXAMPLE.org, *.xn--mnchen-3ya.example\n"
+        "listeners = in\npaths = /\nwritable-paths = $DIR\n";
+    auto_val(folder) f;
+    auto_ptr(settings) s = load_good(text, &f);
+    const struct handler_settings *h = s->worker.handlers;
+    assert_ptr_equal(h, &s->handlers);
+    assert_int_equal(h->processes, 3);
+    assert_int_equal(h->timeout, 1500);
+    assert_true(h->deliver_on_failure);
+    assert_int_equal(h->config.memory, 0);
+    assert_int_equal(h->config.stack, 1024 * 1024);
+    assert_int_equal(h->config.cpu_seconds, 2);
+    assert_int_equal(h->config.file_size, 1024 * 1024 + 64 * 1024);
+    assert_true(h->config.network);
+    assert_list(&h->config.paths, "/dev;/;");
+    g_autofree char *writable = g_strconcat(f.path, ";", NULL);
+    assert_list(&h->config.writable, writable);
+    assert_int_equal(h->config.handler_count, 2);
+    const struct wire_handler *z = &h->config.handlers[0], *a = &h->config.handlers[1];
+    assert_string_equal(z->name, "z"); /* in their order in the file */
+    assert_string_equal(z->file, "/dev/null");
+    assert_int_equal(z->option_count, 2);
+    assert_string_equal(z->options[0].name, "b");
+    assert_string_equal(z->options[1].name, "a.b");
+    assert_string_equal(z->options[1].value, "x = y");
+    assert_string_equal(a->name, "a");
+    assert_int_equal(a->option_count, 0);
+    assert_true(handler_scope_has_domain(&h->scopes[0], "example.org"));
+    assert_true(handler_scope_has_listener(&h->scopes[0], "other"));
+    assert_true(handler_scope_has_domain(&h->scopes[1], domain_of(s, "<a@example.org>")->name));
+    assert_true(handler_scope_has_domain(&h->scopes[1], domain_of(s, "<a@x.M\u00dcNCHEN.example>")->name));
+    assert_false(handler_scope_has_domain(&h->scopes[1], "example.com"));
+    assert_true(handler_scope_has_listener(&h->scopes[1], "in"));
+    assert_false(handler_scope_has_listener(&h->scopes[1], "other"));
+}
+
+static void check_no_handlers(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    auto_ptr(settings) s = load_good(SERVER LISTEN DOMAIN_HERE "[handlers]\nprocesses = 1\n", &f);
+    assert_null(s->worker.handlers);
+}
+
+/* Relative to the file that says so; on the command line, to where one is. */
+static void check_relative_handlers(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    struct config *c = settings_config_new(&d);
+    g_autofree char *text = with_folder(SERVER LISTEN DOMAIN_HERE "[handler a]\nload = ./null\n[handler b]\n"
+                                                                  "load = x\noption.q = 1\noption.r = 1\n",
+                                        &f);
+    config_read_text(c, "/dev/postern.conf", slice_str(text));
+    config_set(c, "handler", "b", "load", "./b.so", (struct origin){ "--handler" });
+    config_set(c, "handler", "b", "option.q", "2", (struct origin){ "--set" });
+    auto_ptr(settings) s = settings_new(c, &d);
+    g_autofree char *here = g_get_current_dir();
+    g_autofree char *file = g_build_filename(here, "b.so", NULL);
+    const struct wire_handler *h = s->handlers.config.handlers;
+    assert_string_equal(h[0].file, "/dev/null");
+    assert_string_equal(h[1].file, file);
+    assert_int_equal(h[1].option_count, 2);
+    assert_string_equal(h[1].options[0].value, "2");
+    assert_int_equal(diag_count(&d), 1); /* it is not there */
+}
+
+static void check_too_many_handlers(void **state)
+{
+    (void)state;
+    g_autoptr(GString) text = g_string_new(SERVER LISTEN DOMAIN_HERE);
+    for (unsigned i = 1; i <= WIRE_HANDLERS_MAX + 1; i++)
+        g_string_append_printf(text, "[handler h%u]\nload = /dev/null\n", i);
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    auto_ptr(settings) s = load(text->str, &f, &d);
+    assert_int_equal(diag_count(&d), 1);
+    assert_string_equal(g_ptr_array_index(d.problems, 0),
+                        "f:135: [handler h65] is one too many; expected 64 handlers at most");
+    assert_non_null(s);
 }
 
 /* As the command line does it, behind what the file says. */
@@ -650,6 +796,10 @@ int main(int argc, char **argv)
     suite_add(s, "every key arrives", check_values, NULL);
     suite_add(s, "networks of listeners", check_networks, NULL);
     suite_add(s, "networks given twice", check_networks_given_twice, NULL);
+    suite_add(s, "handlers", check_handlers, NULL);
+    suite_add(s, "no handlers", check_no_handlers, NULL);
+    suite_add(s, "handlers with relative paths", check_relative_handlers, NULL);
+    suite_add(s, "too many handlers", check_too_many_handlers, NULL);
     suite_add(s, "long names of domains", check_long_domains, NULL);
     suite_add(s, "every key of a domain arrives", check_domain_values, NULL);
     suite_add(s, "tables are shared by those who name them", check_tables, NULL);

@@ -1,0 +1,33 @@
+/*
+ * server/handlers.h - what the sections [handlers] and [handler NAME] say, made into the settings of the
+ * handlers' hosts.
+ */
+#pragma once
+
+#include "base/diag.h"
+#include "config/config.h"
+#include "delivery/router.h"
+#include "handlers/handlers.h"
+
+struct handlers_section {
+    uint64_t processes, memory, stack;
+    msec_t timeout;
+    int on_failure;
+};
+extern const struct config_table handlers_tables[];
+
+struct handler_section {
+    char *load;
+    char **domains, **listeners, **paths, **writable; /* end in NULL; NULL: not given */
+    bool network;
+    GArray *options; /* struct wire_option; NULL: none */
+};
+extern const struct config_table handler_tables[];
+
+/*
+ * Fills in *ret_settings, which is empty. The router has its domains already. `file_size`: octets of the
+ * largest file that handlers may write. All that is wrong is told; the shared objects are only looked at, not
+ * loaded.
+ */
+void handlers_take(const struct config *c, struct router *router, uint64_t file_size,
+                   struct handler_settings *ret_settings, struct diag *problems);
