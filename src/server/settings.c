@@ -7,6 +7,7 @@
 
 #include "delivery/table.h"
 #include "disk/disk.h"
+#include "message/guard.h"
 #include "server/domains.h"
 #include "server/handlers.h"
 #include "server/values.h"
@@ -73,11 +74,13 @@ static const struct config_table log_tables[] = { { log_rows, &log_row_count, 0 
 
 struct limits_section {
     struct smtp_limits smtp;
+    struct guard_limits guard;
     struct worker_limits worker;
 };
 
 static const struct config_table limits_tables[] = {
     { smtp_limit_rows, &smtp_limit_row_count, OPTION_OFFSET(limits_section, smtp) },
+    { guard_limit_rows, &guard_limit_row_count, OPTION_OFFSET(limits_section, guard) },
     { worker_limit_rows, &worker_limit_row_count, OPTION_OFFSET(limits_section, worker) },
 };
 

@@ -103,6 +103,8 @@ static const struct row {
     [SMTP_TOO_MANY_FIELDS] = REPLY(554, "too-many-fields", "5.6.0 Too many header fields"),
     [SMTP_BARE_CR_OR_LF] =
         REPLY(550, "bare-cr-or-lf", "5.6.0 CR or LF alone in the message: lines end in CR LF"),
+    [SMTP_BAD_STRUCTURE] =
+        REPLY(554, "bad-structure", "5.6.0 The message's structure exceeds the limits"),
     [SMTP_MAIL_LOOP] = REPLY(554, "mail-loop", "5.4.6 This message goes round in a loop"),
     [SMTP_DISK_FULL] = REPLY(452, "disk-full", "4.3.1 Not enough storage, try again later"),
     [SMTP_LOCAL_ERROR] = REPLY(451, "local-error", "4.3.0 Local error, try again later"),

@@ -1,4 +1,5 @@
 MESSAGE_TESTS = \
+	tests/unit/test_guard \
 	tests/unit/test_hops \
 	tests/unit/test_lines \
 	tests/unit/test_trace
@@ -11,3 +12,5 @@ tests_unit_test_lines_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_lines_LDADD = $(TEST_LINK) $(LINK_message)
 tests_unit_test_trace_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_trace_LDADD = $(TEST_LINK) $(LINK_message)
+tests_unit_test_guard_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_guard_LDADD = $(TEST_LINK) $(LINK_message)
