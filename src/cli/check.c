@@ -11,6 +11,12 @@ static int run(const struct command *self, int argc, char **argv)
     auto_ptr(settings) settings = given_inspect(&given, self, argc, argv, NULL, NULL, &status);
     if (settings == NULL)
         return status;
+    auto_val(diag) problems = { 0 };
+    settings_probe_handlers(settings, &problems);
+    if (diag_count(&problems) > 0) {
+        diag_print(&problems, stderr);
+        return EXIT_FAILURE;
+    }
     printf("%s: ok\n", given.file != NULL ? given.file : "configuration");
     return EXIT_SUCCESS;
 }

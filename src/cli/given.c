@@ -17,6 +17,8 @@ static const struct cli_option rows[] = {
     { "log", 0, "TARGET", "where to log: stderr, syslog or file:PATH", "log", "target" },
     { "log-format", 0, "FORMAT", "how to log: logfmt or json", "log", "format" },
     { "log-level", 0, "LEVEL", "what to log: debug, info, warning, ...", "log", "level" },
+    { "handler", 0, "FILE", "let the shared object FILE handle messages, too; x.so is then the handler x" },
+    { "handler-option", 0, "NAME.KEY=VALUE", "hand the option KEY to the handler NAME" },
     { "set", 0, "SECTION.KEY=VALUE", "any other key of postern.conf, as in --set limits.message-size=10M" },
 };
 const struct cli_options given_options = { rows, G_N_ELEMENTS(rows) };
@@ -95,22 +97,62 @@ static void apply_domain(struct config *c, const char *text, struct origin at, s
     config_set(c, "domain", name, "maildirs", equals + 1, at);
 }
 
-/* "SECTION.KEY=VALUE", where SECTION can be "log" or "domain example.org": the last dot before the "="
- * separates. */
+/* Names and keys may have dots in them: a key that there is, as long as can be, or what is behind the last
+ * dot. */
+static const char *find_key(const struct config *c, const char *place)
+{
+    g_autofree char *kind = g_strndup(place, strcspn(place, " ."));
+    for (const char *dot = strchr(place, '.'); dot != NULL; dot = strchr(dot + 1, '.'))
+        if (config_knows_key(c, kind, dot + 1))
+            return dot + 1;
+    const char *last = strrchr(place, '.');
+    return last != NULL ? last + 1 : NULL;
+}
+
+/* "SECTION.KEY=VALUE", where SECTION can be "log" or "domain example.org". */
 static void apply_set(struct config *c, const char *text, struct origin at, struct diag *problems)
 {
-    const char *equals = strchr(text, '=');
-    const char *dot = equals != NULL ? memrchr(text, '.', (size_t)(equals - text)) : NULL;
-    if (dot == NULL || dot == text) {
+    size_t len = strcspn(text, "=");
+    g_autofree char *place = g_strndup(text, len);
+    const char *key = find_key(c, place);
+    if (text[len] == '\0' || key == NULL || key == place + 1) {
         diag_add(problems, at, "expected SECTION.KEY=VALUE");
         return;
     }
-    g_autofree char *kind = g_strndup(text, (size_t)(dot - text));
-    g_autofree char *key = g_strndup(dot + 1, (size_t)(equals - dot - 1));
+    g_autofree char *kind = g_strndup(place, (size_t)(key - 1 - place));
     char *blank = strchr(kind, ' ');
     if (blank != NULL)
         *blank = '\0';
-    config_set(c, kind, blank != NULL ? blank + 1 : NULL, key, equals + 1, at);
+    config_set(c, kind, blank != NULL ? blank + 1 : NULL, key, text + len + 1, at);
+}
+
+/* "./x.so": the handler x. */
+static void apply_handler(struct config *c, const char *text, struct origin at)
+{
+    g_autofree char *name = g_path_get_basename(text);
+    if (g_str_has_suffix(name, ".so"))
+        name[strlen(name) - strlen(".so")] = '\0';
+    config_set(c, "handler", name, "load", text, at);
+}
+
+/* "NAME.KEY=VALUE"; a NAME with dots in it is one that there is. */
+static void apply_handler_option(struct config *c, const char *text, struct origin at, struct diag *problems)
+{
+    size_t len = strcspn(text, "=");
+    g_autofree char *place = g_strndup(text, len);
+    bool is_option = text[len] != '\0' && strchr(place, '.') != NULL;
+    for (char *dot = strchr(place, '.'); is_option && dot != NULL; dot = strchr(dot + 1, '.')) {
+        *dot = '\0';
+        g_autofree char *key = g_strconcat("option.", dot + 1, NULL);
+        if (config_find(c, "handler", place) != NULL) {
+            config_set(c, "handler", place, key, text + len + 1, at);
+            return;
+        }
+        *dot = '.';
+    }
+    diag_add(problems, at,
+             is_option ? "there is no such handler; expected NAME.KEY=VALUE with the NAME of one"
+                       : "expected NAME.KEY=VALUE");
 }
 
 static void apply(struct config *c, const struct value *v, struct diag *problems)
@@ -123,20 +165,36 @@ static void apply(struct config *c, const struct value *v, struct diag *problems
         apply_listen(c, v->text, at, problems);
     else if (strcmp(v->option->name, "domain") == 0)
         apply_domain(c, v->text, at, problems);
+    else if (strcmp(v->option->name, "handler") == 0)
+        apply_handler(c, v->text, at);
+    else if (strcmp(v->option->name, "handler-option") == 0)
+        apply_handler_option(c, v->text, at, problems);
     else
         apply_set(c, v->text, at, problems);
 }
 
-struct settings *given_settings(const struct given *g, struct diag *problems)
+struct config *given_config(const struct given *g, struct diag *problems)
 {
     auto_ptr(config) c = settings_config_new(problems);
     if (g->file != NULL && config_read_file(c, g->file) < 0)
         return NULL;
     if (g->demo != NULL)
         demo_apply(c, g->demo, problems);
-    for (guint i = 0; g->values != NULL && i < g->values->len; i++)
-        apply(c, &g_array_index(g->values, struct value, i), problems);
-    return settings_new(g_steal_pointer(&c), problems);
+    /* What is for a handler may stand in front of the handler. */
+    for (int late = 0; late <= 1; late++) {
+        for (guint i = 0; g->values != NULL && i < g->values->len; i++) {
+            const struct value *v = &g_array_index(g->values, struct value, i);
+            if (late == (strcmp(v->option->name, "handler-option") == 0))
+                apply(c, v, problems);
+        }
+    }
+    return g_steal_pointer(&c);
+}
+
+struct settings *given_settings(const struct given *g, struct diag *problems)
+{
+    struct config *c = given_config(g, problems);
+    return c != NULL ? settings_new(c, problems) : NULL;
 }
 
 /* ---- a command that looks at it ---- */

@@ -26,6 +26,7 @@ bool given_take(struct given *g, const struct cli_option *option, const char *va
 bool given_is_empty(const struct given *g);
 
 /* NULL when there is a file that cannot be read. For use when there are no problems. */
+struct config *given_config(const struct given *g, struct diag *problems); /* not finished yet */
 struct settings *given_settings(const struct given *g, struct diag *problems);
 
 /*

@@ -2,6 +2,8 @@ noinst_LIBRARIES += src/handlers/libhandlers.a
 src_handlers_libhandlers_a_CPPFLAGS = $(AM_CPPFLAGS) -DPKGLIBEXECDIR='"$(pkglibexecdir)"'
 src_handlers_libhandlers_a_SOURCES = \
 	src/handlers/handlers.c src/handlers/handlers.h \
+	src/handlers/lone_host.c src/handlers/lone_host.h \
+	src/handlers/probe.c src/handlers/probe.h \
 	src/handlers/wire.c src/handlers/wire.h
 
 LINK_handlers = src/handlers/libhandlers.a $(LINK_message)

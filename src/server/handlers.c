@@ -7,6 +7,7 @@
 
 #include "base/option.h"
 #include "config/nearest.h"
+#include "handlers/probe.h"
 #include "server/values.h"
 
 /* ---- the sections ---- */
@@ -306,4 +307,28 @@ void handlers_take(const struct config *c, struct router *router, uint64_t file_
     ret_settings->config.file_size = file_size;
     ret_settings->config.cpu_seconds = (uint64_t)(values->timeout + 999) / 1000;
     take_handlers(c, router, ret_settings, problems);
+}
+
+struct probing {
+    const struct config *config;
+    struct diag *problems;
+};
+
+static void tell_problem(void *owner, int handler, const char *problem)
+{
+    const struct probing *p = owner;
+    const struct config_section *at = handler < 0 ? NULL : config_next(p->config, "handler", NULL);
+    for (int i = 0; i < handler; i++)
+        at = config_next(p->config, "handler", at);
+    if (at != NULL)
+        diag_add(p->problems, config_key_origin(at, "load"), "%s", problem);
+    else
+        diag_add(p->problems, config_section_origin(config_next(p->config, "handlers", NULL)),
+                 "all handlers together: %s", problem);
+}
+
+void handlers_probe(const struct config *c, const struct handler_settings *settings, struct diag *problems)
+{
+    struct probing probing = { c, problems };
+    probe_handlers(settings, tell_problem, &probing);
 }

@@ -31,3 +31,9 @@ extern const struct config_table handler_tables[];
  */
 void handlers_take(const struct config *c, struct router *router, uint64_t file_size,
                    struct handler_settings *ret_settings, struct diag *problems);
+
+/*
+ * Whether they can be loaded: starts a host, as whoever we are now. `settings` are what handlers_take made of
+ * the configuration, with no problem.
+ */
+void handlers_probe(const struct config *c, const struct handler_settings *settings, struct diag *problems);

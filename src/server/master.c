@@ -127,6 +127,8 @@ static int tell_as_worker(const struct settings *s, int to)
 {
     auto_val(diag) problems = { 0 };
     settings_drop_privileges(s, &problems);
+    if (diag_count(&problems) == 0)
+        settings_probe_handlers(s, &problems);
     GString *text = g_string_new(NULL);
     for (unsigned i = 0; i < diag_count(&problems); i++)
         g_string_append_printf(text, "%s\n", (const char *)g_ptr_array_index(problems.problems, i));

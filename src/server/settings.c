@@ -411,6 +411,11 @@ void settings_drop_privileges(const struct settings *s, struct diag *problems)
     domains_check_access(s->config, whom, problems);
 }
 
+void settings_probe_handlers(const struct settings *s, struct diag *problems)
+{
+    handlers_probe(s->config, &s->handlers, problems);
+}
+
 static void take_domains(struct settings *s, struct diag *d)
 {
     if (config_next(s->config, "domain", NULL) == NULL)

@@ -62,3 +62,6 @@ void settings_check_folders(const struct settings *s, struct diag *problems);
  * than a worker has. Then asks as settings_check_folders does.
  */
 void settings_drop_privileges(const struct settings *s, struct diag *problems);
+
+/* Loads the handlers into a host, and ends it. Who loads them matters: drop privileges before. */
+void settings_probe_handlers(const struct settings *s, struct diag *problems);
