@@ -130,7 +130,7 @@ static void apply_set(struct config *c, const char *text, struct origin at, stru
 static void apply_handler(struct config *c, const char *text, struct origin at)
 {
     g_autofree char *name = g_path_get_basename(text);
-    if (g_str_has_suffix(name, ".so"))
+    if (g_str_has_suffix(name, ".so") && strcmp(name, ".so") != 0)
         name[strlen(name) - strlen(".so")] = '\0';
     config_set(c, "handler", name, "load", text, at);
 }

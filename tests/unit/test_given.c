@@ -123,6 +123,27 @@ static const struct problem_row problem_rows[] = {
       { HOSTNAME, LISTEN, HERE, "--set", "log.levl=info" },
       "--set log.levl=info: unknown key levl in [log]; did you mean level? (known: target, format, "
       "level)\n" },
+    { "a handler that is missing",
+      { HOSTNAME, LISTEN, HERE, "--handler", "@/h.so" },
+      "--handler @/h.so: load = @/h.so: No such file or directory; expected a shared object that can be "
+      "read\n" },
+    { "a handler without a name",
+      { HOSTNAME, LISTEN, HERE, "--handler", "/a b.so" },
+      "--handler /a b.so: [handler a b] is no section; expected [handler NAME]\n" },
+    { "an option without a handler",
+      { HOSTNAME, LISTEN, HERE, "--handler-option", "h.queue=support" },
+      "--handler-option h.queue=support: there is no such handler; expected NAME.KEY=VALUE with the NAME of "
+      "one\n" },
+    { "an option without a key",
+      { HOSTNAME, LISTEN, HERE, "--handler", "/dev/null", "--handler-option", "null=support" },
+      "--handler-option null=support: expected NAME.KEY=VALUE\n" },
+    { "an option with an empty key",
+      { HOSTNAME, LISTEN, HERE, "--handler", "/dev/null", "--handler-option", "null.=support" },
+      "--handler-option null.=support: unknown key option. in [handler null]; did you mean option.*? (known: "
+      "load, domains, listeners, paths, writable-paths, network, option.*)\n" },
+    { "an option without a value",
+      { HOSTNAME, LISTEN, HERE, "--handler", "/dev/null", "--handler-option", "null.queue" },
+      "--handler-option null.queue: expected NAME.KEY=VALUE\n" },
     { "several in one run",
       { "--hostname", "-", LISTEN, HERE, "--workers", "0", "--log", "nowhere" },
       "--workers 0: workers = 0: expected auto, or a whole number from 1 to 256\n"
@@ -231,6 +252,46 @@ static void check_sets(void **state)
     assert_listener(s, 0, "a.b", SMTP_PROTOCOL_SMTP, "127.0.0.1:25");
 }
 
+/* Options may come before their handler; names, and keys of options, may have dots. */
+static void check_handlers(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    g_autofree char *path = g_build_filename(f.path, "a.1.so", NULL);
+    assert_true(g_file_set_contents(path, "", 0, NULL));
+    static const char *const arguments[] = {
+        "--demo=@",
+        "--handler-option=a.1.queue=x = y",
+        "--handler=/dev/null",
+        "--handler=@/a.1.so",
+        "--handler-option=null.b.c=",
+        "--set=handler null.option.load=2",
+        "--set=handler a.1.network=yes",
+        "--set=handlers.timeout=1s",
+        NULL,
+    };
+    auto_val(line) l;
+    line_parse(&l, arguments, &f);
+    auto_ptr(settings) s = good_settings(&l);
+    assert_int_equal(s->handlers.timeout, 1000);
+    assert_int_equal(s->handlers.config.handler_count, 2);
+    assert_true(s->handlers.config.network);
+    const struct wire_handler *null = &s->handlers.config.handlers[0], *a = &s->handlers.config.handlers[1];
+    assert_string_equal(null->name, "null");
+    assert_string_equal(null->file, "/dev/null");
+    assert_int_equal(null->option_count, 2);
+    assert_string_equal(null->options[0].name, "load");
+    assert_string_equal(null->options[0].value, "2");
+    assert_string_equal(null->options[1].name, "b.c");
+    assert_string_equal(null->options[1].value, "");
+    assert_string_equal(a->name, "a.1");
+    assert_string_equal(a->file, path);
+    assert_int_equal(a->option_count, 1);
+    assert_string_equal(a->options[0].name, "queue");
+    assert_string_equal(a->options[0].value, "x = y");
+}
+
 /* The demonstration makes its maildirs, finds them the next time, and can be given another port. */
 static void check_demo(void **state)
 {
@@ -336,6 +397,7 @@ int main(int argc, char **argv)
     suite_add_rows(s, problem_rows, check_problems);
     suite_add(s, "the command line adds to the file and overrides it", check_file_and_options, NULL);
     suite_add(s, "any key can be set", check_sets, NULL);
+    suite_add(s, "handlers", check_handlers, NULL);
     suite_add(s, "the demonstration", check_demo, NULL);
     suite_add(s, "a demonstration that cannot be", check_demo_that_cannot_be, NULL);
     suite_add_rows(s, misuse_rows, check_misuse);
