@@ -5,6 +5,7 @@ src_host_libhost_a_SOURCES = \
 	src/host/channel.c src/host/channel.h \
 	src/host/children.c src/host/children.h \
 	src/host/content.c src/host/content.h \
+	src/host/decoded.c src/host/decoded.h \
 	src/host/delivery.c src/host/delivery.h \
 	src/host/edits.c src/host/edits.h \
 	src/host/field.c src/host/field.h \

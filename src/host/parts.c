@@ -1,8 +1,8 @@
 #include "host/parts.h"
 
 #include <errno.h>
-#include <stdbool.h>
 
+#include "host/decoded.h"
 #include "host/header_text.h"
 #include "host/parameter.h"
 
@@ -59,7 +59,7 @@ static GMimeObject *get_child(GMimeObject *object, int index)
         return NULL;
     if (GMIME_IS_MESSAGE_PART(object))
         return (GMimeObject *)g_mime_message_part_get_message(GMIME_MESSAGE_PART(object));
-    return g_mime_message_get_mime_part(GMIME_MESSAGE(object));
+    return GMIME_IS_MESSAGE(object) ? g_mime_message_get_mime_part(GMIME_MESSAGE(object)) : NULL;
 }
 
 static GMimeObject *next_leaf(struct parts *p, unsigned *ret_depth)
@@ -70,10 +70,10 @@ static GMimeObject *next_leaf(struct parts *p, unsigned *ret_depth)
         GMimeObject *child = get_child(level->object, level->next++);
         if (child == NULL) {
             g_array_set_size(p->levels, p->levels->len - 1);
-        } else if (GMIME_IS_MULTIPART(child) || GMIME_IS_MESSAGE_PART(child)) {
-            parts_enter(p, child, depth + 1);
         } else if (GMIME_IS_MESSAGE(child)) {
-            parts_enter(p, child, depth); /* its part counted already */
+            parts_enter(p, child, depth); /* the part that holds it counted already */
+        } else if (get_child(child, 0) != NULL) {
+            parts_enter(p, child, depth + 1);
         } else {
             *ret_depth = depth;
             return child;
@@ -113,51 +113,25 @@ int host_parts_next(postern_parts *parts, postern_part *ret_part)
     return 1;
 }
 
-/* As it is stored: a stream of its own position over the message's. NULL: no content. */
-static GMimeStream *open_stored(const postern_part *part, GMimeContentEncoding *ret_encoding)
+/* What is in a multipart without parts: its boundary never came, or it has none. */
+static GMimeStream *open_text(GMimeMultipart *multipart)
 {
+    const char *text = g_mime_multipart_get_prologue(multipart);
+    return text != NULL ? g_mime_stream_mem_new_with_buffer(text, strlen(text)) : NULL;
+}
+
+GMimeStream *host_part_open(const postern_part *part)
+{
+    if (GMIME_IS_MULTIPART(part->object))
+        return open_text(GMIME_MULTIPART(part->object));
     GMimeDataWrapper *content =
         GMIME_IS_PART(part->object) ? g_mime_part_get_content(GMIME_PART(part->object)) : NULL;
     GMimeStream *stored = content != NULL ? g_mime_data_wrapper_get_stream(content) : NULL;
     if (stored == NULL)
         return NULL;
-    *ret_encoding = g_mime_data_wrapper_get_encoding(content);
-    return g_mime_stream_substream(stored, stored->bound_start, stored->bound_end);
-}
-
-static bool is_encoded(GMimeContentEncoding encoding)
-{
-    return encoding == GMIME_CONTENT_ENCODING_BASE64 || encoding == GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE ||
-           encoding == GMIME_CONTENT_ENCODING_UUENCODE;
-}
-
-/* GMime's decoder keeps the last octets back until it sees padding, which some senders leave out. More of it
- * than is due is ignored. Takes `take_stream`. */
-static GMimeStream *add_padding(GMimeStream *take_stream)
-{
-    GMimeStream *padding = g_mime_stream_mem_new_with_buffer("=", 1);
-    GMimeStream *cat = g_mime_stream_cat_new();
-    g_mime_stream_cat_add_source(GMIME_STREAM_CAT(cat), take_stream);
-    g_mime_stream_cat_add_source(GMIME_STREAM_CAT(cat), padding);
-    g_object_unref(take_stream);
-    g_object_unref(padding);
-    return cat;
-}
-
-GMimeStream *host_part_open(const postern_part *part)
-{
-    GMimeContentEncoding encoding = GMIME_CONTENT_ENCODING_DEFAULT;
-    GMimeStream *stream = open_stored(part, &encoding);
-    if (stream == NULL || !is_encoded(encoding))
-        return stream;
-    if (encoding == GMIME_CONTENT_ENCODING_BASE64)
-        stream = add_padding(stream);
-    GMimeStream *decoded = g_mime_stream_filter_new(stream);
-    g_object_unref(stream);
-    GMimeFilter *decoder = g_mime_filter_basic_new(encoding, FALSE);
-    g_mime_stream_filter_add(GMIME_STREAM_FILTER(decoded), decoder);
-    g_object_unref(decoder);
-    return decoded;
+    /* One with a position of its own over the message's. */
+    GMimeStream *own = g_mime_stream_substream(stored, stored->bound_start, stored->bound_end);
+    return host_decoded_new(own, g_mime_data_wrapper_get_encoding(content));
 }
 
 int64_t host_part_size(const postern_part *part)

@@ -1,8 +1,9 @@
 /*
  * host/parts.h - the leaf parts of a message, those of embedded messages among them, in their order: what
- * handlers know as postern_parts (postern/handler.h). A leaf is what holds content of its own.
- * No part is held in memory, and the depth of nesting costs no stack.
- * Ownership: the iterator holds the message; the message must not change while one is at work.
+ * handlers know as postern_parts (postern/handler.h). A leaf has no parts, which a
+ * multipart may lack, too: then its text is its content. No part is held in memory, and the depth of nesting
+ * costs no stack. Ownership: the iterator holds the message; the message must not change while one is at
+ * work.
  */
 #pragma once
 

@@ -99,8 +99,8 @@ typedef struct postern_setup postern_setup;       /* during init */
 typedef struct postern_delivery postern_delivery; /* during on_message */
 typedef struct postern_parts postern_parts;
 
-/* One leaf of the tree of parts: neither multipart nor an embedded message, whose leaves come by themselves.
- */
+/* One leaf of the tree of parts: neither multipart nor an embedded message, whose leaves come by themselves,
+ * unless it has none; a multipart without parts has its text as content. */
 typedef struct postern_part {
     GMimeObject *object; /* a GMimePart, mostly */
     const char *name;    /* file name, decoded (RFC 2231, RFC 2047), or NULL */
