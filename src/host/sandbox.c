@@ -113,11 +113,16 @@ char *sandbox_describe(void)
     return g_strdup_printf("landlock=%d seccomp=%s", means.landlock, means.seccomp ? "yes" : "no");
 }
 
-static int problem(int error, char **ret_problem, const char *what, const char *path)
+static int problem(int error, char **ret_problem, const char *what)
 {
-    *ret_problem = g_strdup_printf("%s%s%s: %s", what, path != NULL ? " " : "", path != NULL ? path : "",
-                                   g_strerror(-error));
+    *ret_problem = g_strdup_printf("%s: %s", what, g_strerror(-error));
     return error;
+}
+
+static int problem_of_path(int error, char **ret_problem, const char *key, const char *path)
+{
+    g_autofree char *what = g_strdup_printf("%s = %s", key, path);
+    return problem(error, ret_problem, what);
 }
 
 /* ---- files, TCP and signals: Landlock ---- */
@@ -169,18 +174,18 @@ static int allow_places(int ruleset, int version, bool network, char **ret_probl
         int r = allow(ruleset, version, places[i].path, places[i].rights);
         /* Also ones that this user cannot reach: then nobody will, by it. */
         if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -EACCES)
-            return problem(r, ret_problem, "sandbox:", places[i].path);
+            return problem(r, ret_problem, places[i].path);
     }
     return 0;
 }
 
-static int allow_list(int ruleset, int version, const char *option, const struct wire_text_list *paths,
+static int allow_list(int ruleset, int version, const char *key, const struct wire_text_list *paths,
                       int rights, char **ret_problem)
 {
     for (uint32_t i = 0; i < paths->count; i++) {
         int r = allow(ruleset, version, paths->texts[i], rights);
         if (r < 0)
-            return problem(r, ret_problem, option, paths->texts[i]);
+            return problem_of_path(r, ret_problem, key, paths->texts[i]);
     }
     return 0;
 }
@@ -191,23 +196,23 @@ static int confine_files(const struct wire_config *config, int version, char **r
     if (version > 0) {
         int r = ruleset_new(version, config->network);
         if (r < 0)
-            return problem(r, ret_problem, "landlock", NULL);
+            return problem(r, ret_problem, "landlock");
         ruleset = r;
     }
     int r = allow_places(ruleset, version, config->network, ret_problem);
     for (uint32_t i = 0; r == 0 && i < config->handler_count; i++) {
         r = allow(ruleset, version, config->handlers[i].file, MAY_EXECUTE);
         if (r < 0)
-            return problem(r, ret_problem, "load", config->handlers[i].file);
+            return problem_of_path(r, ret_problem, "load", config->handlers[i].file);
     }
     if (r == 0)
         r = allow_list(ruleset, version, "paths", &config->paths, MAY_EXECUTE, ret_problem);
     if (r == 0)
-        r = allow_list(ruleset, version, "writable", &config->writable, MAY_WRITE, ret_problem);
+        r = allow_list(ruleset, version, "writable-paths", &config->writable, MAY_WRITE, ret_problem);
     if (r < 0)
         return r;
     if (ruleset >= 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-        return problem(-errno, ret_problem, "landlock", NULL);
+        return problem(-errno, ret_problem, "landlock");
     return 0;
 }
 
@@ -235,11 +240,11 @@ const char *__lsan_default_options(void)
 static int drop_privileges(char **ret_problem)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return problem(-errno, ret_problem, "no_new_privs", NULL);
+        return problem(-errno, ret_problem, "no_new_privs");
     struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
     const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
     if (syscall(SYS_capset, &head, none) < 0)
-        return problem(-errno, ret_problem, "capset", NULL);
+        return problem(-errno, ret_problem, "capset");
     return 0;
 }
 
@@ -253,7 +258,7 @@ int sandbox_enter_by(const struct wire_config *config, struct sandbox_means mean
     if (!means.seccomp)
         return 0;
     r = sandbox_calls_limit(config->network, means.landlock);
-    return r < 0 ? problem(r, ret_problem, "seccomp", NULL) : 0;
+    return r < 0 ? problem(r, ret_problem, "seccomp") : 0;
 }
 
 int sandbox_enter(const struct wire_config *config, char **ret_problem)

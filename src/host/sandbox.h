@@ -9,7 +9,7 @@
  *                        without `network`                    with `network`
  *     files              the system's libraries and what      certificates, and what a resolver reads,
  *                        comes with them, the handlers,       too
- *                        `paths`; `writable`
+ *                        `paths`, `writable-paths`
  *     sockets            pairs of them only                   unix, IPv4, IPv6
  *     signals            to what it has started itself
  *     other processes, the clock, mounts, keys, ...: nothing

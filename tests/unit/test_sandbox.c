@@ -774,10 +774,10 @@ static const struct problem_row {
     const char *want;
 } problem_rows[] = {
     { "all is there", "/bin/true", "/usr", "/tmp", NULL },
-    { "no such handler", "/nowhere/h.so", "/usr", "/tmp", "load /nowhere/h.so: No such file or directory" },
-    { "no such path", "/bin/true", "/nowhere", "/tmp", "paths /nowhere: No such file or directory" },
+    { "no such handler", "/nowhere/h.so", "/usr", "/tmp", "load = /nowhere/h.so: No such file or directory" },
+    { "no such path", "/bin/true", "/nowhere", "/tmp", "paths = /nowhere: No such file or directory" },
     { "nothing to write to", "/bin/true", "/usr", "/nowhere",
-      "writable /nowhere: No such file or directory" },
+      "writable-paths = /nowhere: No such file or directory" },
 };
 
 static int report_problem(const void *data)
