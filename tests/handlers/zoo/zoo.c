@@ -313,6 +313,14 @@ static void *crash_in_thread(void *unused)
     return unused;
 }
 
+/* A child of a thread that is not the first one is on a list of its own. */
+static void *leave_child_of_thread(void *unused)
+{
+    leave_session();
+    (void)spin();
+    return unused;
+}
+
 static postern_verdict leave_thread(void *(*body)(void *))
 {
     pthread_t thread;
@@ -326,6 +334,12 @@ static postern_verdict leave_busy_thread(postern_delivery *delivery)
 {
     (void)delivery;
     return leave_thread(spin_in_thread);
+}
+
+static postern_verdict leave_thread_with_child(postern_delivery *delivery)
+{
+    (void)delivery;
+    return leave_thread(leave_child_of_thread);
 }
 
 static postern_verdict leave_crashing_thread(postern_delivery *delivery)
@@ -580,6 +594,7 @@ static const struct animal {
     { "child-and-hang", leave_child_and_hang },
     { "cpu", eat_cpu },
     { "busy-thread", leave_busy_thread },
+    { "thread-with-child", leave_thread_with_child },
     { "crashing-thread", leave_crashing_thread },
     { "descriptors", leave_descriptors },
     { "memory", leave_memory },
