@@ -5,7 +5,7 @@ CLEANFILES += contrib/systemd/postern.service
 
 contrib/systemd/postern.service: contrib/systemd/postern.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) contrib/systemd && \
-	$(SED) -e 's|@bindir@|$(bindir)|g' -e 's|@sysconfdir@|$(sysconfdir)|g' \
+	$(SED) -e 's|[@]bindir[@]|$(bindir)|g' -e 's|[@]sysconfdir[@]|$(sysconfdir)|g' \
 		$(top_srcdir)/contrib/systemd/postern.service.in >$@.tmp && mv -f $@.tmp $@
 
 include contrib/handlers/handlers.mk

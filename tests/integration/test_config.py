@@ -3,7 +3,7 @@ import json
 import re
 import shutil
 
-from harness import Case, DOMAIN, ROOT, main, parse_logfmt, simple_message, wait_until
+from harness import Case, DOMAIN, ROOT, TOOLS, main, parse_logfmt, simple_message, wait_until
 
 ALICE = f"alice@{DOMAIN}"
 
@@ -129,6 +129,14 @@ class Problems(Case):
                 done = self.run_postern(*arguments)
                 self.assertNotEqual(done.returncode, 0)
                 self.assertNotEqual(done.stderr, "")
+
+
+class Installed(Case):
+    def test_no_place_is_left_to_be_filled_in(self):
+        for name in ("systemd/postern.service", "postern.pc"):
+            text = (TOOLS.parent / "contrib" / name).read_text()
+            self.assertNotRegex(text, r"@\w+@")
+            self.assertIn("/postern", text)
 
 
 class Logs(Case):
