@@ -24,25 +24,112 @@ struct child {
     void *owner;
     struct reactor_sim_exit exit;
     struct sim_event end;
+    void (*on_signal)(void *owner, int signal);
+    void *on_signal_owner;
+    int caught;
+    struct sim_event catch;
 };
 
 static void child_free(void *object)
 {
     struct child *c = PAST_MAGIC(child, object, CHILD_MAGIC);
     sim_cancel(c->r, &c->end);
+    sim_cancel(c->r, &c->catch);
     c->magic = 0;
     g_free(c);
 }
+
+/* ---- channels ---- */
+
+static const struct stream_events silent = { .on_read = NULL };
+
+static struct stream *new_end(struct reactor *r, const struct stream_events *events, void *owner)
+{
+    const struct sim_place nowhere = { .address.ss_family = AF_UNIX, .len = sizeof(sa_family_t) };
+    struct stream *s = sim_stream_new(r, &nowhere);
+    s->events = events;
+    s->owner = owner;
+    return s;
+}
+
+static void open_channel(struct child *c, const struct child_channel *channel)
+{
+    struct stream *ours = new_end(c->r, channel->events, channel->owner);
+    struct stream *theirs = new_end(c->r, &silent, NULL);
+    ours->peer = theirs;
+    theirs->peer = ours;
+    theirs->child = c;
+    g_ptr_array_add(c->r->channels, theirs);
+    sim_stream_count(ours);
+    *channel->ret_stream = ours;
+}
+
+static struct stream *channel_of(const struct child *c)
+{
+    for (guint i = 0; i < c->r->channels->len; i++) {
+        struct stream *s = g_ptr_array_index(c->r->channels, i);
+        if (s->child == c)
+            return s;
+    }
+    return NULL;
+}
+
+/* What it has written arrives, unlike what it only tried to write; and that it has not read all is seen. */
+static void end_channel(const struct child *c)
+{
+    struct stream *s = channel_of(c);
+    if (s == NULL)
+        return;
+    if (s->peer != NULL && s->in->len > 0)
+        sim_stream_cut(s->peer, -ECONNRESET);
+    g_byte_array_set_size(s->in, 0);
+    stream_abort(s);
+}
+
+struct child *reactor_sim_newborn(struct reactor *r)
+{
+    pst_assert(r->newborn != NULL);
+    return r->newborn;
+}
+
+struct stream *reactor_sim_channel(struct child *c, const struct stream_events *events, void *owner)
+{
+    struct stream *s = channel_of(c);
+    if (s != NULL) {
+        s->events = events;
+        s->owner = owner;
+    }
+    return s;
+}
+
+/* ---- ends ---- */
 
 static void child_happen_end(void *object)
 {
     struct child *c = PAST_MAGIC(child, object, CHILD_MAGIC);
     sim_note(c->r, "child", (uint64_t)c->pid, c->exit.signal != 0 ? -c->exit.signal : c->exit.status);
     c->ended = true;
+    sim_cancel(c->r, &c->catch);
+    end_channel(c);
     if (c->forgotten)
         g_ptr_array_remove_fast(c->r->children, c);
     else
         c->on_exit(c->owner, c->exit.status, c->exit.signal);
+}
+
+static void child_happen_catch(void *object)
+{
+    struct child *c = PAST_MAGIC(child, object, CHILD_MAGIC);
+    sim_note(c->r, "caught", (uint64_t)c->pid, c->caught);
+    c->on_signal(c->on_signal_owner, c->caught);
+}
+
+static void schedule_end(struct child *c, const struct reactor_sim_exit *exit)
+{
+    c->exit = *exit;
+    sim_cancel(c->r, &c->end);
+    if (exit->after_ms <= (INT64_MAX - c->r->now_us) / 1000)
+        sim_schedule(c->r, &c->end, c->r->now_us + exit->after_ms * 1000);
 }
 
 int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,
@@ -57,14 +144,30 @@ int child_spawn(struct reactor *r, const struct child_options *options, child_on
     c->pid = r->next_pid++;
     c->on_exit = on_exit;
     c->owner = owner;
-    c->exit = program->run(program->owner, options);
     c->end = sim_event_of(child_happen_end, c);
-    if (c->exit.after_ms <= (INT64_MAX - r->now_us) / 1000)
-        sim_schedule(r, &c->end, r->now_us + c->exit.after_ms * 1000);
+    c->catch = sim_event_of(child_happen_catch, c);
     g_ptr_array_add(r->children, c);
     sim_hold(r);
+    if (options->channel != NULL)
+        open_channel(c, options->channel);
+    r->newborn = c;
+    const struct reactor_sim_exit exit = program->run(program->owner, options);
+    r->newborn = NULL;
+    schedule_end(c, &exit);
     *ret_child = c;
     return 0;
+}
+
+void reactor_sim_exit(struct child *c, const struct reactor_sim_exit *exit)
+{
+    pst_assert(c->magic == CHILD_MAGIC && !c->ended);
+    schedule_end(c, exit);
+}
+
+void reactor_sim_catch(struct child *c, void (*on_signal)(void *owner, int signal), void *owner)
+{
+    c->on_signal = on_signal;
+    c->on_signal_owner = owner;
 }
 
 int child_pid(const struct child *c)
@@ -78,6 +181,11 @@ int child_kill(struct child *c, int signal)
         return -ESRCH;
     if (signal == 0)
         return 0;
+    if (c->on_signal != NULL && signal != SIGKILL) {
+        c->caught = signal;
+        sim_schedule_in(c->r, &c->catch, &c->r->settings.child);
+        return 0;
+    }
     c->exit = (struct reactor_sim_exit){ .signal = signal };
     sim_schedule_in(c->r, &c->end, &c->r->settings.child);
     return 0;
@@ -165,6 +273,7 @@ void sim_children_init(struct reactor *r)
 {
     r->programs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     r->children = g_ptr_array_new_with_free_func(child_free);
+    r->channels = g_ptr_array_new();
     r->watches = g_ptr_array_new();
     r->next_pid = FIRST_PID;
 }
@@ -172,6 +281,9 @@ void sim_children_init(struct reactor *r)
 void sim_children_clear(struct reactor *r)
 {
     g_hash_table_destroy(r->programs);
+    while (r->channels->len > 0)
+        sim_stream_free(g_ptr_array_index(r->channels, 0)); /* takes itself out */
+    g_ptr_array_free(r->channels, TRUE);
     g_ptr_array_free(r->children, TRUE); /* those that their owners have forgotten */
     g_ptr_array_free(r->watches, TRUE);
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -38,18 +39,31 @@ static void child_on_uv_exit(uv_process_t *process, int64_t status, int signal)
 }
 
 /* What lacks of 0, 1 and 2 libuv makes /dev/null. */
-static uv_stdio_container_t *inherited(const struct child_options *options, int null_fd)
+static uv_stdio_container_t *inherited(const struct child_options *options, int null_fd, int channel_fd)
 {
     uv_stdio_container_t *stdio = g_new0(uv_stdio_container_t, options->fd_count);
     for (size_t i = 0; i < options->fd_count; i++) {
+        int fd = options->fds[i];
         stdio[i].flags = UV_INHERIT_FD;
-        stdio[i].data.fd = options->fds[i] >= 0 ? options->fds[i] : null_fd;
+        stdio[i].data.fd = fd >= 0 ? fd : fd == CHILD_CHANNEL ? channel_fd : null_fd;
     }
     return stdio;
 }
 
-int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,
-                struct child **ret_child)
+/* The child's end, or -errno; ours is a stream. */
+static int open_channel(struct reactor *r, const struct child_channel *channel, struct stream **ret_stream)
+{
+    const struct sockaddr peer = { .sa_family = AF_UNIX };
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    auto_fd int child_end = ends[1];
+    int error = stream_adopt(r, ends[0], &peer, sizeof peer, channel->events, channel->owner, ret_stream);
+    return error < 0 ? error : steal_fd(&child_end);
+}
+
+static int spawn(struct reactor *r, const struct child_options *options, int channel_fd,
+                 child_on_exit on_exit, void *owner, struct child **ret_child)
 {
     auto_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
@@ -57,7 +71,7 @@ int child_spawn(struct reactor *r, const struct child_options *options, child_on
     /* libuv closes nothing in the child; exec does. All should be so anyway, but not all are opened here. */
     if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return -errno;
-    g_autofree uv_stdio_container_t *stdio = inherited(options, null_fd);
+    g_autofree uv_stdio_container_t *stdio = inherited(options, null_fd, channel_fd);
     uv_process_options_t process = {
         .exit_cb = child_on_uv_exit,
         .file = options->file,
@@ -79,6 +93,24 @@ int child_spawn(struct reactor *r, const struct child_options *options, child_on
     reactor_hold(r);
     *ret_child = c;
     return 0;
+}
+
+int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,
+                struct child **ret_child)
+{
+    struct stream *channel = NULL;
+    auto_fd int channel_fd = -1;
+    if (options->channel != NULL) {
+        channel_fd = open_channel(r, options->channel, &channel);
+        if (channel_fd < 0)
+            return channel_fd;
+    }
+    int error = spawn(r, options, channel_fd, on_exit, owner, ret_child);
+    if (channel != NULL && error < 0)
+        stream_discard(channel);
+    else if (channel != NULL)
+        *options->channel->ret_stream = channel;
+    return error;
 }
 
 int child_pid(const struct child *c)

@@ -195,7 +195,7 @@ int listener_accept(struct listener *l, const struct stream_events *events, void
         return -EAGAIN;
     s->events = events;
     s->owner = owner;
-    sim_hold(l->r);
+    sim_stream_count(s);
     *ret_stream = s;
     return 0;
 }
@@ -209,7 +209,7 @@ int listener_turn_away(struct listener *l, struct slice farewell)
         return -EAGAIN;
     s->events = &silent;
     s->link.short_writes = 0;
-    sim_hold(l->r);
+    sim_stream_count(s);
     stream_write(s, farewell);
     g_byte_array_set_size(s->in, 0);
     stream_abort(s);

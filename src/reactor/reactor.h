@@ -133,6 +133,13 @@ void stream_write(struct stream *s, struct slice bytes);
 size_t stream_unsent(const struct stream *s); /* octets that are kept */
 
 /*
+ * The same to another process (a unix socket), who gets a copy of the descriptor with the first octet; the
+ * caller keeps `fd`. Bytes are not empty. -EAGAIN, and nothing is written, while what was written before
+ * has not left, or is so much that the peer takes nothing; or the stream's break.
+ */
+int stream_write_with_descriptor(struct stream *s, struct slice bytes, int fd);
+
+/*
  * No callback but on_closed comes any more. `stream_close` first lets what is kept leave, however long the
  * peer takes, and then, if the peer has sent what was not read, throws that away until it ends, for two
  * seconds at most: a reset at once might overtake what has left. `stream_abort` ends now and throws away what
@@ -147,12 +154,24 @@ void stream_abort(struct stream *s);
 /* Its exit status, or the signal (else 0) that ended it. */
 typedef void (*child_on_exit)(void *owner, int status, int signal);
 
+enum { CHILD_NULL = -1, CHILD_CHANNEL = -2 };
+
+/* A connection to the child: a unix socket of which it has the other end, blocking, from its start. */
+struct child_channel {
+    const struct stream_events *events;
+    void *owner;
+    struct stream **ret_stream; /* closed by the caller, whatever becomes of the child */
+};
+
 struct child_options {
     const char *file;        /* looked up in PATH when it has no slash */
     const char *const *argv; /* ends in NULL */
     const char *const *env;  /* ends in NULL; NULL: this process's */
-    const int *fds;          /* become its 0, 1, 2, ...; -1: /dev/null; all others are closed */
-    size_t fd_count;         /* what lacks of 0, 1 and 2 is /dev/null */
+    /* Become its 0, 1, 2, ...; CHILD_NULL: /dev/null; CHILD_CHANNEL, once: the channel. All others are
+     * closed. */
+    const int *fds;
+    size_t fd_count; /* what lacks of 0, 1 and 2 is /dev/null */
+    const struct child_channel *channel;
 };
 
 int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,

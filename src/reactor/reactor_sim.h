@@ -82,6 +82,25 @@ struct reactor_sim_exit {
 typedef struct reactor_sim_exit (*reactor_sim_program)(void *owner, const struct child_options *options);
 void reactor_sim_add_program(struct reactor *r, const char *file, reactor_sim_program program, void *owner);
 
+/*
+ * For a program that is more than an end: the child that it is called for, in which it may go on playing by
+ * events, until its end; then its channel is closed, behind what it has written, and with on_closed nothing
+ * of it is there any more.
+ */
+struct child *reactor_sim_newborn(struct reactor *r);
+
+/* Its end of the channel (NULL: it has none), to read from and to write to. It need not be closed. */
+struct stream *reactor_sim_channel(struct child *c, const struct stream_events *events, void *owner);
+
+/* The descriptor that came first of those not taken yet, in on_read or later; -1: none. */
+int reactor_sim_take_descriptor(struct stream *s);
+
+/* The child ends so, in place of what its program said. It must not have ended. */
+void reactor_sim_exit(struct child *c, const struct reactor_sim_exit *exit);
+
+/* Signals but SIGKILL do not end it, but are told. */
+void reactor_sim_catch(struct child *c, void (*on_signal)(void *owner, int signal), void *owner);
+
 /* ---- looking at it ---- */
 
 /* Handles that are open and jobs under way, as reactor_free counts them. */

@@ -25,11 +25,11 @@ enum { READ_BUFFER = 64 * 1024, RANDOM_BUFFER = 512 };
 struct reactor {
     uint32_t magic;
     uv_loop_t loop;
-    uv_async_t keeper; /* keeps uv_run going: to libuv a stream that does not read is nothing to wait for */
-    uv_idle_t later;   /* runs while a stream in `broken` waits for its on_end */
-    GQueue broken;     /* struct stream */
-    size_t open;       /* handles, and jobs under way */
-    int spare;         /* a descriptor to give up when there is none for somebody who waits; or -1 */
+    uv_async_t keeper;  /* keeps uv_run going: to libuv a stream that does not read is nothing to wait for */
+    uv_idle_t later;    /* runs while a stream in `broken` waits for its on_end */
+    GQueue broken;      /* struct stream */
+    size_t open;        /* handles, and jobs under way */
+    int spare;          /* a descriptor to give up when there is none for somebody who waits; or -1 */
     size_t random_left; /* so many bytes at the end of `random` are fresh */
     uint8_t random[RANDOM_BUFFER];
     char read_buffer[READ_BUFFER]; /* for every stream: what is read is handed on before the next read */
@@ -84,6 +84,9 @@ struct stream {
 /* Takes over a connected socket. */
 int stream_adopt(struct reactor *r, int take_fd, const struct sockaddr *peer, socklen_t len,
                  const struct stream_events *events, void *owner, struct stream **ret_stream);
+
+/* Nobody has seen it, nobody will. */
+void stream_discard(struct stream *s);
 
 /* The end of a child that its owner has forgotten: reactor_free's, too. */
 void child_on_uv_closed(uv_handle_t *handle);

@@ -43,8 +43,10 @@ struct reactor {
     bool shortage;         /* of descriptors: nobody can be accepted */
     GHashTable *files;     /* struct sim_place of unix sockets that were listened on */
     uint16_t next_port;
-    GHashTable *programs; /* name to struct program */
-    GPtrArray *children;  /* struct child, owned */
+    GHashTable *programs;  /* name to struct program */
+    GPtrArray *children;   /* struct child, owned */
+    GPtrArray *channels;   /* struct stream, children's ends, which nobody closes */
+    struct child *newborn; /* while its program is called */
     int next_pid;
     GPtrArray *watches; /* struct signal_watch */
     uint64_t trace;
@@ -96,12 +98,15 @@ struct stream {
     const struct stream_events *events;
     void *owner; /* while it waits for listener_accept, it has none and no events */
     struct sim_place peer_place;
-    struct stream *peer; /* NULL: not yet, or gone */
+    struct stream *peer;       /* NULL: not yet, or gone */
+    const struct child *child; /* whose end of a channel it is; or NULL */
     struct reactor_sim_link link;
-    GByteArray *in;   /* on its way to here, or waiting here */
-    GByteArray *kept; /* what the peer's side has not taken */
+    GByteArray *in;     /* on its way to here, or waiting here */
+    GByteArray *kept;   /* what the peer's side has not taken */
+    GQueue descriptors; /* that have come, as GINT_TO_POINTER */
     enum sim_end end;
     int end_error;
+    bool counted : 1; /* the reactor holds on because of it */
     bool connecting : 1;
     bool reading : 1;
     bool ended : 1;     /* on_end has come */
@@ -118,6 +123,7 @@ struct stream {
 };
 
 struct stream *sim_stream_new(struct reactor *r, const struct sim_place *peer_place);
+void sim_stream_count(struct stream *s); /* it is somebody's who waits for its end */
 void sim_stream_free(struct stream *s);
 bool sim_stream_is_unix(const struct stream *s);
 void sim_stream_poke_in(struct stream *s);        /* something came, or is wanted now */

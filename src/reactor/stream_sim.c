@@ -35,6 +35,7 @@ struct stream *sim_stream_new(struct reactor *r, const struct sim_place *peer_pl
     s->peer_place = *peer_place;
     s->link = r->settings.link;
     s->in = g_byte_array_new();
+    g_queue_init(&s->descriptors);
     s->kept = g_byte_array_new();
     s->connect = sim_event_of(stream_happen_connect, s);
     s->arrive = sim_event_of(stream_happen_arrive, s);
@@ -59,8 +60,17 @@ void sim_stream_free(struct stream *s)
     cancel_events(s);
     g_byte_array_unref(s->in);
     g_byte_array_unref(s->kept);
+    g_queue_clear(&s->descriptors);
+    if (s->child != NULL)
+        g_ptr_array_remove(s->r->channels, s);
     s->magic = 0;
     g_free(s);
+}
+
+void sim_stream_count(struct stream *s)
+{
+    s->counted = true;
+    sim_hold(s->r);
 }
 
 bool sim_stream_is_unix(const struct stream *s)
@@ -299,6 +309,27 @@ void stream_write(struct stream *s, struct slice bytes)
     sim_stream_poke_out(s);
 }
 
+int stream_write_with_descriptor(struct stream *s, struct slice bytes, int fd)
+{
+    pst_assert(s->magic == STREAM_MAGIC && !s->closing && !s->ending && bytes.len > 0);
+    if (s->broken)
+        return -EPIPE;
+    if (s->connecting || s->kept->len > 0)
+        return -EAGAIN;
+    if (s->peer == NULL)
+        return -EPIPE;
+    if (room(s->peer) == 0)
+        return -EAGAIN;
+    g_queue_push_tail(&s->peer->descriptors, GINT_TO_POINTER(fd));
+    stream_write(s, bytes);
+    return 0;
+}
+
+int reactor_sim_take_descriptor(struct stream *s)
+{
+    return g_queue_is_empty(&s->descriptors) ? -1 : GPOINTER_TO_INT(g_queue_pop_head(&s->descriptors));
+}
+
 size_t stream_unsent(const struct stream *s)
 {
     return s->kept->len;
@@ -342,7 +373,7 @@ int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t 
     s->owner = owner;
     s->connecting = true;
     sim_schedule_in(r, &s->connect, &r->settings.connect);
-    sim_hold(r);
+    sim_stream_count(s);
     *ret_stream = s;
     return 0;
 }
@@ -356,7 +387,8 @@ static void stream_happen_closed(void *object)
     sim_note(r, "closed", s->object, 0);
     if (s->events->on_closed != NULL)
         s->events->on_closed(s->owner);
-    sim_release(r);
+    if (s->counted)
+        sim_release(r);
     sim_stream_free(s);
 }
 

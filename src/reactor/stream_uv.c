@@ -70,10 +70,12 @@ static void stream_end(struct stream *s)
     uv_close(&s->uv.handle, stream_on_uv_closed);
 }
 
-/* Nobody has seen it, nobody will. */
-static void stream_discard(struct stream *s)
+void stream_discard(struct stream *s)
 {
     s->events = &silent;
+    if (s->counted)
+        reactor_release(reactor_of(s->uv.handle.loop));
+    s->counted = false;
     stream_end(s);
 }
 
@@ -341,6 +343,44 @@ void stream_write(struct stream *s, struct slice bytes)
         break_later(s, taken);
     else if ((size_t)taken < bytes.len)
         write_kept(s, kept_append(NULL, slice_skip(bytes, (size_t)taken), 0));
+}
+
+static ssize_t send_with_descriptor(int to, struct slice bytes, int fd)
+{
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof fd)];
+    } control = { .head = {
+                      .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+    memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+    struct iovec part = { .iov_base = (void *)bytes.data, .iov_len = bytes.len };
+    const struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    ssize_t sent;
+    do
+        sent = sendmsg(to, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+/* libuv sends descriptors of handles only. */
+int stream_write_with_descriptor(struct stream *s, struct slice bytes, int fd)
+{
+    pst_assert(!s->closing && bytes.len > 0);
+    uv_os_fd_t to;
+    if (s->broken)
+        return -EPIPE;
+    if (s->connecting || stream_unsent(s) > 0)
+        return -EAGAIN;
+    int error = uv_fileno(&s->uv.handle, &to);
+    if (error < 0)
+        return error;
+    ssize_t sent = send_with_descriptor(to, bytes, fd);
+    if (sent < 0)
+        return (int)sent;
+    stream_write(s, slice_skip(bytes, (size_t)sent));
+    return 0;
 }
 
 size_t stream_unsent(const struct stream *s)

@@ -7,7 +7,8 @@ tests_contract_libreactor_contract_a_SOURCES = \
 	tests/contract/reactor_streams.c \
 	tests/contract/reactor_breaks.c \
 	tests/contract/reactor_listeners.c \
-	tests/contract/reactor_children.c
+	tests/contract/reactor_children.c \
+	tests/contract/reactor_channels.c
 
 check_PROGRAMS += tests/contract/test_reactor_uv tests/contract/test_reactor_sim
 TESTS += tests/contract/test_reactor_uv tests/contract/test_reactor_sim

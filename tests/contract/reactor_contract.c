@@ -299,6 +299,8 @@ void add_for_both(struct suite *suite, const char *name, CMUnitTestFunction run)
 int main(int argc, char **argv)
 {
     alarm(120); /* a case that hangs ends all */
+    if (argc == 3 && strcmp(argv[1], TWIN_PEER) == 0)
+        return twin_peer(argv[2]);
     make_folder();
     struct suite *suite = suite_new("reactor contract");
     add_loop_cases(suite);
@@ -306,6 +308,7 @@ int main(int argc, char **argv)
     add_break_cases(suite);
     add_listener_cases(suite);
     add_child_cases(suite);
+    add_channel_cases(suite);
     twin_add_cases(suite);
     int result = suite_run(suite, argc, argv);
     remove_folder();

@@ -102,6 +102,19 @@ void twin_turn(struct reactor *r); /* lets at least one thing happen */
 void twin_unlink(struct reactor *r, const char *path);
 void twin_raise(struct reactor *r, int signal);
 void twin_add_programs(struct reactor *r); /* /bin/sh -c "exit N" or "kill -N $$", and /bin/sleep */
+
+/*
+ * The program (its file) at the other end of a channel, which is its descriptor 3. "echo": it writes what it
+ * reads, and when a descriptor comes along, all that is in the file before that. At the octet TWIN_PEER_EXIT
+ * it exits with TWIN_PEER_STATUS, at the end with 0. "deaf": reads nothing. "speak": the same, after
+ * "spoken".
+ */
+const char *twin_add_peer(struct reactor *r);
+int twin_peer(const char *mode); /* plays it, in a process of its own; the status */
+#define TWIN_PEER        "--peer"
+#define TWIN_PEER_EXIT   "\004"
+#define TWIN_PEER_STATUS 7
+
 void twin_set_shortage(struct reactor *r, bool on); /* of descriptors: from now on nobody can be accepted */
 void twin_end_own_side(struct stream *s);
 void twin_reset(struct stream *s);        /* the connection breaks, as by a peer's reset, for the other end */
@@ -114,3 +127,4 @@ void add_stream_cases(struct suite *suite);
 void add_break_cases(struct suite *suite);
 void add_listener_cases(struct suite *suite);
 void add_child_cases(struct suite *suite);
+void add_channel_cases(struct suite *suite);
