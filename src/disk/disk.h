@@ -69,6 +69,14 @@ int64_t disk_read(int fd, uint64_t offset, void *ret_bytes, size_t len);
 /* Appends to `to` what `from`, another descriptor, holds from `offset` on; in the kernel where it can. */
 int disk_append_copy(int to, int from, uint64_t offset);
 
+/*
+ * A file without a name, in memory, for writing and reading: for what another process shall write, which gets
+ * a copy of the descriptor. Its content goes with the last one. These two do not block for long.
+ */
+int disk_scratch(void);
+/* Such a file is empty again, and what is written next, by whoever has it, is at its beginning. */
+int disk_truncate(int fd);
+
 /* After 0, the file's content and size survive power loss. After a failure they are unknown: never retry. */
 int disk_sync(int fd);
 /*

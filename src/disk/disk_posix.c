@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -355,6 +356,19 @@ int disk_append_copy(int to, int from, uint64_t offset)
             return copy_through_memory(to, from, at, st.st_size);
     }
     return 0;
+}
+
+int disk_scratch(void)
+{
+    return result(memfd_create("postern-scratch", MFD_CLOEXEC));
+}
+
+/* Copies of a descriptor share the position, which else would stay behind the end. */
+int disk_truncate(int fd)
+{
+    if (RETRY(ftruncate(fd, 0)) < 0)
+        return failure();
+    return lseek(fd, 0, SEEK_SET) < 0 ? failure() : 0;
 }
 
 /*

@@ -174,6 +174,34 @@ int disk_append_copy(int to, int from, uint64_t offset)
     return append(fault, to, &rest, 1);
 }
 
+/* In no directory: what it holds counts for no capacity, and goes with its last descriptor. */
+int disk_scratch(void)
+{
+    int r = BEGIN(.kind = DISK_SIM_SCRATCH, .path = "(scratch)");
+    if (r == 0)
+        r = need_descriptor();
+    if (r != 0)
+        return r;
+    struct disk_node *n = disk_node_new(DISK_FILE, sim.wall_us);
+    int fd = open_node(n, g_strdup("(scratch)"), true);
+    disk_node_unref(n);
+    return fd;
+}
+
+int disk_truncate(int fd)
+{
+    int fault = BEGIN(.kind = DISK_SIM_TRUNCATE, .dir = fd);
+    const struct disk_descriptor *d = disk_descriptors_find(&sim.descriptors, fd);
+    if (d == NULL)
+        return -EBADF;
+    if (fault != 0 || !d->writable)
+        return fault != 0 ? fault : -EINVAL;
+    pst_assert(d->node->durable == 0); /* files that are to survive only grow */
+    g_byte_array_set_size(d->node->content, 0);
+    touch(d->node);
+    return 0;
+}
+
 static int sync_node(enum disk_sim_kind kind, int fd)
 {
     struct disk_sim_fault how = { .forgets = false };

@@ -139,6 +139,12 @@ static int call_read(int root, int fd, const char *name)
     return (int)disk_read(fd, 0, &byte, 1);
 }
 
+static int call_truncate(int root, int fd, const char *name)
+{
+    (void)root, (void)name;
+    return disk_truncate(fd);
+}
+
 static int call_append_copy_to(int root, int fd, const char *name)
 {
     (void)name;
@@ -188,6 +194,7 @@ static const struct call {
     { "bad arguments: check", call_check, ANY },
     { "bad arguments: append", call_append, ANY },
     { "bad arguments: read", call_read, ANY },
+    { "bad arguments: truncate", call_truncate, ANY },
     { "bad arguments: append copy to", call_append_copy_to, ANY },
     { "bad arguments: append copy from", call_append_copy_from, ANY },
 };

@@ -260,6 +260,52 @@ static void append_copy_needs_a_created_one(int root)
     assert_content(root, "to", "before");
 }
 
+/* ---- disk_scratch, disk_truncate ---- */
+
+static void scratch_is_used_again(int root)
+{
+    auto_disk int fd = disk_scratch();
+    assert_true(fd >= 0);
+    assert_int_equal(count_names(root), 0);
+    assert_file(fd, "", 0);
+    append_str(fd, "a long first text");
+    assert_file(fd, "a long first text", 17);
+    assert_int_equal(disk_truncate(fd), 0);
+    assert_file(fd, "", 0);
+    assert_int_equal(disk_truncate(fd), 0);
+    append_str(fd, "second");
+    assert_file(fd, "second", 6);
+    struct disk_stat st;
+    assert_int_equal(disk_stat_open(fd, &st), 0);
+    assert_int_equal(st.type, DISK_FILE);
+    assert_int_equal(st.size, 6);
+}
+
+static void scratch_is_copied(int root)
+{
+    g_autofree uint8_t *bytes = random_octets(LARGE);
+    const struct slice part = slice_of(bytes, LARGE);
+    auto_disk int from = disk_scratch(), other = disk_scratch();
+    assert_int_equal(disk_append(from, &part, 1), 0);
+    auto_disk int to = make_open_file(root, "to", "head");
+    assert_int_equal(disk_append_copy(to, other, 0), 0);
+    assert_int_equal(disk_append_copy(to, from, 0), 0);
+    append_str(to, "tail");
+    g_autoptr(GByteArray) want = g_byte_array_new();
+    g_byte_array_append(want, (const uint8_t *)"head", 4);
+    g_byte_array_append(want, bytes, LARGE);
+    g_byte_array_append(want, (const uint8_t *)"tail", 4);
+    assert_file(to, want->data, want->len);
+}
+
+static void truncate_needs_one_for_writing(int root)
+{
+    make_file(root, "file", "content");
+    auto_disk int fd = disk_open_file(root, "file");
+    assert_int_equal(disk_truncate(fd), -EINVAL);
+    assert_content(root, "file", "content");
+}
+
 /* ---- disk_sync_all ---- */
 
 static void sync_all(int root)
@@ -331,6 +377,9 @@ static const struct contract_case cases[] = {
     { "append copy: from one just made", append_copy_from_a_created_one },
     { "append copy: of itself", append_copy_of_itself },
     { "append copy: not to one opened for reading", append_copy_needs_a_created_one },
+    { "scratch: is used again", scratch_is_used_again },
+    { "scratch: is copied", scratch_is_copied },
+    { "truncate: not one opened for reading", truncate_needs_one_for_writing },
     { "sync: a file, again and again", sync_files },
     { "sync: all at once", sync_all },
     { "check: a file, written or not", check_files },

@@ -155,6 +155,17 @@ static int call_append_copy(int fd)
     return disk_append_copy(fd, from, 0);
 }
 
+static int call_scratch(int fd)
+{
+    (void)fd;
+    return disk_scratch();
+}
+
+static int call_truncate(int fd)
+{
+    return disk_truncate(fd);
+}
+
 static const struct failing {
     const char *name;
     enum disk_sim_kind kind;
@@ -173,6 +184,8 @@ static const struct failing {
     { "fault: without effect: read", DISK_SIM_READ, call_read },
     { "fault: without effect: append copy", DISK_SIM_APPEND_COPY, call_append_copy },
     { "fault: without effect: check", DISK_SIM_CHECK, call_check },
+    { "fault: without effect: scratch", DISK_SIM_SCRATCH, call_scratch },
+    { "fault: without effect: truncate", DISK_SIM_TRUNCATE, call_truncate },
     { "fault: without effect: rename", DISK_SIM_RENAME, call_rename },
     { "fault: without effect: link", DISK_SIM_LINK, call_link },
     { "fault: without effect: unlink", DISK_SIM_UNLINK, call_unlink },
