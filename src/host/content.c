@@ -7,7 +7,9 @@ GMimeStream *content_stream(const struct content *c, GByteArray *borrowed)
 {
     if (c->fd < 0) {
         *borrowed = (GByteArray){ .data = (guint8 *)c->octets.data, .len = (guint)c->octets.len };
-        return g_mime_stream_mem_new_with_byte_array(borrowed);
+        GMimeStream *memory = g_mime_stream_mem_new_with_byte_array(borrowed);
+        g_mime_stream_mem_set_owner(GMIME_STREAM_MEM(memory), FALSE);
+        return memory;
     }
     GMimeStream *stream =
         g_mime_stream_fs_new_with_bounds(c->fd, (gint64)c->offset, (gint64)(c->offset + c->size));

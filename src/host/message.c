@@ -174,27 +174,25 @@ int message_replace_header(struct message *m, const char *name, const char *valu
 
 /*
  * Writes behind what the scratch file holds: a message that a handler replaced before is there, and parts of
- * it are read while they are written. LF ends lines in message files.
+ * it are read while they are written.
  */
-static GMimeStream *scratch_stream(struct message *m)
+static GMimeStream *scratch_stream(const struct message *m)
 {
     GMimeStream *file = g_mime_stream_fs_new_with_bounds(m->scratch, (gint64)m->scratch_size, -1);
     g_mime_stream_fs_set_owner(GMIME_STREAM_FS(file), FALSE);
     GMimeStream *buffered = g_mime_stream_buffer_new(file, GMIME_STREAM_BUFFER_BLOCK_WRITE);
     g_object_unref(file);
-    if (m->is_binary)
-        return buffered;
-    GMimeStream *filtered = g_mime_stream_filter_new(buffered);
-    GMimeFilter *unix_lines = g_mime_filter_dos2unix_new(FALSE);
-    (void)g_mime_stream_filter_add(GMIME_STREAM_FILTER(filtered), unix_lines);
-    g_object_unref(unix_lines);
-    g_object_unref(buffered);
-    return filtered;
+    return buffered;
 }
 
-static int last_problem(void)
+/* LF ends lines in message files. */
+static GMimeStream *with_unix_lines(GMimeStream *to)
 {
-    return errno != 0 ? -errno : -EIO;
+    GMimeStream *filtered = g_mime_stream_filter_new(to);
+    GMimeFilter *filter = g_mime_filter_dos2unix_new(FALSE);
+    (void)g_mime_stream_filter_add(GMIME_STREAM_FILTER(filtered), filter);
+    g_object_unref(filter);
+    return filtered;
 }
 
 /* The scratch file has it: it is what the next handlers, and further edits, are about. */
@@ -209,25 +207,42 @@ static void take_replaced(struct message *m, uint64_t end)
     message_parse(m);
 }
 
-/* Exactly one of the two. */
+/* One of the two is NULL. */
+static bool write_either(GMimeMessage *message, GMimeStream *from, GMimeStream *to)
+{
+    gint64 written = message != NULL ? g_mime_object_write_to_stream(GMIME_OBJECT(message), NULL, to)
+                                     : g_mime_stream_write_to_stream(from, to);
+    return written >= 0 && g_mime_stream_flush(to) == 0;
+}
+
+/* Filters hide what became of their writes: what was to be written is compared with what is there. */
+static int write_scratch(struct message *m, GMimeMessage *with, GMimeStream *from, uint64_t *ret_end)
+{
+    if (ftruncate(m->scratch, (off_t)m->scratch_size) < 0)
+        return -errno;
+    errno = 0;
+    GMimeStream *file = scratch_stream(m);
+    GMimeStream *lines = m->is_binary ? g_object_ref(file) : with_unix_lines(file);
+    struct stat status;
+    bool is_written = write_either(with, from, lines) && g_mime_stream_flush(file) == 0 &&
+                      fstat(m->scratch, &status) == 0 && status.st_size == g_mime_stream_tell(file);
+    int problem = errno != 0 ? errno : EIO;
+    g_object_unref(lines);
+    g_object_unref(file);
+    if (!is_written)
+        return -problem;
+    *ret_end = (uint64_t)status.st_size;
+    return 0;
+}
+
 static int replace(struct message *m, GMimeMessage *with, GMimeStream *from, const char **ret_why)
 {
     *ret_why = "the new message cannot be written";
-    if (ftruncate(m->scratch, (off_t)m->scratch_size) < 0)
-        return -errno;
-    GMimeStream *to = scratch_stream(m);
-    errno = 0;
-    gint64 written = with != NULL ? g_mime_object_write_to_stream(GMIME_OBJECT(with), NULL, to)
-                                  : g_mime_stream_write_to_stream(from, to);
-    int r = written >= 0 && g_mime_stream_flush(to) == 0 ? 0 : last_problem();
-    g_object_unref(to);
-    struct stat status;
-    if (r == 0 && fstat(m->scratch, &status) < 0)
-        r = -errno;
-    if (r < 0)
-        return r;
-    take_replaced(m, (uint64_t)status.st_size);
-    return 0;
+    uint64_t end;
+    int r = write_scratch(m, with, from, &end);
+    if (r == 0)
+        take_replaced(m, end);
+    return r;
 }
 
 int message_replace(struct message *m, GMimeMessage *with, const char **ret_why)

@@ -131,6 +131,7 @@ int runner_run(struct stage *stage, int wire, int scratch)
         went = next(r);
     if (went < 1)
         status = end_of_wire(r, went);
-    handlers_shutdown(&r->handlers);
+    if (atomic_load(&stage->in_order))
+        handlers_shutdown(&r->handlers);
     return status;
 }
