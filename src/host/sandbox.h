@@ -18,6 +18,11 @@
  * whatever service of the machine listens in the file system, such as the system's message bus, a data base,
  * or this daemon itself.
  *
+ * What is lacking on older kernels: signals to other processes of the same user are known since version 6 of
+ * Landlock (Linux 6.12); before, only those that go wrong by mistake are refused (to everybody, to the
+ * parent, to its group). Without seccomp, sockets other than TCP, and modes and owners of files, are not kept
+ * from it.
+ *
  * Ownership: nothing is kept. Failure: -errno and a sentence; the process is then partly confined, and is to
  * end.
  */

@@ -142,6 +142,7 @@ static const struct refused {
     /* What only newer ones ask about. */
     { "truncate", 3 },
     { "truncate64", 3 },
+    { "openat2", 3, ENOSYS }, /* has its flags in memory; see refuse_cutting */
 };
 
 static int refuse(scmp_filter_ctx filter, int error, const char *call, unsigned count,
@@ -221,6 +222,15 @@ static int refuse_others(scmp_filter_ctx filter)
     for (size_t i = 0; r == 0 && i < G_N_ELEMENTS(rows); i++)
         r = refuse_when(filter, EPERM, rows[i].call, rows[i].when);
     return r;
+}
+
+/* A Landlock before version 3 asks only whether a file may be read when it is opened for reading, and cut. */
+static int refuse_cutting(scmp_filter_ctx filter)
+{
+    const scmp_datum_t mask = O_ACCMODE | O_TRUNC, cutting = O_RDONLY | O_TRUNC;
+    int r = refuse_when(filter, EPERM, "open", SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, mask, cutting));
+    return r == 0 ? refuse_when(filter, EPERM, "openat", SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, mask, cutting))
+                  : r;
 }
 
 /*
@@ -304,6 +314,8 @@ int sandbox_calls_limit(bool network, int landlock)
         r = refuse_namespaces(filter);
     if (r == 0)
         r = refuse_others(filter);
+    if (r == 0 && landlock < 3)
+        r = refuse_cutting(filter);
     if (r == 0 && landlock < 6)
         r = refuse_signals(filter);
     if (r == 0)

@@ -265,6 +265,11 @@ static int truncate_writable(void)
     return result(truncate(path, 5));
 }
 
+static int cut_readable_by_opening(void)
+{
+    return try_open(ground.readable, "doomed", O_RDONLY | O_TRUNC);
+}
+
 static int chmod_secret(void)
 {
     g_autofree char *path = at(ground.secret, "file");
@@ -547,6 +552,7 @@ static const struct row {
     { "no symbolic link is made", symlink_in_writable, 1, -EACCES },
     { "no pipe is made", socket_in_writable, 1, -EACCES },
     { "another file is not cut", truncate_secret, 3, -EACCES, 3, -EPERM },
+    { "a file in paths is not cut by opening it", cut_readable_by_opening, 3, -EACCES, 3, -EPERM },
     { "another file's mode is not changed", chmod_secret, NEVER, 0, NEVER, -EPERM },
     { "another file's owner is not changed", chown_secret, NEVER, 0, NEVER, -EPERM },
     { "the mode of an open file is changed", chmod_own_file },
@@ -711,8 +717,8 @@ static int as_user(const void *data)
     if (t->user != getuid() && (setgroups(0, NULL) < 0 || setresgid(t->user, t->user, t->user) < 0 ||
                                 setresuid(t->user, t->user, t->user) < 0))
         return SANDBOX_FAILED;
-    g_autofree char *doomed = at(ground.secret, "doomed");
-    if (!g_file_set_contents(doomed, "", 0, NULL))
+    g_autofree char *secret = at(ground.secret, "doomed"), *readable = at(ground.readable, "doomed");
+    if (!g_file_set_contents(secret, "text", -1, NULL) || !g_file_set_contents(readable, "text", -1, NULL))
         return SANDBOX_FAILED;
     return in_a_child(confined, data);
 }
