@@ -139,30 +139,29 @@ static size_t decode_words(GString *out, struct slice in, struct word word)
     return taken;
 }
 
-/* Index of the first word at or after `from`, or in.len. */
-static size_t find_word(struct slice in, size_t from, struct word *ret_word)
+/* Index of the first word, or in.len. */
+static size_t find_word(struct slice in, struct word *ret_word)
 {
-    for (size_t i = from;; i++) {
+    for (size_t i = 0;; i++) {
         i = slice_find(in, i, '=');
         if (i == in.len || parse_word(slice_skip(in, i), ret_word))
             return i;
     }
 }
 
+/* `in` begins with no blank. */
 static void decode_text(GString *out, struct slice in)
 {
-    bool behind_word = false;
     while (in.len > 0) {
         struct word word;
-        struct slice plain = slice_first(in, find_word(in, 0, &word));
+        struct slice plain = slice_first(in, find_word(in, &word));
         in = slice_skip(in, plain.len);
         /* RFC 2047 section 6.2: blanks between two words are there only to part them. */
-        bool parts_words = behind_word && in.len > 0 && count_while(plain, is_blank) == plain.len;
+        bool parts_words = in.len > 0 && count_while(plain, is_blank) == plain.len;
         if (!parts_words)
             host_text_append(out, plain);
         if (in.len > 0)
             in = slice_skip(in, decode_words(out, in, word));
-        behind_word = true;
     }
 }
 

@@ -69,6 +69,7 @@ static const struct row {
 
     { "no character of its charset", "=?iso-8859-7?q?a=AEb=FFc?=", "a" FFFD "b" FFFD "c" },
     { "a character that its charset cuts off", "=?shift_jis?q?a=93?=", "a" FFFD },
+    { "several octets of a character that is cut off are one mistake", "=?gb18030?q?a=81=30=81?=", "a" FFFD },
     { "Latin-1 that is called UTF-8", "=?utf-8?q?J=FCrgen?=", "J\xc3\xbcrgen" },
     { "Latin-1 that is called ASCII", "=?us-ascii?q?J=FCrgen?=", "J\xc3\xbcrgen" },
     { "UTF-8 that is called ASCII", "=?us-ascii?q?J=C3=BCrgen?=", "J\xc3\xbcrgen" },
