@@ -17,14 +17,14 @@
 #define HAS_SHADOW_MEMORY false
 #endif
 
-static int confine(int resource, uint64_t value)
+static int confine(unsigned resource, uint64_t value)
 {
     struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
     return setrlimit(resource, &limit) == 0 ? 0 : -errno;
 }
 
 /* A limit that is already lower stays: it cannot be raised without privilege, and need not be. */
-static int confine_to(int resource, uint64_t value)
+static int confine_to(unsigned resource, uint64_t value)
 {
     struct rlimit now;
     if (value == 0 || (getrlimit(resource, &now) == 0 && now.rlim_max <= value))

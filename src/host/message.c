@@ -74,6 +74,7 @@ void message_end(struct message *m)
     g_clear_object(&m->mime);
     edits_clear(&m->edits);
     auto_fd int descriptor = steal_fd(&m->descriptor);
+    (void)descriptor; /* which the end of the scope closes */
     m->is_copied = false;
     m->scratch_size = 0;
 }
