@@ -671,6 +671,21 @@ static void an_owner_is_held_back_in_time(void **state)
     rig_clear(&rig);
 }
 
+static void flags_are_sorted_and_checked(void **state)
+{
+    (void)state;
+    char flags[DELIVERY_FLAGS_SIZE] = "D";
+    assert_int_equal(delivery_flags("SXF", flags), -EINVAL);
+    assert_int_equal(delivery_flags("s", flags), -EINVAL);
+    assert_string_equal(flags, "D");
+    assert_int_equal(delivery_flags("TSFTSRPDDDDDDDDD", flags), 0);
+    assert_string_equal(flags, "DFPRST");
+    assert_int_equal(delivery_flags("SF", flags), 0);
+    assert_string_equal(flags, "FS");
+    assert_int_equal(delivery_flags("", flags), 0);
+    assert_string_equal(flags, "");
+}
+
 static void nothing_is_an_abort_s_business(void **state)
 {
     (void)state;
@@ -682,6 +697,7 @@ int main(int argc, char **argv)
     struct suite *s = suite_new("delivery");
     suite_add_rows(s, rows, check_row);
     suite_add(s, "an owner is held back in time", an_owner_is_held_back_in_time, NULL);
+    suite_add(s, "flags are sorted and checked", flags_are_sorted_and_checked, NULL);
     suite_add(s, "to abort nothing is welcome", nothing_is_an_abort_s_business, NULL);
     return suite_run(s, argc, argv);
 }

@@ -221,6 +221,109 @@ static void a_copy_of_a_copy(void **state)
     teardown(&box);
 }
 
+static const struct tail_row {
+    const char *name, *content;
+    size_t offset;
+    const char *front;
+    const char *want; /* what is stored, and under which name */
+    const char *file;
+} tail_rows[] = {
+    { "a tail: all of it", "a\nb\r\n", 0, "", "a\nb\r\n", "to,S=5,W=6" },
+    { "a tail: behind a line's end", "a\nb\r\nc\n", 2, "x\n", "x\nb\r\nc\n", "to,S=7,W=9" },
+    { "a tail: from an LF on, behind its CR", "a\r\nb\n", 2, "", "\nb\n", "to,S=3,W=5" },
+    { "a tail: from an LF on, behind another CR", "a\r\nb\n", 2, "x\r", "x\r\nb\n", "to,S=5,W=6" },
+    { "a tail: a bare LF behind a CR", "a\nb\n", 1, "x\r", "x\r\nb\n", "to,S=5,W=6" },
+    { "a tail: an LF and nothing else", "a\r\n", 2, "x", "x\n", "to,S=2,W=3" },
+    { "a tail: nothing of it", "a\r\nb\r", 5, "x\n", "x\n", "to,S=2,W=3" },
+    { "a tail: of nothing", "", 0, "x\n", "x\n", "to,S=2,W=3" },
+};
+
+static void check_tail(void **state)
+{
+    const struct tail_row *row = *state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy from = MAILDIR_COPY_INIT, to = MAILDIR_COPY_INIT;
+    struct maildir_tail tail;
+    assert_int_equal(maildir_copy_begin(&from, &box.mailbox, NULL, "from"), 0);
+    write_text(&from, row->content, "");
+    assert_int_equal(maildir_copy_find_tail(&from, strlen(row->content) + 1, &tail), -EINVAL);
+    assert_int_equal(maildir_copy_find_tail(&from, row->offset, &tail), 0);
+    assert_int_equal(maildir_copy_begin(&to, &box.mailbox, NULL, "to"), 0);
+    write_text(&to, row->front, "");
+    assert_int_equal(maildir_copy_append_tail(&to, &from, &tail), 0);
+    assert_int_equal(maildir_copy_check(&from), 0);
+    maildir_copy_clear(&from);
+    assert_int_equal(maildir_copy_publish(&to, ""), 0);
+    check_published(&box, row->file, row->want);
+    maildir_copy_clear(&to);
+    teardown(&box);
+}
+
+static void a_tail_knows_of_its_last_cr(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy from = MAILDIR_COPY_INIT, to = MAILDIR_COPY_INIT;
+    struct maildir_tail tail;
+    assert_int_equal(maildir_copy_begin(&from, &box.mailbox, NULL, "from"), 0);
+    write_text(&from, "ab\r", "");
+    assert_int_equal(maildir_copy_find_tail(&from, 1, &tail), 0);
+    assert_int_equal(maildir_copy_begin(&to, &box.mailbox, NULL, "to"), 0);
+    assert_int_equal(maildir_copy_append_tail(&to, &from, &tail), 0);
+    write_text(&to, "\n", "");
+    assert_int_equal(maildir_copy_publish(&to, ""), 0);
+    check_published(&box, "to,S=3,W=3", "b\r\n");
+    maildir_copy_clear(&to);
+    maildir_copy_clear(&from);
+    teardown(&box);
+}
+
+static void flags_take_it_to_cur(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    struct maildir_copy c = MAILDIR_COPY_INIT;
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
+        write_text(&c, "X: 1\n", "");
+        assert_int_equal(maildir_copy_publish(&c, "DFPRST"), 0);
+        maildir_copy_rest(&c);
+        assert_int_equal(maildir_copy_settle(&c), 0);
+        assert_int_equal(count(&box, "new"), 0);
+        GString *got = maildirs_read(box.root, "alice", "cur", "unique,S=5,W=6:2,DFPRST");
+        assert_non_null(got);
+        g_string_free(got, TRUE);
+        maildir_copy_rest(&c);
+        maildir_copy_withdraw(&c);
+        assert_int_equal(count(&box, "cur"), 0);
+        maildir_copy_clear(&c);
+    }
+    teardown(&box);
+}
+
+static void it_is_read_while_it_is_written(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    auto_val(maildir_copy) c = MAILDIR_COPY_INIT;
+    assert_int_equal(maildir_copy_begin(&c, &box.mailbox, NULL, "unique"), 0);
+    write_text(&c, "one", "");
+    {
+        char text[8];
+        auto_disk int reader = maildir_copy_open_reader(&c);
+        write_text(&c, "two", "");
+        assert_int_equal(disk_read(reader, 1, text, sizeof text), 5);
+        assert_memory_equal(text, "netwo", 5);
+        assert_int_equal(disk_append(reader, &(struct slice){ (const uint8_t *)"x", 1 }, 1), -EBADF);
+    }
+    maildir_copy_clear(&c);
+    teardown(&box);
+}
+
 static void a_name_that_is_taken_stays_whose_it_is(void **state)
 {
     (void)state;
@@ -317,6 +420,42 @@ static void check_folder(void **state)
     teardown(&box);
 }
 
+/* ---- the folder that a handler chose ---- */
+
+static const struct choose_row {
+    const char *name, *mailbox, *folder;
+    int want;
+    const char *want_folder; /* or NULL */
+} choose_rows[] = {
+    { "choose: a folder that is there", "alice", ".a", 1, ".a" },
+    { "choose: one that is not", "alice", ".b", 0, NULL },
+    { "choose: one that is half there", "alice", ".half", 0, NULL },
+    { "choose: the mailbox itself", "alice", "", 1, NULL },
+    { "choose: of a mailbox that is not there yet", "nobody", ".a", 0, NULL },
+    { "choose: what is no folder's name", "alice", "..", -EINVAL, ".was" },
+    { "choose: another's", "alice", ".a/../../bob", -EINVAL, ".was" },
+};
+
+static void check_choose(void **state)
+{
+    const struct choose_row *row = *state;
+    struct box box;
+    setup(&box);
+    maildirs_add(box.root, "bob");
+    maildirs_add(box.root, "alice/.a");
+    maildirs_add_part(box.root, "alice/.half", "new");
+    const struct mailbox m = { .domain = box.mailbox.domain,
+                               .name = (char *)row->mailbox,
+                               .folder = (char[]){ ".was" } };
+    auto_ptr(mailbox) chosen = mailbox_copy(&m);
+    assert_int_equal(maildir_choose_folder(chosen, row->folder), row->want);
+    if (row->want_folder == NULL)
+        assert_null(chosen->folder);
+    else
+        assert_string_equal(chosen->folder, row->want_folder);
+    teardown(&box);
+}
+
 static void the_longest_folder(void **state)
 {
     (void)state;
@@ -408,6 +547,11 @@ int main(int argc, char **argv)
     suite_add_rows(s, begin_rows, check_begin);
     suite_add(s, "a folder", a_folder, NULL);
     suite_add_rows(s, folder_rows, check_folder);
+    suite_add_rows(s, choose_rows, check_choose);
+    suite_add_rows(s, tail_rows, check_tail);
+    suite_add(s, "a tail knows of its last CR", a_tail_knows_of_its_last_cr, NULL);
+    suite_add(s, "flags take it to cur/", flags_take_it_to_cur, NULL);
+    suite_add(s, "it is read while it is written", it_is_read_while_it_is_written, NULL);
     suite_add(s, "the longest folder", the_longest_folder, NULL);
     suite_add_rows(s, make_rows, check_make);
     suite_add(s, "none is made unless the mailbox says so", none_is_made_unless_the_mailbox_says_so, NULL);

@@ -427,6 +427,46 @@ static void a_copy_is_whole(void **state)
     mailbox_free(NULL);
 }
 
+/* ---- folders' names ---- */
+
+static const struct folder_row {
+    const char *name, *text;
+    const char *want; /* NULL: none */
+} folder_rows[] = {
+    { "folder: a name", "Lists", ".Lists" },
+    { "folder: one in another", "Lists/Announce", ".Lists.Announce" },
+    { "folder: the inbox", "Inbox", "" },
+    { "folder: one in the inbox", "INBOX/a", ".INBOX.a" },
+    { "folder: with a blank, and UTF-8", "\xc3\x84rzte heute", ".\xc3\x84rzte heute" },
+    { "folder: nothing", "", NULL },
+    { "folder: a slash", "/", NULL },
+    { "folder: a slash in front", "/Lists", NULL },
+    { "folder: a slash at the end", "Lists/", NULL },
+    { "folder: two slashes", "Lists//a", NULL },
+    { "folder: a dot", "Lists.Announce", NULL },
+    { "folder: a way up", "../bob", NULL },
+    { "folder: a control character", "a\nb", NULL },
+    { "folder: no UTF-8", "\xc3", NULL },
+};
+
+static void check_folder(void **state)
+{
+    const struct folder_row *row = *state;
+    char folder[FOLDER_MAX + 1] = "untouched";
+    assert_int_equal(mailbox_folder(row->text, folder), row->want != NULL ? 0 : -EINVAL);
+    assert_string_equal(folder, row->want != NULL ? row->want : "untouched");
+}
+
+static void the_longest_folder_s_name(void **state)
+{
+    (void)state;
+    char folder[FOLDER_MAX + 1];
+    g_autofree char *longest = g_strnfill(FOLDER_MAX - 1, 'x'), *longer = g_strnfill(FOLDER_MAX, 'x');
+    assert_int_equal(mailbox_folder(longest, folder), 0);
+    assert_int_equal(strlen(folder), FOLDER_MAX);
+    assert_int_equal(mailbox_folder(longer, folder), -EINVAL);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("router");
@@ -443,5 +483,7 @@ int main(int argc, char **argv)
     suite_add(s, "a mailbox is its name in its domain", a_mailbox_is_its_name_in_its_domain, NULL);
     suite_add(s, "a mailbox has an address", a_mailbox_has_an_address, NULL);
     suite_add(s, "a copy is whole", a_copy_is_whole, NULL);
+    suite_add_rows(s, folder_rows, check_folder);
+    suite_add(s, "the longest folder's name", the_longest_folder_s_name, NULL);
     return suite_run(s, argc, argv);
 }
