@@ -179,11 +179,11 @@ int disk_scratch(void)
 {
     int r = BEGIN(.kind = DISK_SIM_SCRATCH, .path = "(scratch)");
     if (r == 0)
-        r = need_descriptor();
+        r = disk_sim_need_descriptor();
     if (r != 0)
         return r;
-    struct disk_node *n = disk_node_new(DISK_FILE, sim.wall_us);
-    int fd = open_node(n, g_strdup("(scratch)"), true);
+    struct disk_node *n = disk_node_new(DISK_FILE, disk_sim.wall_us);
+    int fd = disk_sim_open_node(n, g_strdup("(scratch)"), true);
     disk_node_unref(n);
     return fd;
 }
@@ -191,14 +191,14 @@ int disk_scratch(void)
 int disk_truncate(int fd)
 {
     int fault = BEGIN(.kind = DISK_SIM_TRUNCATE, .dir = fd);
-    const struct disk_descriptor *d = disk_descriptors_find(&sim.descriptors, fd);
+    const struct disk_descriptor *d = disk_descriptors_find(&disk_sim.descriptors, fd);
     if (d == NULL)
         return -EBADF;
     if (fault != 0 || !d->writable)
         return fault != 0 ? fault : -EINVAL;
     pst_assert(d->node->durable == 0); /* files that are to survive only grow */
     g_byte_array_set_size(d->node->content, 0);
-    touch(d->node);
+    disk_sim_touch(d->node);
     return 0;
 }
 
@@ -232,10 +232,10 @@ int disk_sync(int fd)
 int disk_check(int fd)
 {
     int fault = BEGIN(.kind = DISK_SIM_CHECK, .dir = fd);
-    const struct disk_node *n = node_at(fd);
+    const struct disk_node *n = disk_sim_node_at(fd);
     if (n == NULL)
         return -EBADF;
-    return fault == 0 && disk_descriptors_tell(&sim.descriptors, fd, n->error) ? -EIO : fault;
+    return fault == 0 && disk_descriptors_tell(&disk_sim.descriptors, fd, n->error) ? -EIO : fault;
 }
 
 int disk_sync_dir(int dir)
