@@ -71,6 +71,7 @@ enum field_kind {
 struct field {
     enum field_kind kind;
     bool name_ended; /* a blank was behind it */
+    bool has_name;   /* and a colon behind that */
     size_t name_len;
     char name[NAME_MAX_KNOWN];
     uint64_t octets, items, groups; /* of its value */
@@ -78,6 +79,7 @@ struct field {
 
 struct section {
     bool in_digest;
+    bool has_field, after_junk, is_unsure; /* see end_first_line() */
     bool has_type, type_is_cut, type_ended;
     bool has_encoding; /* of several the first counts, but of types the last */
     GString *type;
@@ -87,6 +89,7 @@ struct section {
 
 struct guard {
     struct guard_limits limits;
+    bool is_verbatim;
     const char *exceeded;
     uint64_t parts, depth, header_octets, header_fields, list_items, between, work;
     GArray *levels; /* struct level, the innermost last */
@@ -96,7 +99,8 @@ struct guard {
     struct field field;
     /* the line so far */
     size_t column;
-    bool begins_with_cr;
+    bool has_only_cr;
+    bool is_first_line; /* of a field */
     bool rest_is_blank; /* what is not in `start` */
     size_t start_len;
     uint8_t start[LINE_START_MAX]; /* of a line that begins with '-' */
@@ -165,6 +169,7 @@ static void start_value(struct guard *g)
 {
     struct section *s = &g->section;
     g->field.kind = field_kind_of(g);
+    g->field.has_name = true;
     if (g->field.kind == FIELD_TYPE) {
         g_string_truncate(s->type, 0);
         s->has_type = true;
@@ -268,7 +273,27 @@ static void start_field(struct guard *g)
 {
     end_field(g);
     g->field.kind = FIELD_NAME;
+}
+
+/*
+ * Lines that are no fields are passed over. But in front of the first field, GMime keeps what its buffer held
+ * of such a line, and then takes it for the start of the next field, which so is lost.
+ */
+static void end_first_line(struct guard *g)
+{
+    struct section *s = &g->section;
+    const struct field *f = &g->field;
+    if (f->kind == FIELD_NAME)
+        g->field.kind = FIELD_OTHER; /* no colon */
     count(g, &g->header_fields, 1, g->limits.header_fields, header_fields_name);
+    if (!f->has_name)
+        s->after_junk = !s->has_field;
+    else if (!s->after_junk)
+        s->has_field = true;
+    else
+        s->is_unsure |= f->kind == FIELD_TYPE || f->kind == FIELD_ENCODING;
+    if (f->has_name)
+        s->after_junk = false;
 }
 
 /* ---- a header section ---- */
@@ -300,10 +325,21 @@ static void open_multipart(struct guard *g, const struct mime_type *t)
     g_array_append_val(g->levels, level);
 }
 
-/* The field's end may be missing, and with it whatever makes it what it is. */
+/* Whether GMime has the field, too, and all of it that matters is here. */
 static bool is_sure(const struct section *s, const struct mime_type *t)
 {
-    return t->kind != MIME_UNSURE && (!s->type_is_cut || t->kind == MIME_LEAF || t->kind == MIME_MESSAGE);
+    switch (t->kind) {
+    case MIME_LEAF:
+        return !s->is_unsure || !s->in_digest;
+    case MIME_MESSAGE:
+        return !s->is_unsure;
+    case MIME_UNREADABLE:
+    case MIME_MULTIPART:
+        return !s->is_unsure && !s->type_is_cut;
+    case MIME_UNSURE:
+        break;
+    }
+    return false;
 }
 
 static enum mime_kind end_section(struct guard *g)
@@ -402,6 +438,17 @@ static void leave_multipart(struct guard *g, guint index)
     g->in_between = true;
 }
 
+/*
+ * In a header section, GMime overlooks a boundary of which its buffer held only a part, unless it is certain
+ * that no field name ends there: so when it has a CR, or is very long.
+ */
+static bool is_surely_seen(const struct guard *g)
+{
+    struct slice line = slice_of(g->start, g->start_len);
+    size_t cr = slice_find(line, 0, '\r');
+    return line.len < sizeof g->start && (cr == line.len || (cr == line.len - 1 && !g->is_verbatim));
+}
+
 /* A line that began with "--" has ended. Returns whether it was a boundary. */
 static bool take_boundary(struct guard *g)
 {
@@ -410,6 +457,8 @@ static bool take_boundary(struct guard *g)
     enum fit fit = find_level(g, line, g->rest_is_blank, &index);
     if (g->in_header && (fit == FIT_PART || fit == FIT_END)) {
         /* The section has no other end. If it was a multipart's, the boundary may be of that one. */
+        if (!is_surely_seen(g))
+            exceed(g, "mime-boundary");
         (void)end_section(g);
         fit = find_level(g, line, g->rest_is_blank, &index);
     }
@@ -511,19 +560,34 @@ static void end_line(struct guard *g)
     g->start_len = 0;
 }
 
+/* A CR in front of LF does not count, unless it reaches the parser; one CR there does not count for GMime. */
+static bool is_empty_line(const struct guard *g, size_t len)
+{
+    return g->has_only_cr && len <= (g->is_verbatim ? 1 : 2);
+}
+
+static void start_header_line(struct guard *g, struct slice text)
+{
+    g->has_only_cr = true;
+    g->is_first_line = text.len > 0 && ((*text.data != ' ' && *text.data != '\t') || !g->field.has_name);
+    if (g->is_first_line)
+        start_field(g);
+}
+
+static bool has_only_cr(struct slice text)
+{
+    return text.len == 0 || (text.len <= 2 && text.data[0] == '\r' && text.data[text.len - 1] == '\r');
+}
+
 /* Of a line in a header section. */
 static void take_header_text(struct guard *g, struct slice text, bool is_end)
 {
     count(g, &g->header_octets, text.len + is_end, g->limits.header_octets, header_octets_name);
-    if (g->column == 0 && text.len > 0) {
-        g->begins_with_cr = *text.data == '\r';
-        if (g->begins_with_cr)
-            end_field(g); /* an empty line, or one that is no field */
-        else if (*text.data != ' ' && *text.data != '\t')
-            start_field(g);
-    }
+    if (g->column == 0)
+        start_header_line(g, text);
+    g->has_only_cr &= has_only_cr(text);
     size_t len = g->column + text.len;
-    if (is_end && (len == 0 || (len == 1 && g->begins_with_cr))) {
+    if (is_end && is_empty_line(g, len)) {
         end_header(g);
         g->column = 0;
         return;
@@ -538,8 +602,8 @@ static void take_header_text(struct guard *g, struct slice text, bool is_end)
     g->column = len;
     if (!is_end)
         return;
-    if (g->field.kind == FIELD_NAME)
-        g->field.kind = FIELD_OTHER; /* no colon in the line */
+    if (g->is_first_line)
+        end_first_line(g);
     take_value(g, slice_str("\n"));
     end_line(g);
 }
@@ -600,10 +664,11 @@ uint64_t guard_parts(const struct guard *g)
     return g->parts;
 }
 
-struct guard *guard_new(const struct guard_limits *limits)
+struct guard *guard_new(const struct guard_limits *limits, bool is_verbatim)
 {
     struct guard *g = g_new0(struct guard, 1);
     g->limits = *limits;
+    g->is_verbatim = is_verbatim;
     g->levels = g_array_new(FALSE, FALSE, sizeof(struct level));
     g->section.type = g_string_new(NULL);
     start_section(g, false);

@@ -20,7 +20,8 @@ extern const size_t guard_limit_row_count;
 
 struct guard;
 
-struct guard *guard_new(const struct guard_limits *limits);
+/* is_verbatim: parsers will see CR LF as it came (RFC 3030's BINARYMIME), not LF in its place. */
+struct guard *guard_new(const struct guard_limits *limits, bool is_verbatim);
 void guard_free(struct guard *g); /* NULL is welcome */
 
 /* The next octets of the message, cut anywhere. Lines end in LF, with or without a CR before it. */

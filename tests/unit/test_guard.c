@@ -202,7 +202,7 @@ static void check_end(const struct guard *g, const struct row *row)
 
 static void check_cut(const struct row *row, struct slice message, size_t cut)
 {
-    auto_ptr(guard) g = guard_new(&small);
+    auto_ptr(guard) g = guard_new(&small, false);
     give(g, slice_first(message, cut));
     give(g, slice_skip(message, cut));
     check_end(g, row);
@@ -210,7 +210,7 @@ static void check_cut(const struct row *row, struct slice message, size_t cut)
 
 static void check_octets(const struct row *row, struct slice message)
 {
-    auto_ptr(guard) g = guard_new(&small);
+    auto_ptr(guard) g = guard_new(&small, false);
     for (size_t i = 0; i < message.len; i++)
         give(g, slice_of(message.data + i, 1));
     check_end(g, row);
