@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/given.h"
+#include "delivery/circles.h"
 
 static int run(const struct command *self, int argc, char **argv)
 {
@@ -11,12 +12,13 @@ static int run(const struct command *self, int argc, char **argv)
     auto_ptr(settings) settings = given_inspect(&given, self, argc, argv, NULL, NULL, &status);
     if (settings == NULL)
         return status;
-    auto_val(diag) problems = { 0 };
+    auto_val(diag) problems = { 0 }, notes = { 0 };
     settings_probe_handlers(settings, &problems);
-    if (diag_count(&problems) > 0) {
-        diag_print(&problems, stderr);
+    circles_find_on_disk(settings->router, &problems, &notes);
+    diag_print(&problems, stderr);
+    diag_print(&notes, stderr);
+    if (diag_count(&problems) > 0)
         return EXIT_FAILURE;
-    }
     printf("%s: ok\n", given.file != NULL ? given.file : "configuration");
     return EXIT_SUCCESS;
 }
@@ -29,6 +31,7 @@ const struct command command_check = {
     .summary = "Tells what is wrong with a configuration",
     .text =
         "All problems are told in one run, with file and line. Exit status: 0 when there is none, else 1.\n"
+        "Aliases that lead to no mailbox at the moment are told as notes, which are no problems.\n"
         "The options are those of serve, which add to the file or override it.\n",
     .options = options,
     .run = run,

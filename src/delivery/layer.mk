@@ -14,12 +14,13 @@ src_delivery_libdelivery_a_SOURCES = \
 	src/delivery/router.c src/delivery/router.h \
 	src/delivery/sweep.c src/delivery/sweep.h \
 	src/delivery/table.c src/delivery/table.h src/delivery/table_internal.h \
-	src/delivery/table_content.c src/delivery/table_content.h src/delivery/table_content_internal.h \
+	src/delivery/table_content.c src/delivery/table_content.h \
 	src/delivery/table_file.c \
-	src/delivery/table_loop.c \
 	src/delivery/table_passwd.c \
 	src/delivery/table_socket.c \
-	src/delivery/table_sqlite.c
+	src/delivery/table_sqlite.c \
+	src/delivery/circles.c src/delivery/circles.h \
+	src/delivery/tables.c src/delivery/tables.h
 
 LINK_delivery = src/delivery/libdelivery.a $(LINK_message) $(LINK_reactor) $(SQLITE_LIBS)
 LINK_delivery_sim = src/delivery/libdelivery.a $(LINK_message_sim) $(LINK_reactor_sim) $(SQLITE_LIBS)

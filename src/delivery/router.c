@@ -6,6 +6,7 @@
 
 struct router {
     GHashTable *domains; /* the domain's name to the domain, which the table owns */
+    GPtrArray *in_order; /* they */
     const struct domain *first;
     bool has_patterns;
 };
@@ -24,6 +25,7 @@ struct router *router_new(void)
 {
     struct router *r = g_new0(struct router, 1);
     r->domains = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, domain_free);
+    r->in_order = g_ptr_array_new();
     return r;
 }
 
@@ -31,6 +33,7 @@ void router_free(struct router *r)
 {
     if (r == NULL)
         return;
+    g_ptr_array_unref(r->in_order);
     g_hash_table_unref(r->domains);
     g_free(r);
 }
@@ -70,6 +73,7 @@ int router_add_domain(struct router *r, const char *name, const struct domain_op
     d->options.catch_all = g_strdup(options->catch_all);
     d->options.subaddress = g_strdup(options->subaddress != NULL ? options->subaddress : "");
     g_hash_table_insert(r->domains, d->name, d);
+    g_ptr_array_add(r->in_order, d);
     if (r->first == NULL)
         r->first = d;
     r->has_patterns |= is_pattern(canonical);
@@ -85,11 +89,8 @@ struct domain *router_find_domain(struct router *r, const char *name)
 void router_for_each_domain(const struct router *r, void (*each)(void *owner, const struct domain *domain),
                             void *owner)
 {
-    GHashTableIter at;
-    void *domain;
-    g_hash_table_iter_init(&at, r->domains);
-    while (g_hash_table_iter_next(&at, NULL, &domain))
-        each(owner, domain);
+    for (guint i = 0; i < r->in_order->len; i++)
+        each(owner, g_ptr_array_index(r->in_order, i));
 }
 
 /* ---- look-up ---- */

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/auto.h"
+#include "base/diag.h"
 #include "base/slice.h"
 #include "delivery/mailbox.h"
 #include "smtp/address.h"
@@ -20,10 +21,11 @@ struct domain_options {
     struct table *mailboxes; /* which there are; NULL: a mailbox exists when its maildir does */
     struct table *quotas;    /* of single mailboxes; NULL: all have `quota` */
     const char *catch_all; /* who gets what nobody else does: an address, or a name in this domain; or NULL */
-    const char *subaddress; /* the character that ends a mailbox's name in an address; or "" */
-    uint64_t quota;         /* octets in a mailbox; 0: as many as it likes */
-    bool refuse_over_quota; /* for good; else the sender shall try again */
-    bool create;            /* a missing maildir is made at first delivery */
+    struct origin catch_all_at; /* where that is written; outlives the router */
+    const char *subaddress;     /* the character that ends a mailbox's name in an address; or "" */
+    uint64_t quota;             /* octets in a mailbox; 0: as many as it likes */
+    bool refuse_over_quota;     /* for good; else the sender shall try again */
+    bool create;                /* a missing maildir is made at first delivery */
 };
 
 struct domain {
@@ -45,7 +47,7 @@ int router_add_domain(struct router *r, const char *name, const struct domain_op
 /* For filling in tables, which may want to know all domains first. NULL when there is none of that name. */
 struct domain *router_find_domain(struct router *r, const char *name);
 
-/* In no order. */
+/* In the order of their adding. */
 void router_for_each_domain(const struct router *r, void (*each)(void *owner, const struct domain *domain),
                             void *owner);
 

@@ -56,9 +56,29 @@ bool table_is_in_memory(const struct table *t)
     return t->kind->in_memory;
 }
 
-int table_refresh(struct table *t, struct diag *problems)
+int table_look(struct table *t, struct diag *problems)
 {
-    return t->kind->refresh != NULL ? t->kind->refresh(t, problems) : 0;
+    return t->kind->look != NULL ? t->kind->look(t, problems) : 0;
+}
+
+void table_use(struct table *t)
+{
+    t->kind->end_look(t, true);
+}
+
+void table_refuse(struct table *t)
+{
+    t->kind->end_look(t, false);
+}
+
+bool table_reconsider(struct table *t)
+{
+    return t->kind->reconsider != NULL && t->kind->reconsider(t);
+}
+
+struct table_content *table_content_of(struct table *t, bool waiting)
+{
+    return t->kind->content != NULL ? t->kind->content(t, waiting) : NULL;
 }
 
 /* ---- what kinds have in common ---- */

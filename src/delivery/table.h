@@ -4,8 +4,9 @@
  * know which. postern-tables(5) tells how they are written.
  *
  * Ownership: a table belongs to who opened it, before the process forks, so that all workers share what is in
- * memory; connections are made by the process that asks. It is asked and refreshed from any thread at any
- * time. Failure: of opening, all that is wrong is told as problems; of asking, one error and why.
+ * memory; connections are made by the process that asks. It is asked from any thread at any time, and looked
+ * at by one at a time. Failure: of opening, all that is wrong is told as problems; of asking, one error and
+ * why.
  */
 #pragma once
 
@@ -26,8 +27,7 @@ struct table_rules {
      */
     bool (*accepts)(const void *owner, const char *value, char **ret_expected);
     const void *owner; /* outlives the table */
-    /* Values are targets: those that are names of the same file lead there, and may not lead in a circle; and
-     * what aliases elsewhere can do besides is refused by name. */
+    /* Values are targets: what aliases elsewhere can do besides is refused by name. */
     bool follows;
     msec_t timeout; /* of a question to a database or a server; 0: TABLE_TIMEOUT_MS */
 };
@@ -55,7 +55,17 @@ bool table_is_in_memory(const struct table *t);
 /*
  * Looks whether the table is another one by now; to be called once in a while. Files that changed are read
  * anew, once they have been left alone for a moment (DISK_SETTLED_US), while questions are still answered
- * from the old one. 0: nothing is new; 1: the new one is in use. -EBADMSG, or another -errno when it cannot
- * be read: the old one stays, and problems tell why, once for each version of the file. May block: for jobs.
+ * from the old one. 0: nothing is new; 1: there is a new version, which waits for one of the two below.
+ * -EBADMSG, or another -errno when it cannot be read: the old one stays, and problems tell why, once for each
+ * version of the file. May block: for jobs.
  */
-int table_refresh(struct table *t, struct diag *problems);
+int table_look(struct table *t, struct diag *problems);
+void table_use(struct table *t);    /* the version that waits */
+void table_refuse(struct table *t); /* it goes; the next look finds nothing new, unless the file changes */
+/* What was refused may do now: the next look reads it again. False: nothing was. */
+bool table_reconsider(struct table *t);
+
+struct table_content;
+
+/* What it holds, if it is a file (a reference), or else NULL; `waiting`: what waits, if something does. */
+struct table_content *table_content_of(struct table *t, bool waiting);

@@ -5,7 +5,6 @@
 
 #include "base/assert.h"
 #include "delivery/router.h"
-#include "delivery/table_content_internal.h"
 #include "delivery/table_internal.h"
 #include "smtp/address.h"
 
@@ -16,17 +15,27 @@ enum {
 };
 #define SHOW(text) (int)MIN((text).len, SHOWN), (const char *)(text).data
 
+/* As it lies in memory, among the others and at any address. */
+struct __attribute__((packed)) entry {
+    uint32_t line, number;
+    char text[]; /* its name and its values, each ending in NUL, and an empty one */
+};
+
 struct table_content {
     gatomicrefcount references;
-    GStringChunk *entries; /* struct table_entry, one behind the other */
+    char *file;
+    GStringChunk *entries; /* struct entry, one behind the other */
+    GPtrArray *in_order;   /* they */
     GHashTable *names;     /* a set of their names, which lie in `entries` */
 };
 
-static struct table_content *content_new(size_t text_len)
+static struct table_content *content_new(const char *file, size_t text_len)
 {
     struct table_content *c = g_new0(struct table_content, 1);
     g_atomic_ref_count_init(&c->references);
     c->entries = g_string_chunk_new(CLAMP(text_len, BLOCK_MIN, BLOCK_MAX));
+    c->file = g_strdup(file);
+    c->in_order = g_ptr_array_new();
     c->names = g_hash_table_new(g_str_hash, g_str_equal);
     return c;
 }
@@ -42,26 +51,62 @@ void table_content_unref(struct table_content *c)
     if (c == NULL || !g_atomic_ref_count_dec(&c->references))
         return;
     g_hash_table_unref(c->names);
+    g_ptr_array_unref(c->in_order);
+    g_free(c->file);
     g_string_chunk_free(c->entries);
     g_free(c);
 }
 
-struct table_entry *table_content_entry(const struct table_content *c, const char *name)
+const char *table_content_file(const struct table_content *c)
 {
-    char *found = g_hash_table_lookup(c->names, name);
-    return found != NULL ? (struct table_entry *)(found - offsetof(struct table_entry, text)) : NULL;
+    return c->file;
+}
+
+static const struct entry *find(const struct table_content *c, const char *name)
+{
+    const char *found = g_hash_table_lookup(c->names, name);
+    return found != NULL ? (const void *)(found - offsetof(struct entry, text)) : NULL;
+}
+
+static const char *values_of(const struct entry *e)
+{
+    return e->text + strlen(e->text) + 1;
 }
 
 const char *table_content_find(const struct table_content *c, const char *name)
 {
-    const struct table_entry *e = table_content_entry(c, name);
-    return e != NULL ? table_entry_values(e) : NULL;
+    const struct entry *e = find(c, name);
+    return e != NULL ? values_of(e) : NULL;
+}
+
+uint32_t table_content_count(const struct table_content *c)
+{
+    return c->in_order->len;
+}
+
+struct table_entry table_content_entry(const struct table_content *c, uint32_t number)
+{
+    pst_assert(number < c->in_order->len);
+    const struct entry *e = g_ptr_array_index(c->in_order, number);
+    return (struct table_entry){ .name = e->text, .values = values_of(e), .line = e->line };
+}
+
+bool table_content_number(const struct table_content *c, const char *name, uint32_t *ret_number)
+{
+    const struct entry *e = find(c, name);
+    if (e != NULL)
+        *ret_number = e->number;
+    return e != NULL;
 }
 
 /* ---- reading: line by line; what is wrong is told, and the next line is looked at ---- */
 
 struct reader {
-    struct table_reading reading;
+    struct table_content *content;
+    const struct table_rules *rules;
+    struct diag *problems;
+    unsigned line;  /* the one that is being read */
+    unsigned told;  /* problems, those included that were too many */
     GString *entry; /* the one that is being read, as it will lie in memory */
     size_t values;  /* of it */
     enum {
@@ -71,10 +116,10 @@ struct reader {
     } state;
 };
 
-void table_reading_problem(struct table_reading *r, unsigned line, const char *text)
+static void problem_at(struct reader *r, unsigned line, const char *text)
 {
     if (r->told++ < TABLE_PROBLEMS_MAX)
-        diag_add(r->problems, (struct origin){ r->file, line }, "%s", text);
+        diag_add(r->problems, (struct origin){ r->content->file, line }, "%s", text);
 }
 
 static void problem(struct reader *r, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -84,12 +129,12 @@ static void problem(struct reader *r, const char *format, ...)
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    table_reading_problem(&r->reading, r->reading.line, text);
+    problem_at(r, r->line, text);
 }
 
 static const char *form(const struct reader *r)
 {
-    return r->reading.rules->follows ? "NAME: TARGET, TARGET" : "NAME: VALUE";
+    return r->rules->follows ? "NAME: TARGET, TARGET" : "NAME: VALUE";
 }
 
 /* The parser of addresses undoes quotes, if there is a domain. */
@@ -101,7 +146,7 @@ static bool unquoted_name(struct slice text, char ret_name[MAILBOX_NAME_MAX + 1]
            mailbox_name(slice_of(a.local, a.local_len), ret_name) == 0;
 }
 
-bool table_local_name(struct slice text, char ret_name[MAILBOX_NAME_MAX + 1])
+static bool local_name(struct slice text, char ret_name[MAILBOX_NAME_MAX + 1])
 {
     bool quoted = text.len > 0 && text.data[0] == '"';
     return quoted ? unquoted_name(text, ret_name) : mailbox_name(text, ret_name) == 0;
@@ -119,8 +164,8 @@ static size_t find_colon(struct slice line)
 
 static bool take_name(struct reader *r, struct slice text, char ret_name[MAILBOX_NAME_MAX + 1])
 {
-    if (table_local_name(text, ret_name)) {
-        const struct table_entry *first = table_content_entry(r->reading.content, ret_name);
+    if (local_name(text, ret_name)) {
+        const struct entry *first = find(r->content, ret_name);
         if (first == NULL)
             return true;
         problem(r, "%s: it is there already, in line %u; expected each name once", ret_name, first->line);
@@ -135,9 +180,9 @@ static bool take_name(struct reader *r, struct slice text, char ret_name[MAILBOX
 
 static void begin_entry(struct reader *r, const char *name)
 {
-    const struct table_entry head = { .line = r->reading.line };
+    const struct entry head = { .line = r->line, .number = r->content->in_order->len };
     g_string_truncate(r->entry, 0);
-    g_string_append_len(r->entry, (const char *)&head, offsetof(struct table_entry, text));
+    g_string_append_len(r->entry, (const char *)&head, offsetof(struct entry, text));
     g_string_append_len(r->entry, name, (gssize)strlen(name) + 1);
     r->values = 0;
 }
@@ -146,17 +191,17 @@ static void end_entry(struct reader *r)
 {
     if (r->state != KEPT)
         return;
-    const struct table_entry *e = (const void *)r->entry->str;
+    const struct entry *e = (const void *)r->entry->str;
     if (r->values == 0) {
         g_autofree char *text = g_strdup_printf("%s: nothing is behind it; expected %s", e->text, form(r));
-        table_reading_problem(&r->reading, e->line, text);
+        problem_at(r, e->line, text);
         return;
     }
     g_string_append_c(r->entry, '\0');
-    char *kept = g_string_chunk_insert_len(r->reading.content->entries, r->entry->str, (gssize)r->entry->len);
-    char *name = kept + offsetof(struct table_entry, text);
-    g_hash_table_add(r->reading.content->names, name);
-    g_ptr_array_add(r->reading.entries, kept);
+    char *kept = g_string_chunk_insert_len(r->content->entries, r->entry->str, (gssize)r->entry->len);
+    char *name = kept + offsetof(struct entry, text);
+    g_hash_table_add(r->content->names, name);
+    g_ptr_array_add(r->content->in_order, kept);
 }
 
 /* What others do with aliases, and we do not; or NULL. */
@@ -180,7 +225,7 @@ static bool has_comment(const char *value)
 
 static void check_value(struct reader *r, const char *value)
 {
-    const struct table_rules *rules = r->reading.rules;
+    const struct table_rules *rules = r->rules;
     g_autofree char *expected = NULL;
     const char *foreign = rules->follows ? foreign_target(value) : NULL;
     if (foreign == NULL && (rules->accepts == NULL || rules->accepts(rules->owner, value, &expected)))
@@ -246,7 +291,7 @@ static void take_text(struct reader *r, struct slice text)
 {
     while (text.len > 0) {
         size_t end = slice_find(text, 0, '\n');
-        r->reading.line++;
+        r->line++;
         take_line(r, slice_first(text, end));
         text = slice_skip(text, end + 1);
     }
@@ -256,21 +301,16 @@ static void take_text(struct reader *r, struct slice text)
 struct table_content *table_content_load(struct slice text, const char *file, const struct table_rules *rules,
                                          struct diag *problems)
 {
-    struct table_content *content = content_new(text.len);
-    g_autoptr(GPtrArray) entries = g_ptr_array_new();
+    struct table_content *content = content_new(file, text.len);
     struct reader r = {
-        .reading = { content, entries, rules, file, problems },
-        .entry = g_string_new(NULL),
+        .content = content, .rules = rules, .problems = problems, .entry = g_string_new(NULL)
     };
     take_text(&r, text);
     g_string_free(r.entry, TRUE);
-    if (rules->follows)
-        table_loops_find(&r.reading);
-    if (r.reading.told == 0)
+    if (r.told == 0)
         return content;
-    if (r.reading.told > TABLE_PROBLEMS_MAX)
-        diag_add(problems, (struct origin){ file, 0 }, "and %u more problems",
-                 r.reading.told - TABLE_PROBLEMS_MAX);
+    if (r.told > TABLE_PROBLEMS_MAX)
+        diag_add(problems, (struct origin){ file, 0 }, "and %u more problems", r.told - TABLE_PROBLEMS_MAX);
     table_content_unref(content);
     return NULL;
 }

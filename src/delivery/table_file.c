@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "base/slice.h"
 #include "delivery/table_content.h"
 #include "delivery/table_internal.h"
@@ -20,9 +21,11 @@ struct file_table {
     GMutex lock; /* of: */
     struct table_content *content;
 
-    GMutex refreshing;     /* of what is below */
+    /* Of who looks at it: */
     struct disk_stat seen; /* the version that was looked at last, good or bad; all zero: none */
     int error;             /* or what came of looking, which was told */
+    struct table_content *waiting;
+    bool is_refused; /* that version */
 };
 
 static struct file_table *file_of(struct table *t)
@@ -115,8 +118,8 @@ static void file_free(struct table *t)
 {
     struct file_table *f = file_of(t);
     table_content_unref(f->content);
+    table_content_unref(f->waiting);
     g_mutex_clear(&f->lock);
-    g_mutex_clear(&f->refreshing);
     g_free(f->path);
     g_free(f);
 }
@@ -130,7 +133,6 @@ static struct table *file_open(const char *path, const struct table_rules *rules
     f->path = g_strdup(path);
     f->rules = *rules;
     g_mutex_init(&f->lock);
-    g_mutex_init(&f->refreshing);
     auto_val(text) text = { NULL };
     auto_disk int fd = disk_open_path(path);
     int r = fd < 0 ? fd : disk_stat_open(fd, &f->seen);
@@ -147,13 +149,21 @@ static struct table *file_open(const char *path, const struct table_rules *rules
     return f->content != NULL ? g_steal_pointer(&t) : NULL;
 }
 
-static int file_find(struct table *t, const char *name, const char *domain, GPtrArray *values, char **ret_why)
+static struct table_content *file_content(struct table *t, bool waiting)
 {
-    (void)domain, (void)ret_why;
     struct file_table *f = file_of(t);
+    if (waiting && f->waiting != NULL)
+        return table_content_ref(f->waiting);
     g_mutex_lock(&f->lock);
     struct table_content *content = table_content_ref(f->content);
     g_mutex_unlock(&f->lock);
+    return content;
+}
+
+static int file_find(struct table *t, const char *name, const char *domain, GPtrArray *values, char **ret_why)
+{
+    (void)domain, (void)ret_why;
+    struct table_content *content = file_content(t, false);
     const char *value = table_content_find(content, name);
     for (; value != NULL && *value != '\0'; value += strlen(value) + 1)
         g_ptr_array_add(values, g_strdup(value));
@@ -192,8 +202,9 @@ static int look(struct file_table *f, struct text *ret_text)
     return 1;
 }
 
-static int look_and_load(struct file_table *f, struct diag *problems)
+static int file_look(struct table *t, struct diag *problems)
 {
+    struct file_table *f = file_of(t);
     auto_val(text) text = { NULL };
     int r = look(f, &text);
     bool is_told = r == f->error;
@@ -204,20 +215,31 @@ static int look_and_load(struct file_table *f, struct diag *problems)
         diag_add(problems, (struct origin){ f->path, 0 }, "%s; what it held before stays in use", explain(r));
         return r;
     }
-    struct table_content *content = load(f, text, problems);
-    if (content == NULL)
-        return -EBADMSG;
-    use(f, content);
-    return 1;
+    f->is_refused = false;
+    f->waiting = load(f, text, problems);
+    return f->waiting != NULL ? 1 : -EBADMSG;
 }
 
-static int file_refresh(struct table *t, struct diag *problems)
+static void file_end_look(struct table *t, bool is_used)
 {
     struct file_table *f = file_of(t);
-    g_mutex_lock(&f->refreshing);
-    int r = look_and_load(f, problems);
-    g_mutex_unlock(&f->refreshing);
-    return r;
+    struct table_content *content = g_steal_pointer(&f->waiting);
+    pst_assert(content != NULL);
+    f->is_refused = !is_used;
+    if (is_used)
+        use(f, content);
+    else
+        table_content_unref(content);
+}
+
+static bool file_reconsider(struct table *t)
+{
+    struct file_table *f = file_of(t);
+    bool was_refused = f->is_refused;
+    if (was_refused)
+        f->seen = (struct disk_stat){ 0 };
+    f->is_refused = false;
+    return was_refused;
 }
 
 const struct table_kind table_file_kind = {
@@ -225,5 +247,8 @@ const struct table_kind table_file_kind = {
     .open = file_open,
     .free = file_free,
     .find = file_find,
-    .refresh = file_refresh,
+    .look = file_look,
+    .end_look = file_end_look,
+    .reconsider = file_reconsider,
+    .content = file_content,
 };

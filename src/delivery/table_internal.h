@@ -17,7 +17,10 @@ struct table_kind {
     /* As table_find(); any error but -ENOENT becomes -EHOSTDOWN, and its text the reason if none is told. On
      * failure, the values that were added by then are removed. */
     int (*find)(struct table *t, const char *name, const char *domain, GPtrArray *values, char **ret_why);
-    int (*refresh)(struct table *t, struct diag *problems); /* NULL: there is nothing to look at */
+    int (*look)(struct table *t, struct diag *problems); /* NULL: there is nothing to look at */
+    void (*end_look)(struct table *t, bool is_used);
+    bool (*reconsider)(struct table *t);
+    struct table_content *(*content)(struct table *t, bool waiting);
 };
 
 struct table {

@@ -267,7 +267,7 @@ static int sqlite_find(struct table *t, const char *name, const char *domain, GP
     return r;
 }
 
-static int sqlite_refresh(struct table *t, struct diag *problems)
+static int sqlite_look(struct table *t, struct diag *problems)
 {
     (void)problems;
     struct sqlite_table *s = (struct sqlite_table *)t;
@@ -283,5 +283,5 @@ const struct table_kind table_sqlite_kind = {
     .open = sqlite_open,
     .free = sqlite_free,
     .find = sqlite_find,
-    .refresh = sqlite_refresh,
+    .look = sqlite_look,
 };

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/option.h"
+#include "delivery/circles.h"
 #include "delivery/route.h"
 #include "delivery/table.h"
 
@@ -71,6 +72,7 @@ static void add_domain(const struct config_section *at, struct router *router, s
     const char *name = config_section_name(at);
     struct domain_options options = values->options;
     options.refuse_over_quota = values->over_quota == REJECT;
+    options.catch_all_at = config_key_origin(at, "catch-all");
     if (g_strcmp0(options.subaddress, "none") == 0)
         options.subaddress = "";
     if (options.subaddress[strspn(options.subaddress, SUBADDRESS_CHARACTERS)] != '\0')
@@ -173,6 +175,7 @@ void domains_take(const struct config *c, struct router *router, GPtrArray *tabl
         check_domain(at, router, problems);
         open_tables(&o, at, router); /* which want to know all domains */
     }
+    circles_find(router, NULL, problems);
 }
 
 /* Of a file or a database; NULL: of none. */

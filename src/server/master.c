@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
-#include "delivery/table.h"
+#include "delivery/tables.h"
 #include "postern/version.h"
 #include "server/identity.h"
 #include "server/sockets.h"
@@ -290,8 +290,7 @@ static void give_row_back(struct master *m, size_t row)
 static void refresh_tables(const struct master *m)
 {
     auto_val(diag) problems = { 0 };
-    for (guint i = 0; i < m->settings->tables->len; i++)
-        (void)table_refresh(g_ptr_array_index(m->settings->tables, i), &problems); /* which tell why */
+    (void)tables_refresh(m->settings->router, m->settings->tables, &problems); /* which tell why */
     for (guint i = 0; i < diag_count(&problems); i++)
         pst_log(m->log, PST_LOG_ERROR, "table-broken", PST_STR("problem", problems.problems->pdata[i]));
 }

@@ -7,6 +7,7 @@
 #include "delivery/maildir.h"
 #include "delivery/route.h"
 #include "delivery/table.h"
+#include "delivery/tables.h"
 
 /* Those that share a limit. */
 struct lane {
@@ -170,8 +171,7 @@ void lookups_ask(struct lookups *l, const struct route_start *start, uint64_t oc
 static void refresh_run(void *arg)
 {
     struct lookups *l = arg;
-    for (guint i = 0; i < l->tables->len; i++)
-        l->has_changed |= table_refresh(g_ptr_array_index(l->tables, i), &l->problems) > 0;
+    l->has_changed = tables_refresh(l->router, l->tables, &l->problems);
 }
 
 static void release(struct lookups *l)

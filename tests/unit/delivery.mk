@@ -57,6 +57,7 @@ tests_unit_test_sweep_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
 
 table_tests = \
 	tests/unit/test_table \
+	tests/unit/test_circles \
 	tests/unit/test_table_content \
 	tests/unit/test_table_file \
 	tests/unit/test_table_passwd \
@@ -70,6 +71,10 @@ table_rig = tests/unit/table_rig.c tests/unit/table_rig.h
 tests_unit_test_table_SOURCES = tests/unit/test_table.c $(table_rig)
 tests_unit_test_table_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_table_LDADD = $(TEST_LINK) $(LINK_delivery)
+
+tests_unit_test_circles_SOURCES = tests/unit/test_circles.c $(table_rig)
+tests_unit_test_circles_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_circles_LDADD = $(TEST_LINK) $(LINK_delivery_sim)
 
 tests_unit_test_table_content_SOURCES = tests/unit/test_table_content.c $(table_rig)
 tests_unit_test_table_content_CPPFLAGS = $(TEST_CPPFLAGS)

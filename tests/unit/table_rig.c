@@ -77,7 +77,9 @@ void rig_check(struct table *t, const char *name, const char *want)
 char *rig_refresh(struct table *t)
 {
     auto_val(diag) problems = { NULL };
-    int r = table_refresh(t, &problems);
+    int r = table_look(t, &problems);
+    if (r > 0)
+        table_use(t);
     g_autofree char *text = rig_problems(&problems);
     return g_strdup_printf("%d%s%s", r, *text != '\0' ? "\n" : "", text);
 }
