@@ -8,24 +8,17 @@
  * it is until it was answered. An answer belongs to who asked. Failure: an answer like any other. Memory: for
  * each host, what it has said of a frame that is not complete, WIRE_FRAME_MAX at most.
  *
- * Log events: handler-host-started, handler-host-failed, handler-host-replaced, handler-failed, and
- * handler-log, which is what handlers say.
+ * Log events: handler-host-started, handler-host-refused (its handlers cannot serve), handler-host-failed
+ * (without a message), handler-host-replaced, handler-failed, handler-choked, and handler-log, which is what
+ * handlers say.
  */
 #pragma once
 
 #include "base/log.h"
-#include "handlers/wire.h"
+#include "handlers/handlers.h"
 #include "reactor/reactor.h"
 
 struct handler_pool;
-
-struct handler_settings {
-    const char *program;       /* postern-host */
-    struct wire_config config; /* the handlers, and the limits of each host */
-    unsigned processes;        /* hosts */
-    /* For a message that waits for a host, anew once a host has it, and for a host to be ready. */
-    msec_t timeout;
-};
 
 enum handler_outcome {
     HANDLER_DECIDED, /* `verdict` */
@@ -68,7 +61,10 @@ typedef void (*handler_on_answer)(void *owner, struct handler_answer *take_answe
 struct handler_pool *handler_pool_new(struct reactor *r, const struct handler_settings *settings,
                                       const struct pst_log *log);
 
-/* `fd`: what the message lies in, if it is not in the frame; else -1. */
+/*
+ * `fd`: what the message lies in, if it is not in the frame, else -1. A host gets a copy of it: one that was
+ * opened for reading only, or handlers could change what is stored.
+ */
 void handler_pool_ask(struct handler_pool *p, const struct wire_message *message, int fd,
                       handler_on_answer on_answer, void *owner);
 

@@ -116,15 +116,15 @@ static void text_or_null(struct codec *c, const char **value)
 }
 
 /*
- * So many elements follow, each of one octet or more: a count that the frame has no room for is bad, before
- * memory is asked for.
+ * So many elements follow, each of `least` octets or more: a count that the frame has no room for is bad,
+ * before memory is asked for. So a frame's arrays are never much larger than the frame.
  */
-static void *array(struct codec *c, uint32_t *count, void *elements, size_t size)
+static void *array(struct codec *c, uint32_t *count, void *elements, size_t size, size_t least)
 {
     u32(c, count);
     if (c->out != NULL)
         return elements;
-    c->is_bad |= *count > c->in.len;
+    c->is_bad |= *count > c->in.len / least;
     if (c->is_bad)
         *count = 0;
     if (*count == 0)
@@ -134,18 +134,27 @@ static void *array(struct codec *c, uint32_t *count, void *elements, size_t size
     return zeroed;
 }
 
-#define ARRAY(codec, elements, count, element_fields)                                                        \
+#define ARRAY(codec, elements, count, element_fields, least)                                                 \
     do {                                                                                                     \
-        (elements) = array((codec), &(count), (elements), sizeof *(elements));                               \
+        (elements) = array((codec), &(count), (elements), sizeof *(elements), (least));                      \
         for (uint32_t array_index = 0; array_index < (count); array_index++)                                 \
             element_fields((codec), &(elements)[array_index]);                                               \
     } while (0)
 
-/* ---- the frames' fields ---- */
+/* ---- the frames' fields; how many octets an element has at least ---- */
+
+enum {
+    TEXT_LEAST = 4 + 1,
+    OPTION_LEAST = 2 * TEXT_LEAST,
+    HANDLER_LEAST = 2 * TEXT_LEAST + 4,
+    RECIPIENT_LEAST = TEXT_LEAST + 3 * 4,
+    TURN_LEAST = 2 * 4,
+    FATE_LEAST = 3 * 4 + 2 * TEXT_LEAST + 3 * 4,
+};
 
 static void text_list(struct codec *c, struct wire_text_list *list)
 {
-    ARRAY(c, list->texts, list->count, text);
+    ARRAY(c, list->texts, list->count, text, TEXT_LEAST);
 }
 
 static void option_fields(struct codec *c, struct wire_option *o)
@@ -158,12 +167,12 @@ static void handler_fields(struct codec *c, struct wire_handler *h)
 {
     text(c, &h->name);
     text(c, &h->file);
-    ARRAY(c, h->options, h->option_count, option_fields);
+    ARRAY(c, h->options, h->option_count, option_fields, OPTION_LEAST);
 }
 
 static void config_fields(struct codec *c, struct wire_config *f)
 {
-    ARRAY(c, f->handlers, f->handler_count, handler_fields);
+    ARRAY(c, f->handlers, f->handler_count, handler_fields, HANDLER_LEAST);
     text_list(c, &f->paths);
     text_list(c, &f->writable);
     flag(c, &f->network);
@@ -184,7 +193,7 @@ static void recipient_fields(struct codec *c, struct wire_recipient *r)
 static void turn_fields(struct codec *c, struct wire_turn *t)
 {
     u32(c, &t->handler);
-    ARRAY(c, t->recipients, t->recipient_count, u32);
+    ARRAY(c, t->recipients, t->recipient_count, u32, sizeof(uint32_t));
 }
 
 static void message_texts(struct codec *c, struct wire_message *f)
@@ -205,8 +214,8 @@ static void message_fields(struct codec *c, struct wire_message *f)
     flag(c, &f->utf8);
     u64(c, &f->declared_size);
     i64(c, &f->arrived_us);
-    ARRAY(c, f->recipients, f->recipient_count, recipient_fields);
-    ARRAY(c, f->turns, f->turn_count, turn_fields);
+    ARRAY(c, f->recipients, f->recipient_count, recipient_fields, RECIPIENT_LEAST);
+    ARRAY(c, f->turns, f->turn_count, turn_fields, TURN_LEAST);
     u64(c, &f->size);
     flag(c, &f->in_frame);
     octets(c, &f->octets);
@@ -228,7 +237,7 @@ static void fate_fields(struct codec *c, struct wire_fate *f)
 
 static void verdict_fields(struct codec *c, struct wire_verdict *f)
 {
-    ARRAY(c, f->fates, f->fate_count, fate_fields);
+    ARRAY(c, f->fates, f->fate_count, fate_fields, FATE_LEAST);
     octets(c, &f->front);
     u64(c, &f->skip);
     flag(c, &f->replaced);
@@ -316,6 +325,18 @@ int64_t wire_decode(struct slice in, struct wire_frame *ret_frame)
     *ret_frame = f;
     f.memory = NULL;
     return WIRE_HEAD + (int64_t)head[0];
+}
+
+bool wire_find_obituary(struct slice last, struct wire_obituary *ret_obituary)
+{
+    if (last.len < WIRE_OBITUARY_LEN)
+        return false;
+    auto_val(wire_frame) f = { .memory = NULL };
+    last = slice_skip(last, last.len - WIRE_OBITUARY_LEN);
+    if (wire_decode(last, &f) != WIRE_OBITUARY_LEN || f.type != WIRE_OBITUARY)
+        return false;
+    *ret_obituary = f.obituary;
+    return true;
 }
 
 void wire_frame_clear(struct wire_frame *frame)

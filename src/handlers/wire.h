@@ -126,7 +126,7 @@ struct wire_verdict {
     uint64_t replaced_size; /* octets in the scratch file */
 };
 
-/* ---- of a host that died ---- */
+/* ---- of a host that died: always the last octets on the wire, whatever lies in front of them ---- */
 
 enum wire_stage {
     WIRE_LOADING,  /* before READY */
@@ -140,7 +140,7 @@ enum wire_stage {
 struct wire_obituary {
     uint32_t stage;  /* enum wire_stage */
     int32_t handler; /* HANDLING and LOADING: which one; or -1 */
-    int32_t signal;  /* that ended it, or 0: it exited */
+    int32_t signal;  /* that ended it, SIGTERM: which was told to its guard; or 0: it exited */
     int32_t status;  /* with this status */
 };
 
@@ -167,5 +167,11 @@ int wire_encode(const struct wire_frame *frame, GByteArray *to);
  * From the beginning of `in`: how many octets the frame takes, 0 when more must come first, or -EBADMSG.
  */
 int64_t wire_decode(struct slice in, struct wire_frame *ret_frame);
+/*
+ * Of all that came before the end of the stream, the last octets: a host may have died within another frame.
+ * False: they are no obituary.
+ */
+enum { WIRE_OBITUARY_LEN = WIRE_HEAD + 16 };
+bool wire_find_obituary(struct slice last, struct wire_obituary *ret_obituary);
 void wire_frame_clear(struct wire_frame *frame); /* the arrays; one that is all zero is welcome */
 AUTO_VAL_DEFINE(wire_frame);

@@ -59,6 +59,7 @@ static void open_channel(struct child *c, const struct child_channel *channel)
     ours->peer = theirs;
     theirs->peer = ours;
     theirs->child = c;
+    theirs->link.short_writes = 0; /* a process that blocks ends its writes before it ends itself */
     g_ptr_array_add(c->r->channels, theirs);
     sim_stream_count(ours);
     *channel->ret_stream = ours;
@@ -84,6 +85,11 @@ static void end_channel(const struct child *c)
         sim_stream_cut(s->peer, -ECONNRESET);
     g_byte_array_set_size(s->in, 0);
     stream_abort(s);
+    /* Told now, not at its next event: whatever plays the child must not go on in between. */
+    const struct stream_events *events = s->events;
+    s->events = &silent;
+    if (events->on_closed != NULL)
+        events->on_closed(s->owner);
 }
 
 struct child *reactor_sim_newborn(struct reactor *r)

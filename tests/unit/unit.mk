@@ -8,5 +8,6 @@ include tests/unit/net.mk
 include tests/unit/message.mk
 include tests/unit/delivery.mk
 include tests/unit/host.mk
+include tests/unit/handlers.mk
 include tests/unit/worker.mk
 include tests/unit/server.mk
