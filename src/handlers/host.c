@@ -627,7 +627,9 @@ static void host_discard(struct handler_host *h)
 static int host_spawn(struct handler_host *h)
 {
     const struct child_channel channel = { &stream_events, h, &h->stream };
-    const int fds[] = { CHILD_NULL, STDERR_FILENO, STDERR_FILENO, CHILD_CHANNEL, h->scratch };
+    /* What it prints is nowhere: our standard error may be the log, whose lines are nobody else's to write.
+     */
+    const int fds[] = { CHILD_NULL, CHILD_NULL, CHILD_NULL, CHILD_CHANNEL, h->scratch };
     const struct child_options options = {
         .file = h->settings->program,
         .argv = (const char *const[]){ "postern-host", NULL },

@@ -450,6 +450,7 @@ struct settings *settings_new(struct config *take_config, struct diag *problems)
     const struct delivery_section *delivery = values_of(s->config, "delivery");
     s->worker.smtp = limits->smtp;
     s->worker.limits = limits->worker;
+    s->worker.guard = limits->guard;
     s->worker.sync = (enum delivery_sync)delivery->sync;
     s->worker.single_instance = delivery->single_instance;
     s->worker.router = s->router;

@@ -12,6 +12,8 @@
 
 #include "base/log.h"
 #include "delivery/delivery.h"
+#include "handlers/handlers.h"
+#include "message/guard.h"
 #include "net/network.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
@@ -23,6 +25,9 @@ struct conn_host {
     const struct pst_log *log;
     const struct router *router;
     struct lookups *lookups;
+    struct handler_pool *pool;               /* NULL: there are no handlers */
+    const struct handler_settings *handlers; /* the pool's */
+    const struct guard_limits *guard;        /* of messages that handlers see */
     struct smtp_service service;
     struct delivery_settings delivery;
     unsigned received_max;               /* Received fields that a message may have */

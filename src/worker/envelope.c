@@ -8,6 +8,7 @@ void recipient_free(struct recipient *r)
 {
     g_free(r->orcpt);
     g_free(r->ways);
+    g_free(r->reply);
     g_free(r);
 }
 
@@ -78,24 +79,45 @@ static bool is_renamed(const struct mailbox *m, const struct route_start *start)
     return strcmp(m->name, start->name) != 0 || m->domain != start->domain;
 }
 
+/* `start`: where its route began, to tell which mailboxes have another name; NULL: all do. */
+static void lead(struct envelope *e, struct recipient *r, const struct route_start *start,
+                 const GPtrArray *mailboxes, const char *flags)
+{
+    r->ways = g_new(unsigned, mailboxes->len);
+    r->way_count = mailboxes->len;
+    for (guint i = 0; i < mailboxes->len; i++) {
+        const struct mailbox *m = g_ptr_array_index(mailboxes, i);
+        if (envelope_find(e, m, &r->ways[i]))
+            continue;
+        struct target target = { .mailbox = mailbox_copy(m),
+                                 .is_renamed = start == NULL || is_renamed(m, start),
+                                 .first = e->recipients->len };
+        (void)g_strlcpy(target.flags, flags, sizeof target.flags);
+        r->ways[i] = add_target(e, &target);
+    }
+}
+
 void envelope_add(struct envelope *e, struct recipient *take_recipient, const struct route_start *start,
                   const GPtrArray *mailboxes, bool counts)
 {
     struct recipient *r = take_recipient;
     guint before = e->targets->len;
-    r->ways = g_new(unsigned, mailboxes->len);
-    r->way_count = mailboxes->len;
-    for (guint i = 0; i < mailboxes->len; i++) {
-        const struct mailbox *m = g_ptr_array_index(mailboxes, i);
-        if (!envelope_find(e, m, &r->ways[i]))
-            r->ways[i] = add_target(e, &(struct target){ .mailbox = mailbox_copy(m),
-                                                         .is_renamed = is_renamed(m, start),
-                                                         .first = e->recipients->len });
-    }
+    lead(e, r, start, mailboxes, "");
+    r->domain = start->domain;
     if (!counts && e->targets->len == before) {
         recipient_free(r);
         return;
     }
+    e->ways += r->way_count;
+    g_ptr_array_add(e->recipients, r);
+}
+
+void envelope_add_changed(struct envelope *e, struct recipient *take_recipient,
+                          const struct route_start *start, const GPtrArray *mailboxes, const char *flags)
+{
+    struct recipient *r = take_recipient;
+    g_clear_pointer(&r->ways, g_free);
+    lead(e, r, start, mailboxes, flags);
     e->ways += r->way_count;
     g_ptr_array_add(e->recipients, r);
 }

@@ -9,13 +9,17 @@
 
 #include "delivery/delivery.h"
 #include "smtp/address.h"
+#include "smtp/outcome.h"
 
 struct recipient {
     struct smtp_address address;
-    unsigned notify;  /* SMTP_NOTIFY_, or 0 */
-    char *orcpt;      /* as it was sent; NULL: none was */
-    unsigned *ways;   /* the indices of the targets that it leads to */
-    size_t way_count; /* one at least */
+    unsigned notify;             /* SMTP_NOTIFY_, or 0 */
+    char *orcpt;                 /* as it was sent; NULL: none was */
+    const struct domain *domain; /* that the address lies in */
+    unsigned *ways;              /* the indices of the targets that it leads to */
+    size_t way_count;            /* one at least, unless a handler said otherwise */
+    enum smtp_outcome refusal;   /* what a handler decided; else SMTP_DELIVERED */
+    char *reply;                 /* with it: all of it, or NULL */
 };
 void recipient_free(struct recipient *r);
 
@@ -23,6 +27,7 @@ struct target {
     struct mailbox *mailbox;
     unsigned first;  /* the index of the recipient that led to it first */
     bool is_renamed; /* that one has another name */
+    char flags[DELIVERY_FLAGS_SIZE];
 };
 
 struct envelope {
@@ -44,6 +49,14 @@ bool envelope_find(const struct envelope *e, const struct mailbox *m, unsigned *
  * in any case, one that leads to nothing new is dropped. */
 void envelope_add(struct envelope *e, struct recipient *take_recipient, const struct route_start *start,
                   const GPtrArray *mailboxes, bool counts);
+
+/*
+ * For what handlers change: takes the recipient, which leads to `mailboxes` (struct mailbox; none is welcome;
+ * copied), whatever it led to before. `start` is where its route began, or NULL: they have other names in any
+ * case. Flags are for those that nobody else led to before.
+ */
+void envelope_add_changed(struct envelope *e, struct recipient *take_recipient,
+                          const struct route_start *start, const GPtrArray *mailboxes, const char *flags);
 
 /* struct delivery_way, g_array_unref it. */
 GArray *envelope_ways(const struct envelope *e);

@@ -4,9 +4,10 @@ src_worker_libworker_a_SOURCES = \
 	src/worker/crowd.c src/worker/crowd.h \
 	src/worker/envelope.c src/worker/envelope.h \
 	src/worker/lookup.c src/worker/lookup.h \
+	src/worker/handling.c src/worker/handling.h \
 	src/worker/greeting.c src/worker/greeting.h \
 	src/worker/session_log.c src/worker/session_log.h \
-	src/worker/transaction.c src/worker/transaction.h \
+	src/worker/transaction.c src/worker/transaction.h src/worker/transaction_internal.h \
 	src/worker/verdict.c src/worker/verdict.h \
 	src/worker/worker.c src/worker/worker.h
 

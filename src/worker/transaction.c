@@ -4,9 +4,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "message/hops.h"
-#include "message/trace.h"
-#include "worker/envelope.h"
+#include "worker/handling.h"
 #include "worker/lookup.h"
 #include "worker/session_log.h"
 #include "worker/verdict.h"
@@ -14,19 +12,6 @@
 enum {
     WAYS_MAX = 10000
 }; /* from a message's recipients to its mailboxes: each is a line in the log, at once */
-
-struct transaction {
-    struct conn *conn;
-    struct smtp_address reverse_path;
-    struct smtp_mail_parameters parameters; /* its slices are in `envid` */
-    char *envid;                            /* NULL: none was given */
-    struct envelope envelope;               /* those that were accepted */
-    struct hops hops;
-    struct delivery *delivery;
-    uint64_t ticket; /* finishing */
-    uint64_t octets;
-    char id[CONN_ID_SIZE + 11]; /* SESSION.N */
-};
 
 static char *copy_if_given(struct slice s)
 {
@@ -47,13 +32,14 @@ struct transaction *transaction_new(struct conn *c, const struct smtp_effect *ma
 
 static void transaction_free(struct transaction *t)
 {
+    handling_free(t->handling);
     envelope_clear(&t->envelope);
     hops_clear(&t->hops);
     g_free(t->envid);
     g_free(t);
 }
 
-static bool is_lmtp(const struct transaction *t)
+bool transaction_is_lmtp(const struct transaction *t)
 {
     return conn_host(t->conn)->service.protocol == SMTP_PROTOCOL_LMTP;
 }
@@ -96,7 +82,7 @@ static bool has_room_for(const struct transaction *t, const GPtrArray *mailboxes
 static void accept_recipient(const struct question *q, const GPtrArray *mailboxes)
 {
     struct transaction *t = q->transaction;
-    envelope_add(&t->envelope, q->recipient, &q->start, mailboxes, is_lmtp(t));
+    envelope_add(&t->envelope, q->recipient, &q->start, mailboxes, transaction_is_lmtp(t));
     conn_answer(q->conn, q->ticket, (struct smtp_verdict){ .outcome = SMTP_RECIPIENT_OK }, false);
 }
 
@@ -129,6 +115,7 @@ void transaction_route(struct transaction *t, const struct smtp_effect *rcpt)
     }
     struct recipient *recipient = g_new0(struct recipient, 1);
     recipient->address = rcpt->address;
+    recipient->refusal = SMTP_DELIVERED;
     recipient->notify = rcpt->rcpt.notify;
     recipient->orcpt = copy_if_given(rcpt->rcpt.orcpt);
     struct question *q = g_new(struct question, 1);
@@ -209,6 +196,11 @@ static void log_result(const struct transaction *t, const struct recipient *r, c
     pst_log_fields(log, level, result == 0 ? "delivered" : "delivery-failed", fields, count);
 }
 
+static void on_sealed(void *owner)
+{
+    handling_on_sealed(owner);
+}
+
 static void on_ready(void *owner)
 {
     struct transaction *t = owner;
@@ -226,7 +218,7 @@ static enum smtp_outcome milder(enum smtp_outcome a, enum smtp_outcome b)
 static enum smtp_outcome outcome_of(const struct transaction *t, const struct recipient *r,
                                     const int *results)
 {
-    enum smtp_outcome outcome = SMTP_DELIVERED;
+    enum smtp_outcome outcome = r->refusal;
     bool is_given_up = false;
     for (size_t i = 0; i < r->way_count; i++) {
         int result = results[r->ways[i]];
@@ -240,29 +232,42 @@ static enum smtp_outcome outcome_of(const struct transaction *t, const struct re
 }
 
 /* SMTP has one answer for all. The delivery saw to it that all results are alike; but domains differ in what
- * a full mailbox means. */
-static enum smtp_outcome outcome_of_all(const struct transaction *t, const int *results)
+ * a full mailbox means, and handlers in what they say. Returns whose answer it is. */
+static const struct recipient *speaker(const struct transaction *t, const int *results)
 {
-    enum smtp_outcome outcome = outcome_of(t, envelope_recipient(&t->envelope, 0), results);
-    for (guint i = 1; i < t->envelope.recipients->len && outcome != SMTP_DELIVERED; i++)
-        outcome = milder(outcome, outcome_of(t, envelope_recipient(&t->envelope, i), results));
-    return outcome;
+    const struct recipient *found = envelope_recipient(&t->envelope, 0);
+    enum smtp_outcome outcome = outcome_of(t, found, results);
+    for (guint i = 1; i < t->envelope.recipients->len; i++) {
+        const struct recipient *r = envelope_recipient(&t->envelope, i);
+        enum smtp_outcome other = outcome_of(t, r, results);
+        if (other != SMTP_DELIVERED && milder(outcome, other) != outcome) {
+            found = r;
+            outcome = other;
+        }
+    }
+    return found;
 }
 
-static void answer(const struct transaction *t, enum smtp_outcome outcome, bool more)
+static void answer(const struct transaction *t, const struct recipient *r, enum smtp_outcome outcome,
+                   bool more)
 {
-    conn_answer(t->conn, t->ticket, (struct smtp_verdict){ .outcome = outcome, .detail = t->id }, more);
+    const char *detail = r->reply != NULL ? r->reply : t->id;
+    conn_answer(t->conn, t->ticket, (struct smtp_verdict){ .outcome = outcome, .detail = detail }, more);
 }
 
 /* LMTP has one for each recipient (RFC 2033 4.2). */
 static void answer_all(const struct transaction *t, const int *results)
 {
     guint count = t->envelope.recipients->len;
-    if (!is_lmtp(t))
-        answer(t, outcome_of_all(t, results), false);
-    else
-        for (guint i = 0; i < count; i++)
-            answer(t, outcome_of(t, envelope_recipient(&t->envelope, i), results), i + 1 < count);
+    if (!transaction_is_lmtp(t)) {
+        const struct recipient *r = speaker(t, results);
+        answer(t, r, outcome_of(t, r, results), false);
+        return;
+    }
+    for (guint i = 0; i < count; i++) {
+        const struct recipient *r = envelope_recipient(&t->envelope, i);
+        answer(t, r, outcome_of(t, r, results), i + 1 < count);
+    }
 }
 
 static void on_done(void *owner, const int *results, size_t count)
@@ -281,16 +286,16 @@ static void on_done(void *owner, const int *results, size_t count)
 }
 
 /* RFC 3848, and for mail that asked for SMTPUTF8 RFC 6531 4.3. */
-static const char *protocol_name(const struct transaction *t, const struct smtp_session *session)
+static const char *protocol_name(const struct transaction *t)
 {
-    bool lmtp = conn_host(t->conn)->service.protocol == SMTP_PROTOCOL_LMTP;
+    bool lmtp = transaction_is_lmtp(t);
     if (t->parameters.utf8)
         return lmtp ? "UTF8LMTP" : "UTF8SMTP";
-    return lmtp ? "LMTP" : smtp_session_is_extended(session) ? "ESMTP" : "SMTP";
+    return lmtp ? "LMTP" : smtp_session_is_extended(conn_session(t->conn)) ? "ESMTP" : "SMTP";
 }
 
 /* With one file for all, what it says is the same for all. */
-static char *head_for(const struct transaction *t, const struct trace *trace, const struct target *target)
+char *transaction_head(const struct transaction *t, const struct trace *trace, const struct target *target)
 {
     const struct recipient *first = envelope_recipient(&t->envelope, target->first);
     const bool is_shared = conn_host(t->conn)->delivery.single_instance && t->envelope.targets->len > 1;
@@ -305,7 +310,9 @@ static char *head_for(const struct transaction *t, const struct trace *trace, co
 
 void transaction_open(struct transaction *t)
 {
-    static const struct delivery_events events = { .on_ready = on_ready, .on_done = on_done };
+    static const struct delivery_events events = { .on_ready = on_ready,
+                                                   .on_sealed = on_sealed,
+                                                   .on_done = on_done };
     const struct conn_host *host = conn_host(t->conn);
     const struct smtp_session *session = conn_session(t->conn);
     (void)snprintf(t->id, sizeof t->id, "%s.%u", conn_id(t->conn), conn_next_message(t->conn));
@@ -315,7 +322,7 @@ void transaction_open(struct transaction *t)
     struct trace trace = {
         .id = t->id,
         .hostname = host->service.hostname,
-        .protocol = protocol_name(t, session),
+        .protocol = protocol_name(t),
         .helo = smtp_session_helo(session),
         .client = client,
         .client_name = conn_client_name(t->conn),
@@ -327,13 +334,14 @@ void transaction_open(struct transaction *t)
     for (guint i = 0; i < count; i++)
         targets[i] =
             (struct delivery_target){ .mailbox = envelope_target(&t->envelope, i)->mailbox,
-                                      .head = head_for(t, &trace, envelope_target(&t->envelope, i)) };
+                                      .head = transaction_head(t, &trace, envelope_target(&t->envelope, i)) };
     struct delivery_settings settings = host->delivery;
     settings.verbatim = t->parameters.body == SMTP_BODY_BINARYMIME; /* RFC 3030 3: no octet may change */
     g_autoptr(GArray) ways = envelope_ways(&t->envelope);
     t->delivery = delivery_new(host->reactor, &settings, targets, count,
                                (const struct delivery_way *)(void *)ways->data, ways->len, &events, t);
     envelope_give(&t->envelope);
+    handling_begin(t, &trace);
 }
 
 bool transaction_is_open(const struct transaction *t)
@@ -353,6 +361,8 @@ void transaction_log_refusal(const struct transaction *t, enum smtp_outcome outc
 void transaction_append(struct transaction *t, struct slice bytes)
 {
     hops_take(&t->hops, bytes);
+    if (t->handling != NULL)
+        handling_take(t->handling, bytes);
     if (!delivery_append(t->delivery, bytes))
         conn_set_paused(t->conn, true);
 }
@@ -374,10 +384,15 @@ static void refuse_loops(const struct transaction *t, int *refusals)
     }
 }
 
+static bool goes_round(const struct transaction *t)
+{
+    return t->hops.received > conn_host(t->conn)->received_max;
+}
+
 /* For each target, why it shall not have the message; NULL when all shall. */
 static int *find_loops(const struct transaction *t)
 {
-    bool too_many = t->hops.received > conn_host(t->conn)->received_max;
+    bool too_many = goes_round(t);
     if (!too_many && t->hops.delivered == NULL)
         return NULL;
     int *refusals = g_new0(int, t->envelope.targets->len);
@@ -387,13 +402,38 @@ static int *find_loops(const struct transaction *t)
     return refusals;
 }
 
+void transaction_commit(struct transaction *t)
+{
+    g_autofree int *refusals = find_loops(t);
+    delivery_finish(t->delivery, refusals);
+}
+
+void transaction_end_without(struct transaction *t, enum smtp_outcome outcome)
+{
+    struct conn *c = t->conn;
+    for (guint i = 0; i < t->envelope.recipients->len; i++) {
+        struct recipient *r = g_ptr_array_index(t->envelope.recipients, i);
+        if (r->refusal == SMTP_DELIVERED)
+            r->refusal = outcome;
+        r->way_count = 0;
+    }
+    if (outcome != SMTP_DELIVERED)
+        transaction_log_refusal(t, outcome);
+    delivery_abort(g_steal_pointer(&t->delivery));
+    answer_all(t, NULL);
+    transaction_free(t);
+    conn_release(c);
+}
+
 void transaction_finish(struct transaction *t, uint64_t ticket)
 {
     t->ticket = ticket;
     t->octets = delivery_octets(t->delivery);
-    g_autofree int *refusals = find_loops(t);
     conn_hold(t->conn);
-    delivery_finish(t->delivery, refusals);
+    if (t->handling != NULL && !goes_round(t))
+        handling_go(t);
+    else
+        transaction_commit(t);
 }
 
 void transaction_abandon(struct transaction *t)

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "delivery/commit.h"
 #include "delivery/sweep.h"
+#include "handlers/pool.h"
 #include "worker/conn.h"
 #include "worker/lookup.h"
 
@@ -58,6 +59,8 @@ struct worker {
     GByteArray *replies;
     struct lookups *lookups;
     struct commit *commit;
+    struct handler_pool *pool; /* NULL: there are no handlers; or it is being closed */
+    bool pool_is_closing;
     struct timer *patience; /* while draining */
     struct timer *telling;  /* while there is something to tell of an overload */
     struct timer *relief;   /* while there are more connections than this worker's part */
@@ -203,15 +206,29 @@ static void on_relief(void *owner)
 
 /* ---- connections ---- */
 
+static void on_pool_closed(void *owner);
+
 static void finish_if_drained(struct worker *w)
 {
-    if (!w->draining || crowd_size(&w->crowd) > 0)
+    if (!w->draining || crowd_size(&w->crowd) > 0 || w->pool_is_closing)
         return;
+    if (w->pool != NULL) {
+        w->pool_is_closing = true;
+        handler_pool_close(g_steal_pointer(&w->pool), on_pool_closed, w);
+        return;
+    }
     tell_overload(w);
     void (*on_drained)(void *owner) = w->on_drained;
     void *owner = w->owner;
     worker_free(w);
     on_drained(owner);
+}
+
+static void on_pool_closed(void *owner)
+{
+    struct worker *w = owner;
+    w->pool_is_closing = false;
+    finish_if_drained(w);
 }
 
 static void on_conn_gone(void *owner)
@@ -297,6 +314,9 @@ static int port_open(struct port *p, struct worker *w, const struct worker_liste
         .log = w->log,
         .router = w->settings->router,
         .lookups = w->lookups,
+        .pool = w->pool,
+        .handlers = w->settings->handlers,
+        .guard = &w->settings->guard,
         .service = { .protocol = l->protocol,
                      .hostname = w->settings->hostname,
                      .limits = w->settings->smtp },
@@ -344,6 +364,8 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     w->telling = timer_new(r, tell_overload, w);
     w->relief = timer_new(r, on_relief, w);
     crowd_init(&w->crowd);
+    if (settings->handlers != NULL && settings->handlers->config.handler_count > 0)
+        w->pool = handler_pool_new(r, settings->handlers, log);
     plan_sweeps(w);
     for (; w->port_count < settings->listener_count; w->port_count++) {
         int error = port_open(&w->ports[w->port_count], w, &settings->listeners[w->port_count]);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "delivery/delivery.h"
 #include "handlers/handlers.h"
+#include "message/guard.h"
 #include "net/address.h"
 #include "net/network.h"
 #include "reactor/reactor.h"
@@ -51,6 +52,7 @@ struct worker_settings {
     const char *hostname;
     struct smtp_limits smtp;
     struct worker_limits limits;
+    struct guard_limits guard;
     enum delivery_sync sync;
     bool single_instance;
     const struct router *router;

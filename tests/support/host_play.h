@@ -7,7 +7,7 @@
 #include "handlers/wire.h"
 #include "reactor/reactor_sim.h"
 
-#define HOST_PLAY_PROGRAM "postern-host"
+#define HOST_PLAY_PROGRAM ((char *)"postern-host")
 
 /* What it does, about its start (then it says READY) or a message (then it says a verdict that delivers). */
 struct host_act {

@@ -58,6 +58,7 @@ static void add(struct world *w, const struct rcpt *rcpt, bool counts)
     for (size_t i = 0; names[i] != NULL; i++)
         g_ptr_array_add(mailboxes, mailbox_of(w, names[i]));
     struct recipient *r = g_new0(struct recipient, 1);
+    r->refusal = SMTP_DELIVERED;
     r->address = address_of(rcpt->path);
     r->orcpt = g_strdup("rfc822;x");
     struct route_start start;

@@ -730,7 +730,7 @@ static void no_program(void **state)
     (void)state;
     struct rig g;
     rig_begin(&g, 1, 2);
-    g.settings.program = "/nowhere/postern-host";
+    g.settings.program = (char *)"/nowhere/postern-host";
     rig_open(&g);
     assert_int_equal(ask_and_wait(&g)->failure, HANDLER_NO_HOST);
     assert_logged(&g, "reason=not-started program=/nowhere/postern-host error=\"No such file or directory\"");
@@ -890,7 +890,7 @@ static void close_without_host(void **state)
     (void)state;
     struct rig g;
     rig_begin(&g, 1, 2);
-    g.settings.program = "/nowhere/postern-host";
+    g.settings.program = (char *)"/nowhere/postern-host";
     rig_open(&g);
     const struct question *q = ask(&g);
     rig_close(&g);
