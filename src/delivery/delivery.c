@@ -57,7 +57,7 @@ struct delivery {
     int *refusals;  /* NULL: none */
     uint8_t *front; /* of an edited body; or NULL */
     struct {
-        int file; /* of a body that takes the place of ours; or -1 */
+        int file; /* of a body that takes the place of ours, borrowed; or -1 */
         uint64_t offset, size;
     } other;
     struct commit_item item;
@@ -142,8 +142,6 @@ static void delivery_free(struct delivery *d)
         g_free(d->copies.list);
     }
     clear_blocks(d);
-    if (d->other.file >= 0)
-        disk_close(d->other.file);
     g_free(d->front);
     g_free(d->refusals);
     g_free(d);
@@ -476,14 +474,12 @@ int delivery_set_content(struct delivery *d, struct slice front, uint64_t skip)
     return 0;
 }
 
-int delivery_replace(struct delivery *d, int take_file, uint64_t size, struct slice front, uint64_t skip)
+int delivery_replace(struct delivery *d, int file, uint64_t size, struct slice front, uint64_t skip)
 {
     pst_assert(d->phase == SEALED && d->front == NULL && d->other.file < 0);
-    if (skip > size) {
-        disk_close(take_file);
+    if (skip > size)
         return -EINVAL;
-    }
-    d->other.file = take_file;
+    d->other.file = file;
     d->other.offset = skip;
     d->other.size = size;
     if (d->is_lost)

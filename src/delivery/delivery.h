@@ -116,11 +116,11 @@ int delivery_body(const struct delivery *d, struct delivery_body *ret_body);
  */
 int delivery_set_content(struct delivery *d, struct slice front, uint64_t skip);
 /*
- * The same of another body, which takes the place of this one: the first `size` octets of a regular file (or
- * memfd), which are stored as they are. The descriptor is taken over in any case; the octets are read between
- * `finish` and on_done. A file that turns out to be shorter then fails all with -EIO.
+ * The same of another body, which takes the place of this one: the first `size` octets of a file, such as a
+ * scratch file (disk.h), stored as they are. The descriptor stays its owner's, and the file as it is, until
+ * on_done: it is read once. One that turns out to be shorter fails all with -EIO.
  */
-int delivery_replace(struct delivery *d, int take_file, uint64_t size, struct slice front, uint64_t skip);
+int delivery_replace(struct delivery *d, int file, uint64_t size, struct slice front, uint64_t skip);
 
 /*
  * Once it is sealed, and once: other targets and ways in place of those that `new` was given. None is

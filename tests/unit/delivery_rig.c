@@ -248,9 +248,11 @@ static void edit(struct rig *rig)
     g_autofree char *front = front_of(plan); /* gone after the call */
     rig->in_call = true;
     if (plan->other > 0) {
-        int file = rig->other;
-        rig->other = -1;
-        assert_int_equal(delivery_replace(rig->delivery, file, plan->other, slice_str(front), plan->skip), 0);
+        assert_int_equal(
+            delivery_replace(rig->delivery, rig->other, plan->other, slice_str(front), plan->other + 1),
+            -EINVAL);
+        assert_int_equal(
+            delivery_replace(rig->delivery, rig->other, plan->other, slice_str(front), plan->skip), 0);
     } else if (plan->front != NULL || plan->skip > 0) {
         if (rig->body_error == 0) {
             struct slice nothing = slice_of(NULL, 0);

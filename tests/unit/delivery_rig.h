@@ -52,7 +52,7 @@ struct rig {
     struct commit *commit;
     GString *wire, *body; /* as it is sent, and as it would be stored */
     GString *stored;      /* what is stored behind the head */
-    int other;            /* a descriptor; -1: it is given away, or there is none */
+    int other;            /* a descriptor; or -1 */
     bool is_blind;        /* leaves out looking at what is sealed, which takes calls of the disk */
     bool is_retargeted;
     int body_error; /* what delivery_body told */
