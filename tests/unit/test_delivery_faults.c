@@ -323,6 +323,48 @@ static void check_crashes(void **state)
     sweep_crashes(&row->plan, DISK_SIM_SEEDED);
 }
 
+/* ---- the system fails to write by itself ---- */
+
+struct loss {
+    uint64_t at; /* the number of the call before which it happens */
+    const char *where;
+    bool happened;
+};
+
+static void lose_writes(void *owner, const struct disk_sim_call *call)
+{
+    struct loss *loss = owner;
+    if (call->number != loss->at)
+        return;
+    disk_sim_lose_writes(loss->where);
+    loss->happened = true;
+}
+
+/* Nothing but a sync, or a check, of what was open then tells: so no result is known, but what is said to be
+ * there is. */
+static bool lose_before_call(const struct rig_plan *plan, uint64_t nth, enum disk_sim_policy crash)
+{
+    struct rig rig;
+    rig_init(&rig, plan);
+    rig.is_blind = true;
+    struct loss loss = { .at = disk_sim_calls() + nth, .where = rig.root };
+    disk_sim_set_hook(lose_writes, &loss);
+    rig_run(&rig);
+    disk_sim_set_hook(NULL, NULL);
+    rig_check(&rig, RIG_EXACT);
+    disk_sim_crash(crash);
+    rig_check(&rig, RIG_DURABLE);
+    rig_clear(&rig);
+    return loss.happened;
+}
+
+static void check_losses(void **state)
+{
+    const struct row *row = *state;
+    for (uint64_t nth = 1; !row->is_long && lose_before_call(&row->plan, nth, DISK_SIM_LOSE); nth++)
+        (void)lose_before_call(&row->plan, nth, DISK_SIM_KEEP);
+}
+
 /* ---- the disk is full ---- */
 
 static void check_full(void **state)
@@ -781,6 +823,7 @@ int main(int argc, char **argv)
     struct suite *s = suite_new("delivery faults");
     add_sweep(s, "each call fails once", check_faults);
     add_sweep(s, "power fails at each call", check_crashes);
+    add_sweep(s, "writes are lost before each call", check_losses);
     add_sweep(s, "the disk is full", check_full);
     suite_add_rows(s, fault_rows, check_fault);
     suite_add(s, "a second try after a fault", a_second_try_after_a_fault, NULL);
