@@ -20,7 +20,7 @@
 struct target_copy {
     struct delivery_target target;
     struct maildir_copy copy;
-    size_t source; /* the index of the copy whose file it is: its own, or, of a link, an earlier one's */
+    size_t source; /* the index of the copy whose file it is: its own, or, of a link, another's */
 };
 
 enum {

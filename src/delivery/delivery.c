@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "delivery/block.h"
 #include "delivery/commit.h"
 #include "delivery/copies.h"
 #include "disk/disk.h"
@@ -25,12 +25,6 @@ int delivery_flags(const char *letters, char ret_flags[DELIVERY_FLAGS_SIZE])
     ret_flags[count] = '\0';
     return 0;
 }
-
-/* Octets of the message as they will be stored. Grows with them, so that a small message costs little. */
-struct block {
-    uint8_t *bytes;
-    size_t len, room;
-};
 
 /*
  * One job at a time. While it is under way it owns `writing` and `copies`, and the loop `gathering`; the two
@@ -65,60 +59,12 @@ struct delivery {
     struct target_copy list[]; /* of copies, unless they got another; ways and results are behind it */
 };
 
-/* ---- blocks ---- */
-
-/*
- * A block that is larger than DELIVERY_SMALL is mapped, so that its memory goes back to the system with the
- * message. malloc would keep some of it: the most that were ever in use at once, in holes of its heap.
- */
-static bool block_is_mapped(const struct block *b)
-{
-    return b->room > DELIVERY_SMALL;
-}
-
-static void block_clear(struct block *b)
-{
-    if (block_is_mapped(b))
-        (void)munmap(b->bytes, b->room); /* of what mmap gave, it cannot fail */
-    else
-        g_free(b->bytes);
-    *b = (struct block){ .bytes = NULL };
-}
-
-static void block_map(struct block *b, size_t room)
-{
-    void *bytes = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    pst_assert(bytes != MAP_FAILED); /* out of memory, which ends the process as it does in malloc */
-    if (b->len > 0)
-        memcpy(bytes, b->bytes, b->len);
-    size_t len = b->len;
-    block_clear(b);
-    *b = (struct block){ .bytes = bytes, .len = len, .room = room };
-}
-
-static uint8_t *block_reserve(struct block *b, size_t more)
-{
-    size_t need = b->len + more;
-    if (need > DELIVERY_SMALL && need > b->room) {
-        block_map(b, MAX(need, DELIVERY_BLOCK));
-    } else if (need > b->room) {
-        b->room = MIN(MAX(need, 2 * b->room), DELIVERY_SMALL);
-        b->bytes = g_realloc(b->bytes, b->room);
-    }
-    return b->bytes + b->len;
-}
-
-static struct slice block_slice(const struct block *b)
-{
-    return slice_of(b->bytes, b->len);
-}
+/* ---- the jobs ---- */
 
 static bool block_is_due(const struct block *b)
 {
     return b->len > DELIVERY_SMALL;
 }
-
-/* ---- the jobs ---- */
 
 static void free_targets(const struct target_copy *list, size_t count)
 {

@@ -1,6 +1,7 @@
 noinst_LIBRARIES += src/delivery/libdelivery.a
 src_delivery_libdelivery_a_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 src_delivery_libdelivery_a_SOURCES = \
+	src/delivery/block.c src/delivery/block.h \
 	src/delivery/commit.c src/delivery/commit.h \
 	src/delivery/copies.c src/delivery/copies.h \
 	src/delivery/delivery.c src/delivery/delivery.h \
