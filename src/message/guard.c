@@ -301,7 +301,7 @@ static void end_first_line(struct guard *g)
 static void start_section(struct guard *g, bool in_digest)
 {
     struct section *s = &g->section;
-    *s = (struct section){ .in_digest = in_digest, .type = s->type };
+    *s = (struct section){ .in_digest = in_digest, .after_junk = s->after_junk, .type = s->type };
     g_string_truncate(s->type, 0);
     g->field = (struct field){ .kind = FIELD_OTHER };
     g->in_header = true;
@@ -364,6 +364,7 @@ static void end_header(struct guard *g)
 {
     enum mime_kind kind = end_section(g);
     g->in_header = false;
+    g->section.after_junk = false; /* an empty line takes it away, a boundary does not */
     if (kind == MIME_MESSAGE) {
         deepen(g);
         start_section(g, false);

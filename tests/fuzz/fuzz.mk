@@ -3,6 +3,7 @@
 FUZZ_TARGETS = \
 	tests/fuzz/fuzz_address \
 	tests/fuzz/fuzz_command \
+	tests/fuzz/fuzz_guard \
 	tests/fuzz/fuzz_line \
 	tests/fuzz/fuzz_parameters \
 	tests/fuzz/fuzz_proxy \
@@ -26,6 +27,7 @@ endif
 check_PROGRAMS += $(FUZZ_TARGETS)
 tests_fuzz_fuzz_address_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 tests_fuzz_fuzz_command_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+tests_fuzz_fuzz_guard_LDADD = $(FUZZ_LINK) $(LINK_message)
 tests_fuzz_fuzz_line_LDADD = $(FUZZ_LINK) $(LINK_message)
 tests_fuzz_fuzz_parameters_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 tests_fuzz_fuzz_proxy_LDADD = $(FUZZ_LINK) $(LINK_net)
