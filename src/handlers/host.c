@@ -528,7 +528,7 @@ static bool take_frame(struct handler_host *h, struct wire_frame *f)
 static int64_t take_first(struct handler_host *h, size_t from)
 {
     auto_val(wire_frame) f = { .memory = NULL };
-    int64_t len = wire_decode(slice_of(h->in->data + from, h->in->len - from), &f);
+    int64_t len = wire_decode(slice_skip(slice_of(h->in->data, h->in->len), from), &f);
     if (len <= 0) {
         if (len < 0)
             host_fail(h, HANDLER_RUBBISH, "what is no frame");

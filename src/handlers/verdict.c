@@ -43,7 +43,8 @@ static bool is_reply(const struct wire_fate *f)
 {
     unsigned class = f->decision == WIRE_REJECT ? 5 : 4;
     return f->code / 100 == class && is_enhanced(f->enhanced, (char)('0' + class)) && is_printable(f->text) &&
-           sizeof "550 " + strlen(f->enhanced) + sizeof " \r" + strlen(f->text) <= HANDLER_REPLY_MAX;
+           strlen("550 ") + strlen(f->enhanced) + strlen(" ") + strlen(f->text) + strlen("\r\n") <=
+               HANDLER_REPLY_MAX;
 }
 
 static bool are_flags(const char *flags)

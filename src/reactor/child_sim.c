@@ -75,6 +75,14 @@ static struct stream *channel_of(const struct child *c)
     return NULL;
 }
 
+static void tell_closed(struct stream *s)
+{
+    const struct stream_events *events = s->events;
+    s->events = &silent;
+    if (events->on_closed != NULL)
+        events->on_closed(s->owner);
+}
+
 /* What it has written arrives, unlike what it only tried to write; and that it has not read all is seen. */
 static void end_channel(const struct child *c)
 {
@@ -85,11 +93,7 @@ static void end_channel(const struct child *c)
         sim_stream_cut(s->peer, -ECONNRESET);
     g_byte_array_set_size(s->in, 0);
     stream_abort(s);
-    /* Told now, not at its next event: whatever plays the child must not go on in between. */
-    const struct stream_events *events = s->events;
-    s->events = &silent;
-    if (events->on_closed != NULL)
-        events->on_closed(s->owner);
+    tell_closed(s); /* not at its next event: whatever plays the child must not go on in between */
 }
 
 struct child *reactor_sim_newborn(struct reactor *r)
@@ -287,8 +291,11 @@ void sim_children_init(struct reactor *r)
 void sim_children_clear(struct reactor *r)
 {
     g_hash_table_destroy(r->programs);
-    while (r->channels->len > 0)
-        sim_stream_free(g_ptr_array_index(r->channels, 0)); /* takes itself out */
+    while (r->channels->len > 0) {
+        struct stream *s = g_ptr_array_index(r->channels, 0);
+        tell_closed(s);
+        sim_stream_free(s); /* takes itself out */
+    }
     g_ptr_array_free(r->channels, TRUE);
     g_ptr_array_free(r->children, TRUE); /* those that their owners have forgotten */
     g_ptr_array_free(r->watches, TRUE);
