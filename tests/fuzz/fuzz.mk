@@ -6,8 +6,10 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_guard \
 	tests/fuzz/fuzz_line \
 	tests/fuzz/fuzz_parameters \
+	tests/fuzz/fuzz_pool \
 	tests/fuzz/fuzz_proxy \
 	tests/fuzz/fuzz_session \
+	tests/fuzz/fuzz_wire \
 	tests/fuzz/fuzz_xclient
 
 check_LIBRARIES += tests/fuzz/libfuzz.a
@@ -30,8 +32,12 @@ tests_fuzz_fuzz_command_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 tests_fuzz_fuzz_guard_LDADD = $(FUZZ_LINK) $(LINK_message)
 tests_fuzz_fuzz_line_LDADD = $(FUZZ_LINK) $(LINK_message)
 tests_fuzz_fuzz_parameters_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+tests_fuzz_fuzz_pool_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+tests_fuzz_fuzz_pool_SOURCES = tests/fuzz/fuzz_pool.c tests/support/host_play.c tests/support/host_play.h
+tests_fuzz_fuzz_pool_LDADD = $(FUZZ_LINK) $(LINK_handlers_sim)
 tests_fuzz_fuzz_proxy_LDADD = $(FUZZ_LINK) $(LINK_net)
 tests_fuzz_fuzz_session_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LINK) $(LINK_handlers)
 tests_fuzz_fuzz_xclient_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 
 fuzz: $(FUZZ_TARGETS)
