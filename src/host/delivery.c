@@ -276,8 +276,12 @@ int delivery_run(struct delivery *d, const struct wire_message *message, int tak
     struct wire_verdict verdict = { .fate_count = d->fates->len };
     tell_redirects(d);
     verdict.fates = (struct wire_fate *)(void *)d->fates->data;
-    if (message_result(&d->message, d->front, &verdict) < 0)
+    r = message_result(&d->message, d->front, &verdict);
+    if (r < 0) {
+        g_autofree char *text = g_strdup_printf("the new message cannot be moved: %s", g_strerror(-r));
+        host_log(d->channel, -1, POSTERN_ERROR, text);
         delivery_fail(d, &verdict);
+    }
     *ret_verdict = verdict;
     return 0;
 }

@@ -327,5 +327,5 @@ int message_result(struct message *m, GByteArray *front, struct wire_verdict *ve
     verdict->skip = skip;
     verdict->replaced = m->content.fd == m->scratch;
     verdict->replaced_size = verdict->replaced ? m->content.size : 0;
-    return move_down(m);
+    return verdict->replaced ? move_down(m) : 0;
 }

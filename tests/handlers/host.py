@@ -4,6 +4,7 @@ A Case's self.host(...) starts the program in the build folder with a wire and a
 a configuration of handlers. What they do is written in their option `do`, which act.c reads. At the end of the test the
 wire is closed, and the test fails when a process of the host is left.
 """
+import fcntl
 import os
 import signal
 import socket
@@ -67,7 +68,7 @@ class Host:
         self.scratch = os.memfd_create("scratch")
 
         # Two steps, for 3 and 4 may be what these are now.
-        high = [os.dup2(theirs.fileno(), 100), os.dup2(self.scratch, 101)]
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs.fileno(), self.scratch)]
 
         def arrange():
             os.dup2(high[0], 3)
@@ -137,6 +138,8 @@ class Host:
         return descendants(self.process.pid)[1]
 
     def clean_up(self):
+        if self.scratch < 0:
+            return
         below = descendants(self.process.pid)
         self.wire.close()
         try:
@@ -145,6 +148,7 @@ class Host:
             self.process.terminate()
             self.process.wait(PATIENCE)
         os.close(self.scratch)
+        self.scratch = -1
         left = [pid for pid in below if lives(pid)]
         for pid in left:
             os.kill(pid, signal.SIGKILL)
