@@ -34,28 +34,31 @@ static void run(struct stage *stage, pid_t guard, const sigset_t *signals)
     exit(runner_run(stage, WIRE_FD, SCRATCH_FD));
 }
 
-/* Until the runner has died or is to die; how it did. Orphans that come by are reaped. */
-static int wait_for(pid_t runner, const sigset_t *signals)
+/* Until the runner has died, or is to die, because that was told to this process; how it did. Orphans that
+ * come by are reaped. */
+static int wait_for(pid_t runner, const sigset_t *signals, bool *ret_told)
 {
     int status = 0;
     for (;;) {
-        bool is_over = sigwaitinfo(signals, NULL) == SIGTERM;
-        if (is_over)
+        *ret_told = sigwaitinfo(signals, NULL) == SIGTERM;
+        if (*ret_told)
             (void)kill(runner, SIGKILL);
-        for (pid_t pid; (pid = waitpid(-1, &status, is_over ? 0 : WNOHANG)) > 0;)
+        for (pid_t pid; (pid = waitpid(-1, &status, *ret_told ? 0 : WNOHANG)) > 0;)
             if (pid == runner)
                 return status;
     }
 }
 
 /* The last that is on the wire. A worker that does not read is told nothing. */
-static void tell(const struct stage *stage, int status)
+static void tell(const struct stage *stage, int status, bool was_told)
 {
     struct wire_frame frame = { .type = WIRE_OBITUARY };
     frame.obituary = (struct wire_obituary){
         .stage = MIN(atomic_load(&stage->stage), WIRE_ENDING),
         .handler = atomic_load(&stage->handler),
-        .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+        .signal = was_told              ? SIGTERM
+                  : WIFSIGNALED(status) ? WTERMSIG(status)
+                                        : 0,
         .status = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
     };
     g_autoptr(GByteArray) octets = g_byte_array_new();
@@ -89,9 +92,10 @@ int main(void)
         return EX_OSERR;
     if (runner == 0)
         run(stage, guard, &former);
-    int status = wait_for(runner, &signals);
+    bool was_told;
+    int status = wait_for(runner, &signals, &was_told);
     children_end(children);
     if (!atomic_load(&stage->in_order) || WIFSIGNALED(status))
-        tell(stage, status);
+        tell(stage, status, was_told);
     return EX_OK;
 }

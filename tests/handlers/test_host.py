@@ -126,7 +126,7 @@ class Ending(Case):
         everybody = descendants(host.process.pid)
         host.process.terminate()
         self.assertEqual(host.obituary(),
-                         {"stage": wire.HANDLING, "handler": 0, "signal": signal.SIGKILL, "status": 0})
+                         {"stage": wire.HANDLING, "handler": 0, "signal": signal.SIGTERM, "status": 0})
         self.assertEqual([pid for pid in everybody if lives(pid)], [])
 
     def test_SIGTERM_while_it_waits(self):
@@ -140,7 +140,7 @@ class Ending(Case):
         runner = host.runner()
         wait_until(lambda: open(f"/proc/{runner}/stat").read().split()[2] == "T", "the runner to stop")
         host.process.terminate()
-        self.assertEqual(host.obituary()["signal"], signal.SIGKILL)
+        self.assertEqual(host.obituary()["signal"], signal.SIGTERM)
 
     def test_the_guard_is_killed(self):
         host = self.host(handler("hang"))
