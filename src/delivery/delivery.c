@@ -43,6 +43,7 @@ struct delivery {
     bool is_busy;      /* a job is under way */
     bool is_lost;      /* staging failed: what still comes is dropped */
     bool is_held_back; /* the owner waits for on_ready */
+    bool has_room;     /* it is one of those that may be staged */
     uint64_t octets;
     struct line_ends line_ends;
     struct block gathering;
@@ -120,9 +121,18 @@ static void clear(struct delivery *d)
         delivery_free(d);
 }
 
+/* While the loop still has its room: what is aborted may end after its owner. */
+static void leave_room(struct delivery *d)
+{
+    if (d->has_room)
+        d->copies.settings.room->staged--;
+    d->has_room = false;
+}
+
 static void on_committed(void *arg)
 {
     struct delivery *d = arg;
+    leave_room(d);
     d->events.on_done(d->owner, d->copies.results, d->copies.count);
     delivery_free(d);
 }
@@ -263,11 +273,17 @@ static void stage(struct delivery *d)
     submit(d, run_stage, on_staged);
 }
 
+/* What still comes is dropped; the commit tells why. */
+static void lose(struct delivery *d)
+{
+    d->is_lost = true;
+    clear_blocks(d);
+}
+
 static void go_on(struct delivery *d)
 {
-    d->is_lost = d->copies.error < 0;
-    if (d->is_lost) {
-        clear_blocks(d);
+    if (d->copies.error < 0) {
+        lose(d);
     } else if (block_is_due(&d->gathering)) {
         stage(d);
     }
@@ -289,6 +305,16 @@ static void on_staged(void *arg)
         seal(d);
     else
         go_on(d);
+}
+
+static bool take_room(struct delivery *d)
+{
+    struct delivery_room *room = d->copies.settings.room;
+    if (room == NULL || d->has_room)
+        return true;
+    d->has_room = room->staged < room->most;
+    room->staged += d->has_room;
+    return d->has_room;
 }
 
 /* ---- for the owner ---- */
@@ -372,7 +398,12 @@ bool delivery_append(struct delivery *d, struct slice bytes)
         d->is_held_back = true;
         return false;
     }
-    stage(d);
+    if (take_room(d)) {
+        stage(d);
+    } else {
+        copies_fail(&d->copies, -EMFILE);
+        lose(d);
+    }
     return true;
 }
 
@@ -466,6 +497,7 @@ void delivery_abort(struct delivery *d)
         return;
     pst_assert(d->phase == OPEN || d->phase == SEALING || d->phase == SEALED);
     d->phase = ABORTED;
+    leave_room(d);
     if (!d->is_busy)
         clear(d);
 }

@@ -34,6 +34,13 @@ enum {
 
 struct commit;
 
+/* How many messages of a loop may be staged at the same time: each keeps a file and its maildir open, until
+ * it is over, and others need descriptors as well. One more is lost (-EMFILE). */
+struct delivery_room {
+    uint64_t staged, most;
+};
+enum { DELIVERY_DESCRIPTORS = 3 }; /* of a staged message */
+
 struct delivery_settings {
     enum delivery_sync sync;
     bool each;     /* recipients succeed or fail by themselves (LMTP); else all or none (SMTP) */
@@ -43,6 +50,8 @@ struct delivery_settings {
     bool single_instance;
     const char *hostname;  /* for unique names */
     struct commit *commit; /* of this loop: see commit.h */
+    struct delivery_room
+        *room; /* the same; NULL: there is no limit. It outlives all but deliveries that were aborted */
 };
 
 /* Maildir flags: letters of "DFPRST", sorted, each once. */

@@ -23,8 +23,10 @@ enum {
     SHORT_LIFE_MS = 1000,  /* a worker that dies sooner died at once: the next one is made to wait */
     RESTART_DELAY_MS = 50, /* at first; doubled each time */
     RESTART_DELAY_MAX_MS = 5000,
-    SPARE_DESCRIPTORS =
-        512, /* of a worker, besides its connections: the loop's own, and files that jobs have open */
+    /* Of a worker, besides its connections and the messages that they bring: the loop's own, and what jobs
+     * have open, most of all 16 messages side by side with 32 copies each, and two batches
+     * (delivery/commit.c). */
+    SPARE_DESCRIPTORS = 2048,
 };
 
 /* A worker process. Its row of the shared memory is its own until it was reaped. */
@@ -51,6 +53,7 @@ struct master {
     GArray *leaving;             /* struct runner: former generations, which finish what is in flight */
     uint64_t connections_each;   /* what a worker's descriptors allow */
     uint64_t leaving_each;       /* besides them */
+    uint64_t staged_each;        /* large messages that they may be sending */
     struct worker_share *shares; /* NULL, or a mapping that the workers inherit: rows */
     bool *taken;                 /* which rows are somebody's */
     size_t rows;
@@ -87,26 +90,38 @@ static msec_t now_ms(void)
 
 /* ---- becoming a server ---- */
 
+/* Few enough for what a worker's descriptors allow. A large message has three besides its connection's: some
+ * are kept for such, and who sends one too many is told to try again (452). */
+static void share_descriptors(struct master *m, uint64_t limit)
+{
+    uint64_t for_clients = limit - MIN(SPARE_DESCRIPTORS, limit / 2);
+    m->leaving_each = MIN(WORKER_LEAVING_MAX, for_clients / 8);
+    uint64_t rest = for_clients - m->leaving_each;
+    m->connections_each = CLAMP(rest - rest / 4, 1, m->connections_each);
+    m->staged_each = MAX((rest - MIN(rest, m->connections_each)) / DELIVERY_DESCRIPTORS, 1);
+}
+
 /* Jobs must not lack descriptors because all are taken by connections: rather is somebody told 421. */
 static void raise_descriptor_limit(struct master *m)
 {
     struct rlimit limit;
-    m->connections_each = m->settings->worker.limits.connections;
+    uint64_t connections = m->settings->worker.limits.connections;
+    m->connections_each = m->staged_each = connections;
     m->leaving_each = WORKER_LEAVING_MAX;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE,
                     &limit); /* to lift it to the hard limit is allowed; the warning below tells if not */
-    uint64_t wanted = m->connections_each + m->leaving_each + SPARE_DESCRIPTORS;
+    uint64_t wanted = connections * (1 + DELIVERY_DESCRIPTORS) + m->leaving_each + SPARE_DESCRIPTORS;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return;
-    uint64_t for_clients = limit.rlim_cur - MIN(SPARE_DESCRIPTORS, limit.rlim_cur / 2);
-    m->leaving_each = MIN(WORKER_LEAVING_MAX, for_clients / 8);
-    m->connections_each = CLAMP(for_clients - m->leaving_each, 1, m->connections_each);
-    pst_log(m->log, PST_LOG_WARNING, "few-descriptors", PST_UINT("limit", limit.rlim_cur),
-            PST_UINT("wanted", wanted), PST_UINT("connections_each_worker", m->connections_each),
-            PST_STR("advice", "raise the limit of open files, or lower connections"));
+    share_descriptors(m, limit.rlim_cur);
+    if (m->connections_each < connections)
+        pst_log(m->log, PST_LOG_WARNING, "few-descriptors", PST_UINT("limit", limit.rlim_cur),
+                PST_UINT("wanted", wanted), PST_UINT("connections_each_worker", m->connections_each),
+                PST_UINT("large_messages_each_worker", m->staged_each),
+                PST_STR("advice", "raise the limit of open files, or lower connections"));
 }
 
 static int share_memory(struct master *m)
@@ -264,6 +279,7 @@ static int worker_main(struct master *m, unsigned slot, size_t row, pid_t master
     settings.number = slot;
     settings.connections_here = m->connections_each;
     settings.leaving_here = m->leaving_each;
+    settings.staged_here = m->staged_each;
     settings.listeners = sockets_take(m->sockets, slot, &settings.listener_count);
     return worker_process_run(&settings, m->sink, master);
 }

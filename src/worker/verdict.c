@@ -33,6 +33,7 @@ enum smtp_outcome verdict_of_delivery(int result, const struct domain *domain)
     case 0:
         return SMTP_DELIVERED;
     case -ENOSPC:
+    case -EMFILE: /* RFC 5321 4.2.3: "insufficient system storage", which the log tells apart */
         return SMTP_DISK_FULL;
     case -EDQUOT:
         return over_quota(domain);

@@ -61,6 +61,7 @@ struct worker {
     struct commit *commit;
     struct handler_pool *pool; /* NULL: there are no handlers; or it is being closed */
     bool pool_is_closing;
+    struct delivery_room room;
     struct timer *patience; /* while draining */
     struct timer *telling;  /* while there is something to tell of an overload */
     struct timer *relief;   /* while there are more connections than this worker's part */
@@ -324,7 +325,8 @@ static int port_open(struct port *p, struct worker *w, const struct worker_liste
                       .each = l->protocol == SMTP_PROTOCOL_LMTP,
                       .single_instance = w->settings->single_instance,
                       .hostname = w->settings->hostname,
-                      .commit = w->commit },
+                      .commit = w->commit,
+                      .room = &w->room },
         .received_max = (unsigned)w->settings->limits.received_fields,
         .listener = l->name,
         .proxy = l->proxy,
@@ -357,6 +359,7 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     w->log = log;
     w->on_drained = on_drained;
     w->owner = owner;
+    w->room.most = settings->staged_here > 0 ? settings->staged_here : UINT64_MAX;
     w->replies = g_byte_array_new();
     w->lookups = lookups_new(r, settings->router, settings->tables, log);
     w->commit = commit_new(r, settings->sync == DELIVERY_SYNC_GROUP);

@@ -68,6 +68,7 @@ struct worker_settings {
     size_t number;             /* of this one among them, from 0 */
     uint64_t connections_here; /* the most of this one worker: what its descriptors allow */
     uint64_t leaving_here;     /* besides them: who was told goodbye, and must take that before it goes */
+    uint64_t staged_here;      /* large messages that may be on their way to this worker; 0: any number */
 };
 
 struct worker;

@@ -164,7 +164,7 @@ class TooMany(Case):
 
 class NoDescriptors(Case):
     # Half of the limit is left for messages, but then most of that is taken by what was inherited.
-    LIMIT, INHERITED = 100, 50
+    LIMIT, INHERITED = 100, 62
     WRAPPER = f"""
 import os, resource, sys
 for _ in range({INHERITED}):
@@ -173,7 +173,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
-    def test_without_descriptors_callers_get_421_messages_451_and_all_is_well_afterwards(self):
+    def test_without_descriptors_callers_get_421_messages_452_and_all_is_well_afterwards(self):
         server = self.postern(wrapper=[sys.executable, "-c", self.WRAPPER])
         (worker,) = server.workers()
         with server.connect() as wire:
@@ -189,7 +189,7 @@ os.execv(sys.argv[1], sys.argv[1:])
                 if code == 421:
                     self.assertTrue(other.at_end())
             wire.data(simple_message())
-            wire.expect(451, "4.3.0")
+            wire.expect(452, "4.3.1")
             wire.send(f"MAIL FROM:<>\r\nRCPT TO:<nobody@{DOMAIN}>\r\n".encode())
             wire.expect(250)
             wire.expect(451, "4.3.0")
@@ -219,6 +219,39 @@ os.execv(sys.argv[1], sys.argv[1:])
         self.assertEqual(codes.count(220), permitted)
         self.assertEqual(codes.count(421), 100 - permitted)
         held[0].deliver(simple_message(), ALICE)
+        for wire in held:
+            wire.close()
+
+    def test_large_messages_leave_descriptors_for_others(self):
+        server = self.postern(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80)))
+        (warning,) = server.events("few-descriptors")
+        permitted = int(warning["connections_each_worker"])
+        large = int(warning["large_messages_each_worker"])
+        self.assertLess(permitted + 3 * large, 40)
+        self.assertLess(large, permitted - 1)
+        message = simple_message() + b"x" * 70 + b"\r\n"
+        message += (b"y" * 70 + b"\r\n") * 3000
+        held = []
+        for _ in range(permitted - 1):  # all are in the midst of a large one at the same time
+            held.append(wire := server.connect())
+            wire.hello()
+            wire.envelope(ALICE)
+            wire.command("DATA", 354)
+            wire.send(message)
+        with server.connect() as wire:  # others have what they need meanwhile
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        wait_until(lambda: len(os.listdir(server.maildirs / "alice" / "tmp")) == large, "as many as may are staged")
+        codes = []
+        for wire in held:
+            wire.send(b".\r\n")
+            codes.append(wire.reply()[0])
+        self.assertEqual((codes.count(250), codes.count(452)), (large, permitted - 1 - large))
+        for event in server.wait_log("delivery-failed", codes.count(452)):
+            self.assertEqual(event["error"], "Too many open files")
+        self.assertEqual(len(server.maildir().contents()), 1 + large)
+        self.assertEqual(os.listdir(server.maildirs / "alice" / "tmp"), [])
+        held[codes.index(452)].deliver(message, ALICE)  # there is room now
         for wire in held:
             wire.close()
 

@@ -375,6 +375,7 @@ static void on_done(void *owner, const int *results, size_t count)
     struct rig *rig = owner;
     assert_false(rig->in_call);
     assert_true(rig->ended);
+    assert_int_equal(rig->room.staged, 0);
     assert_int_equal(count, rig_count(rig));
     if (count > 0)
         memcpy(rig->results, results, count * sizeof *results);
@@ -421,6 +422,7 @@ void rig_run(struct rig *rig)
     rig->appended = 0;
     rig->ended = rig->sealed = rig->awaits_sealed = rig->is_retargeted = false;
     rig->ready = rig->done = 0;
+    rig->room = (struct delivery_room){ .most = rig->plan->no_room ? 0 : 1 };
     struct delivery_target targets[RIG_MAX];
     struct delivery_way ways[RIG_WAYS];
     give_targets(rig, targets);
@@ -435,6 +437,7 @@ void rig_run(struct rig *rig)
         .single_instance = rig->plan->single,
         .hostname = "mx.example.org",
         .commit = rig->commit,
+        .room = &rig->room,
     };
     rig->delivery =
         delivery_new(rig->reactor, settings, targets, rig->plan->count, ways, way_count, &events, rig);

@@ -23,6 +23,7 @@ struct rig_plan {
     bool each;
     const char *ways[RIG_WAYS]; /* "12" leads from recipient 1 to target 2 */
     bool single;
+    bool no_room;   /* for a message that has to be staged */
     uint64_t quota; /* of each mailbox whose name begins with "full" or "quota"; "full" holds as much */
     int refusals[RIG_MAX]; /* given at the end, if any is not 0 */
     enum delivery_sync sync;
@@ -56,6 +57,7 @@ struct rig {
     bool is_blind;        /* leaves out looking at what is sealed, which takes calls of the disk */
     bool is_retargeted;
     int body_error; /* what delivery_body told */
+    struct delivery_room room;
     size_t appended;
     size_t descriptors;
     struct delivery *delivery;

@@ -594,6 +594,17 @@ static const struct row {
         .retargets = true,
         .others = { "box0", "x" },
         .flags = { "S", "T" } } },
+    /* descriptors */
+    { "no room for a large message",
+      { .size = MIB, .chunk = 64 * 1024, .count = 2, .no_room = true },
+      { -EMFILE, -EMFILE } },
+    { "no room for a large message, each for itself",
+      { .size = MIB, .chunk = 64 * 1024, .count = 2, .each = true, .no_room = true },
+      { -EMFILE, -EMFILE } },
+    { "no room, and a small message needs none",
+      { .size = DELIVERY_SMALL, .chunk = 1000, .count = 1, .no_room = true } },
+    { "no room, and the message does not come",
+      { .size = MIB, .chunk = 64 * 1024, .count = 1, .no_room = true, .abort = true } },
     /* the message does not come */
     { "aborted when it is sealed, small",
       { .size = 4096, .chunk = 1000, .count = 2, .seals = true, .abort = true } },

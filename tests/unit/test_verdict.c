@@ -60,6 +60,7 @@ static const struct delivery_row {
     { "copy: the mailbox is full, which the domain refuses", -EDQUOT, &strict, 552, "552 5.2.2 " },
     { "copy: it was there before", -EMULTIHOP, &patient, 554, "554 5.4.6 " },
     { "copy: the maildir is gone", -ENOENT, &patient, 451, "451 4.3.0 " },
+    { "copy: no descriptors", -EMFILE, &patient, 452, "452 4.3.1 " },
     { "copy: a disk that fails", -EIO, &strict, 451, "451 4.3.0 " },
     { "copy: a disk that is read-only", -EROFS, &patient, 451, "451 4.3.0 " },
     { "copy: not permitted", -EACCES, &patient, 451, "451 4.3.0 " },
