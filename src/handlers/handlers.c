@@ -31,7 +31,7 @@ void handler_settings_clear(struct handler_settings *s)
     clear_list(&s->config.writable);
     g_free(s->config.handlers);
     g_free(s->scopes);
-    g_free(s->program);
+    g_free((char *)s->program);
     *s = (struct handler_settings){ 0 };
 }
 

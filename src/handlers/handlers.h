@@ -16,7 +16,7 @@ struct handler_scope {
 };
 
 struct handler_settings {
-    char *program;                /* postern-host */
+    const char *program;          /* postern-host */
     struct wire_config config;    /* the handlers, and the limits of each host */
     struct handler_scope *scopes; /* one for each handler of `config` */
     unsigned processes;           /* hosts of a worker */
