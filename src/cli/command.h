@@ -33,8 +33,8 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv); /* argv[0] is the command's name */
 };
 
-extern const struct command command_serve, command_check, command_try, command_route, command_version,
-    command_help;
+extern const struct command command_serve, command_check, command_try, command_route, command_handle,
+    command_version, command_help;
 extern const struct command *const commands[]; /* ends in NULL */
 
 const struct command *command_find(const char *name);

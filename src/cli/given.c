@@ -28,6 +28,14 @@ struct value {
     const char *text;
 };
 
+static void add_value(struct given *g, const struct cli_option *option, const char *text)
+{
+    struct value v = { option, text };
+    if (g->values == NULL)
+        g->values = g_array_new(FALSE, FALSE, sizeof v);
+    g_array_append_val(g->values, v);
+}
+
 bool given_take(struct given *g, const struct cli_option *option, const char *value)
 {
     if (option < rows || option >= rows + G_N_ELEMENTS(rows))
@@ -37,12 +45,16 @@ bool given_take(struct given *g, const struct cli_option *option, const char *va
     } else if (strcmp(option->name, "demo") == 0) {
         g->demo = value;
     } else {
-        struct value v = { option, value };
-        if (g->values == NULL)
-            g->values = g_array_new(FALSE, FALSE, sizeof v);
-        g_array_append_val(g->values, v);
+        add_value(g, option, value);
     }
     return true;
+}
+
+void given_handler(struct given *g, const char *file)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (strcmp(rows[i].name, "handler") == 0)
+            add_value(g, &rows[i], file);
 }
 
 bool given_is_empty(const struct given *g)

@@ -23,6 +23,8 @@ struct given {
 
 /* False when the option is none of `given_options`. The value is borrowed. */
 bool given_take(struct given *g, const struct cli_option *option, const char *value);
+/* As --handler FILE does, for a command that calls it otherwise. */
+void given_handler(struct given *g, const char *file);
 bool given_is_empty(const struct given *g);
 
 /* NULL when there is a file that cannot be read. For use when there are no problems. */

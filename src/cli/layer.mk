@@ -4,6 +4,7 @@ src_cli_libcli_a_SOURCES = \
 	src/cli/command.c src/cli/command.h \
 	src/cli/demo.c src/cli/demo.h \
 	src/cli/given.c src/cli/given.h \
+	src/cli/handle.c \
 	src/cli/help.c \
 	src/cli/route.c \
 	src/cli/serve.c \

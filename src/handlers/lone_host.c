@@ -191,6 +191,9 @@ static void put_down(struct lone_host *h)
 int lone_host_end(struct lone_host *h)
 {
     (void)shutdown(h->wire, SHUT_WR);
+    h->heard = h->in;
+    h->in = g_byte_array_new();
+    g_byte_array_append(h->in, h->heard->data + h->taken, h->heard->len - (guint)h->taken);
     msec_t patience = MIN(h->settings->timeout, END_MS);
     if (read_to_end(h, now_ms() + patience) < 0) {
         put_down(h);
@@ -210,6 +213,7 @@ void lone_host_clear(struct lone_host *h)
     if (h->scratch >= 0)
         (void)close(h->scratch);
     g_clear_pointer(&h->in, g_byte_array_unref);
+    g_clear_pointer(&h->heard, g_byte_array_unref);
     *h = LONE_HOST_NONE;
 }
 
@@ -260,7 +264,7 @@ static const char *const stage_texts[] = {
     [WIRE_LOADING] = "while it was loaded",
     [WIRE_WAITING] = "between messages",
     [WIRE_PARSING] = "while it parsed the message",
-    [WIRE_HANDLING] = "with the message",
+    [WIRE_HANDLING] = "while it had the message",
     [WIRE_ENDING] = "at its end",
 };
 

@@ -19,8 +19,9 @@ struct lone_host {
     int wire;    /* to the host */
     int scratch; /* a message that is replaced; it stays until the host is cleared */
     GByteArray *in;
-    size_t taken; /* octets of `in`, by frames that were told */
-    bool is_told; /* how it ended, which is the obituary's */
+    GByteArray *heard; /* once it is told to end: what the last frame lies in */
+    size_t taken;      /* octets of `in`, by frames that were told */
+    bool is_told;      /* how it ended, which is the obituary's */
     struct wire_obituary obituary;
 };
 #define LONE_HOST_NONE ((struct lone_host){ .wire = -1, .scratch = -1 })
@@ -32,7 +33,7 @@ int lone_host_start(struct lone_host *h, const struct handler_settings *settings
 int lone_host_say(struct lone_host *h, const struct wire_frame *frame, int fd);
 
 /*
- * The next frame that the host says, for a READY, LOG or VERDICT; it is valid until the next call.
+ * The next frame that the host says, for a READY, LOG or VERDICT; it is valid until it says the next.
  * -ETIMEDOUT: it took longer than the settings allow; -ENODATA: it has died; -EBADMSG: it said rubbish. After
  * a failure the host is gone.
  */

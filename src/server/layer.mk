@@ -6,10 +6,13 @@ src_server_libserver_a_SOURCES = \
 	src/server/identity.c src/server/identity.h \
 	src/server/log_sink.c src/server/log_sink.h \
 	src/server/master.c src/server/master.h \
+	src/server/offline.c src/server/offline.h \
+	src/server/offline_report.c src/server/offline_report.h \
 	src/server/pid_file.c src/server/pid_file.h \
 	src/server/settings.c src/server/settings.h \
 	src/server/show_route.c src/server/show_route.h \
 	src/server/sockets.c src/server/sockets.h \
+	src/server/spool.c src/server/spool.h \
 	src/server/trial.c src/server/trial.h \
 	src/server/trial_mail.c src/server/trial_mail.h \
 	src/server/typed_lines.c src/server/typed_lines.h \

@@ -261,11 +261,12 @@ static void take_user(struct settings *s, const struct config_section *section, 
                  g_strerror(-r));
 }
 
-static void take_server(struct settings *s, struct diag *d)
+static void take_server(struct settings *s, bool is_whole, struct diag *d)
 {
     const struct config_section *section = config_next(s->config, "server", NULL);
     const struct server_section *values = config_section_values(section);
-    take_hostname(s, section, values->hostname, d);
+    if (is_whole || values->hostname != NULL)
+        take_hostname(s, section, values->hostname, d);
     take_user(s, section, values->user, d);
     s->workers = values->workers > 0 ? (unsigned)values->workers : processors();
 }
@@ -338,9 +339,9 @@ static size_t count_addresses(const struct config *c)
     return count;
 }
 
-static void take_listeners(struct settings *s, struct diag *d)
+static void take_listeners(struct settings *s, bool is_whole, struct diag *d)
 {
-    if (config_next(s->config, "listen", NULL) == NULL)
+    if (is_whole && config_next(s->config, "listen", NULL) == NULL)
         diag_add(d, config_origin(s->config),
                  "there is nowhere to listen; expected a section [listen NAME] with address = HOST:PORT");
     s->listeners = g_new0(struct settings_listener, count_addresses(s->config));
@@ -416,9 +417,9 @@ void settings_probe_handlers(const struct settings *s, struct diag *problems)
     handlers_probe(s->config, &s->handlers, problems);
 }
 
-static void take_domains(struct settings *s, struct diag *d)
+static void take_domains(struct settings *s, bool is_whole, struct diag *d)
 {
-    if (config_next(s->config, "domain", NULL) == NULL)
+    if (is_whole && config_next(s->config, "domain", NULL) == NULL)
         diag_add(d, config_origin(s->config),
                  "there is no domain to take mail for; expected a section [domain NAME] with maildirs = "
                  "DIRECTORY");
@@ -438,7 +439,7 @@ static void free_table(void *table)
     table_free(table);
 }
 
-struct settings *settings_new(struct config *take_config, struct diag *problems)
+static struct settings *new_settings(struct config *take_config, bool is_whole, struct diag *problems)
 {
     config_finish(take_config);
     struct settings *s = g_new0(struct settings, 1);
@@ -455,12 +456,22 @@ struct settings *settings_new(struct config *take_config, struct diag *problems)
     s->worker.single_instance = delivery->single_instance;
     s->worker.router = s->router;
     s->worker.tables = s->tables;
-    take_server(s, problems);
-    take_listeners(s, problems);
-    take_domains(s, problems);
+    take_server(s, is_whole, problems);
+    take_listeners(s, is_whole, problems);
+    take_domains(s, is_whole, problems);
     settings_check_folders(s, problems);
     take_handlers(s, problems);
     return s;
+}
+
+struct settings *settings_new(struct config *take_config, struct diag *problems)
+{
+    return new_settings(take_config, true, problems);
+}
+
+struct settings *settings_new_partial(struct config *take_config, struct diag *problems)
+{
+    return new_settings(take_config, false, problems);
 }
 
 void settings_free(struct settings *s)

@@ -48,6 +48,9 @@ struct config *settings_config_new(struct diag *problems);
 
 /* Takes the configuration. Never NULL. */
 struct settings *settings_new(struct config *take_config, struct diag *problems);
+/* For a command that takes what there is: no listeners, no domains and no name of the machine are no problem.
+ */
+struct settings *settings_new_partial(struct config *take_config, struct diag *problems);
 void settings_free(struct settings *s); /* NULL is welcome */
 AUTO_PTR_DEFINE(settings);
 
