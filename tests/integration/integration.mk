@@ -5,6 +5,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_config.py \
 	tests/integration/test_delivery.py \
 	tests/integration/test_faults.py \
+	tests/integration/test_handle.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py \
