@@ -747,6 +747,20 @@ static void check_sample_domains(const struct settings *a, const struct settings
     assert_non_null(domain_of(b, "<a@example.com>"));
 }
 
+static void check_sample_handlers(const struct settings *a, const struct settings *b)
+{
+    const struct handler_settings *x = &a->handlers, *y = &b->handlers;
+    assert_int_equal(x->processes, y->processes);
+    assert_int_equal(x->timeout, y->timeout);
+    assert_int_equal(x->config.memory, y->config.memory);
+    assert_int_equal(x->config.stack, y->config.stack);
+    assert_int_equal(x->deliver_on_failure, y->deliver_on_failure);
+    assert_int_equal(x->config.network, y->config.network);
+    assert_null(a->worker.handlers);
+    assert_int_equal(y->config.handler_count, 1);
+    assert_int_equal(y->config.handlers[0].option_count, 1);
+}
+
 /* The sample is right, and what it shows as defaults are the defaults. */
 static void check_sample(void **state)
 {
@@ -759,6 +773,9 @@ static void check_sample(void **state)
     text = replaced(text, "/var/mail/example.org\n", "$DIR\n");
     text = replaced(text, "/var/mail/others\n", "$DIR\n");
     text = replaced(text, "/etc/postern/", "$DIR/");
+    text = replaced(text, "/usr/lib/postern/handlers/ticketer.so\n", "/dev/null\n");
+    text = replaced(text, "/etc/ticketer\n", "$DIR\n");
+    text = replaced(text, "/var/lib/ticketer\n", "$DIR\n");
     auto_val(table_file) aliases_file, quotas_file;
     table_file_make(&aliases_file, &f, "aliases", "info: alice\n");
     table_file_make(&quotas_file, &f, "quotas", "alice: 1G\n");
@@ -775,6 +792,7 @@ static void check_sample(void **state)
     assert_int_equal(a->worker.sync, b->worker.sync);
     assert_int_equal(a->worker.single_instance, b->worker.single_instance);
     check_sample_domains(a, b);
+    check_sample_handlers(a, b);
     assert_int_equal(a->workers, b->workers);
     assert_int_equal(a->log.target.kind, b->log.target.kind);
     assert_int_equal(a->log.format, b->log.format);
