@@ -143,20 +143,10 @@ static int read_more(struct lone_host *h, msec_t until)
 
 /* ---- the end ---- */
 
-/* The obituary is what comes last, whatever was before it. */
+/* It is what comes last, whatever was before it. */
 static void look_for_obituary(struct lone_host *h)
 {
-    GByteArray *in = h->in;
-    struct wire_frame frame = { .type = WIRE_OBITUARY };
-    g_autoptr(GByteArray) model = g_byte_array_new();
-    (void)wire_encode(&frame, model); /* it is of one size */
-    if (in->len < model->len)
-        return;
-    auto_val(wire_frame) last = { 0 };
-    struct slice tail = slice_of(in->data + in->len - model->len, model->len);
-    h->is_told = wire_decode(tail, &last) == (int64_t)model->len && last.type == WIRE_OBITUARY;
-    if (h->is_told)
-        h->obituary = last.obituary;
+    h->is_told = wire_find_obituary(slice_of(h->in->data, h->in->len), &h->obituary);
 }
 
 /* All that is on the wire until its end. 0, or -ETIMEDOUT. */
@@ -280,7 +270,7 @@ static char *what_happened(const struct lone_host *h, int error)
     case -ETIMEDOUT:
         return g_strdup_printf("took longer than %g s", (double)h->settings->timeout / 1000);
     case -EBADMSG:
-        return g_strdup("wrote on the host's wire what makes no sense");
+        return g_strdup("said what makes no sense: a handler wrote on its wire");
     case -ENODATA:
         return h->is_told ? how_it_ended(&h->obituary) : g_strdup("ended without a word");
     default:
@@ -295,7 +285,7 @@ char *lone_host_why(const struct lone_host *h, int error)
     if (h->in->len == 0 && h->wire < 0)
         return g_strdup_printf("%s cannot be started: %s", h->settings->program, g_strerror(-error));
     g_autofree char *what = what_happened(h, error);
-    if (!h->is_told)
+    if (!h->is_told || error == -EBADMSG) /* that was before */
         return g_strdup_printf("the host %s", what);
     bool is_known = o->handler >= 0 && (uint32_t)o->handler < config->handler_count;
     return g_strdup_printf("%s%s %s %s", is_known ? "handler " : "the host",

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "delivery/route.h"
+#include "handlers/verdict.h"
 
 const char *const offline_result_names[] = { "deliver", "reject", "defer", "discard", "failure", NULL };
 
@@ -107,17 +108,16 @@ static GArray *take_turns(const struct offline_question *q)
 
 /* ---- the host ---- */
 
-/* What a host says is user code's: what could be used for reading where nothing is, is looked at. */
-static bool is_sound(const struct offline_question *q, const struct offline_answer *a,
-                     const struct wire_verdict *v)
+static bool is_sound(const struct offline_question *q, const struct offline_answer *a)
 {
-    struct stat scratch = { 0 };
-    bool is_sound = v->fate_count == a->recipients->len && fstat(a->host.scratch, &scratch) == 0 &&
-                    (!v->replaced || v->replaced_size <= (uint64_t)scratch.st_size) &&
-                    v->skip <= (v->replaced ? v->replaced_size : q->size);
-    for (uint32_t i = 0; is_sound && i < v->fate_count; i++)
-        is_sound = v->fates[i].handler < (int64_t)q->settings->handlers.config.handler_count;
-    return is_sound;
+    struct stat scratch;
+    if (fstat(a->host.scratch, &scratch) < 0)
+        return false;
+    const struct handler_bounds bounds = { .recipients = a->recipients->len,
+                                           .handlers = q->settings->handlers.config.handler_count,
+                                           .message_size = q->size,
+                                           .scratch_size = (uint64_t)scratch.st_size };
+    return handler_verdict_problem(&a->frame.verdict, &bounds) == NULL;
 }
 
 static void tell_log(const struct offline_question *q, const struct wire_log *line,
@@ -195,7 +195,7 @@ static int run_host(const struct offline_question *q, GArray *turns, const struc
     r = say_message(q, a, turns);
     if (r == 0)
         r = wait_for(q, WIRE_VERDICT, log, a);
-    if (r == 0 && !is_sound(q, a, &a->frame.verdict))
+    if (r == 0 && !is_sound(q, a))
         r = -EBADMSG;
     return r;
 }
