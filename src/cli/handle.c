@@ -129,6 +129,29 @@ static int handle_message(struct handle *h, const struct settings *settings)
     return tell(h, &q, &answer) < 0 ? EX_IOERR : statuses[answer.result];
 }
 
+static bool is_address(const char *text)
+{
+    struct smtp_address address;
+    return g_ascii_strcasecmp(text, "postmaster") == 0 || smtp_address_parse(slice_str(text), &address) == 0;
+}
+
+/* Before anything is asked: 0, or the status of a command line that makes no sense. */
+static int check_envelope(const struct handle *h, const struct settings *settings, const struct command *self)
+{
+    const char *from = value_of(h, FROM, ""), *listener = h->values[LISTENER];
+    if (*from != '\0' && !is_address(from))
+        return command_misuse(self, "--from %s: expected an address such as alice@example.org", from);
+    for (guint i = 0; i < h->to->len; i++)
+        if (!is_address(h->to->pdata[i]))
+            return command_misuse(self, "--to %s: expected an address such as alice@example.org",
+                                  (const char *)h->to->pdata[i]);
+    bool is_there = listener == NULL || config_find(settings->config, "listen", listener) != NULL;
+    if (!is_there && config_next(settings->config, "listen", NULL) != NULL)
+        return command_misuse(self, "\"%s\" is no listener; expected the name of a section [listen NAME]",
+                              listener);
+    return 0;
+}
+
 static int handle(struct handle *h, const struct command *self)
 {
     auto_val(diag) problems = { 0 };
@@ -136,6 +159,9 @@ static int handle(struct handle *h, const struct command *self)
     auto_ptr(settings) settings = config != NULL ? settings_new_partial(config, &problems) : NULL;
     if (diag_count(&problems) == 0 && settings->worker.handlers == NULL)
         return command_misuse(self, "expected --load FILE, or -c FILE with a [handler NAME] in it");
+    int misuse = diag_count(&problems) == 0 ? check_envelope(h, settings, self) : 0;
+    if (misuse != 0)
+        return misuse;
     if (diag_count(&problems) == 0)
         settings_drop_privileges(settings, &problems);
     if (diag_count(&problems) == 0)

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "delivery/route.h"
 #include "handlers/verdict.h"
+#include "message/guard.h"
 
 const char *const offline_result_names[] = { "deliver", "reject", "defer", "discard", "failure", NULL };
 
@@ -181,6 +183,21 @@ static int say_message(const struct offline_question *q, struct offline_answer *
     return lone_host_say(&a->host, &frame, q->message);
 }
 
+/* As the server does, before any parser sees it: NULL, or the limit that the message exceeds. */
+static const char *exceeded_limit(const struct offline_question *q)
+{
+    auto_ptr(guard) guard = guard_new(&q->settings->worker.guard, false);
+    uint8_t octets[65536];
+    ssize_t n = 0;
+    for (uint64_t at = 0; at < q->size; at += (uint64_t)n) {
+        n = pread(q->message, octets, sizeof octets, (off_t)at);
+        if (n <= 0)
+            break; /* what cannot be read, the host will tell of */
+        guard_take(guard, slice_of(octets, (size_t)n));
+    }
+    return guard_exceeded(guard);
+}
+
 static int run_host(const struct offline_question *q, GArray *turns, const struct offline_log *log,
                     struct offline_answer *a)
 {
@@ -220,6 +237,13 @@ static enum offline_result result_of(const struct wire_verdict *v)
     return result;
 }
 
+static void take_refusal(const char *limit, struct offline_answer *a)
+{
+    a->result = OFFLINE_FAILURE;
+    a->failure = g_strdup_printf("the message exceeds the limit %s, and no handler sees it", limit);
+    a->reply = g_strdup("554 5.6.0");
+}
+
 static void take_failure(const struct offline_question *q, int error, struct offline_answer *a)
 {
     a->result = OFFLINE_FAILURE;
@@ -254,6 +278,11 @@ void offline_ask(const struct offline_question *q, const struct offline_log *log
     g_autoptr(GArray) turns = take_turns(q);
     if (turns->len == 0) {
         take_nothing(a);
+        return;
+    }
+    const char *limit = exceeded_limit(q);
+    if (limit != NULL) {
+        take_refusal(limit, a);
         return;
     }
     int r = run_host(q, turns, log, a);

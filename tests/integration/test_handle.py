@@ -144,6 +144,12 @@ class Failures(HandleCase):
         told = self.text("--set", "handlers.on-failure=deliver", load=ZOO, how="abort", status=FAILURE)
         self.assertEqual(told[1], "the server would deliver the message as it is")
 
+    def test_a_message_that_no_parser_may_see(self):
+        for message in (b"To: " + b"a:" * 100_000 + b"\r\n\r\n", b"A: b\r\n" * 20_000 + b"\r\n"):
+            told = self.json(message=message, status=FAILURE)
+            self.assertEqual(told["reply"], "554 5.6.0")
+            self.assertIn("exceeds the limit", told["failure"])
+
     def test_before_the_message(self):
         self.assertEqual(self.failure(JUDGE, fail="option.queue is missing"), "handler judge: option.queue is missing")
         self.assertEqual(self.failure(HANDLERS / "crash_at_load.so"),
@@ -182,6 +188,10 @@ class Configured(HandleCase):
         self.assertEqual([r["verdict"] for r in told["recipients"]], ["deliver", "deliver"])
 
     def test_mistakes(self):
+        for wrong in (("--from", "a b"), ("--to", "x@"), ("-c", self.configured().config, "--listener", "elsewhere")):
+            with self.subTest(wrong[-1]):
+                _, told = self.handle(*wrong, status=USAGE)
+                self.assertIn(str(wrong[-1]).encode(), told)
         _, told = self.handle(load=None, status=USAGE)
         self.assertIn(b"expected --load FILE", told)
         _, told = self.handle(load=self.folder / "none.so", status=CONFIG)
