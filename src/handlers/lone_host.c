@@ -183,7 +183,8 @@ int lone_host_end(struct lone_host *h)
     (void)shutdown(h->wire, SHUT_WR);
     h->heard = h->in;
     h->in = g_byte_array_new();
-    g_byte_array_append(h->in, h->heard->data + h->taken, h->heard->len - (guint)h->taken);
+    if (h->taken < h->heard->len)
+        g_byte_array_append(h->in, h->heard->data + h->taken, h->heard->len - (guint)h->taken);
     msec_t patience = MIN(h->settings->timeout, END_MS);
     if (read_to_end(h, now_ms() + patience) < 0) {
         put_down(h);
@@ -217,6 +218,8 @@ static bool may_say(enum wire_type type)
 /* 1 when there is a frame, 0 when more must come first, -ENODATA or -EBADMSG when none will. */
 static int take_frame(struct lone_host *h, struct wire_frame *ret_frame)
 {
+    if (h->taken == h->in->len)
+        return 0;
     auto_val(wire_frame) frame = { 0 };
     int64_t n = wire_decode(slice_of(h->in->data + h->taken, h->in->len - h->taken), &frame);
     if (n <= 0)
