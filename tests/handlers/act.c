@@ -3,7 +3,7 @@
  *
  *     add X-Seen yes          reject 1 550 5.7.1 not here      log 2 a text
  *
- * Recipients are numbers; `all` is all. The last word decides what is returned; without one it is delivered.
+ * With `do` = by-header, the lines are the values of the message's fields X-Do. Recipients are numbers; `all` is all. The last word decides what is returned; without one it is delivered.
  * What `init`, `load` and `exit` stand in front of is done then.
  */
 #include <postern/handler.h>
@@ -466,11 +466,25 @@ static void stop(void *given)
     g_free(data);
 }
 
+static char *script_of(GMimeMessage *message)
+{
+    GMimeHeaderList *list = g_mime_object_get_header_list(GMIME_OBJECT(message));
+    GString *script = g_string_new(NULL);
+    for (int i = 0; i < g_mime_header_list_get_count(list); i++) {
+        GMimeHeader *header = g_mime_header_list_get_header_at(list, i);
+        if (g_ascii_strcasecmp(g_mime_header_get_name(header), "X-Do") == 0)
+            g_string_append_printf(script, "%s\n", g_mime_header_get_value(header));
+    }
+    return g_string_free(script, FALSE);
+}
+
 static postern_verdict on_message(postern_delivery *delivery, const postern_envelope *envelope,
                                   GMimeMessage *message)
 {
     struct scene s = { .delivery = delivery, .envelope = envelope, .message = message };
-    play(&s, postern_option(delivery, "do"), NULL);
+    const char *script = postern_option(delivery, "do");
+    g_autofree char *told = g_strcmp0(script, "by-header") == 0 ? script_of(message) : NULL;
+    play(&s, told != NULL ? told : script, NULL);
     return s.verdict;
 }
 

@@ -6,6 +6,8 @@ INTEGRATION_TESTS = \
 	tests/integration/test_delivery.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_handle.py \
+	tests/integration/test_handlers.py \
+	tests/integration/test_handlers_zoo.py \
 	tests/integration/test_headers.py \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py \

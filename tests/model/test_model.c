@@ -277,6 +277,7 @@ static const enum smtp_outcome not_by_clients[] = {
     SMTP_WOULD_BE_DELIVERED,   /* only by `postern try` */
     SMTP_HANDLER_REJECTED,     /* a handler's doing */
     SMTP_HANDLER_DEFERRED,
+    SMTP_BAD_STRUCTURE, /* where handlers are */
 };
 
 static bool wants(enum smtp_outcome outcome)

@@ -86,13 +86,15 @@ void rig_add_worker(struct rig *rig, uint64_t connections)
         .listener_count = 1,
         .shares = rig->shares,
         .share_count = i + 1,
+        .workers = i + 1,
+        .number = i,
         .share = i,
         .connections_here = 100,
         .leaving_here = WORKER_LEAVING_MAX,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &s->smtp);
     s->limits.received_fields = 100;
-    rig->settings[0].share_count = i + 1;
+    rig->settings[0].share_count = rig->settings[0].workers = i + 1;
     assert_int_equal(worker_new(rig->reactor, s, &rig->log, on_drained, rig, &rig->workers[i]), 0);
 }
 

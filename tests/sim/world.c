@@ -233,6 +233,7 @@ void world_run(uint64_t seed)
         .listener_count = G_N_ELEMENTS(listeners),
         .shares = &share,
         .share_count = 1,
+        .workers = 1,
         .connections_here = 100,
         .leaving_here = WORKER_LEAVING_MAX,
     };
