@@ -4,7 +4,8 @@ src_handlers_libhandlers_a_SOURCES = \
 	src/handlers/handlers.c src/handlers/handlers.h \
 	src/handlers/lone_host.c src/handlers/lone_host.h \
 	src/handlers/probe.c src/handlers/probe.h \
-	src/handlers/host.c src/handlers/host.h \
+	src/handlers/host.c src/handlers/host.h src/handlers/host_internal.h \
+	src/handlers/host_death.c src/handlers/host_says.c \
 	src/handlers/pool.c src/handlers/pool.h \
 	src/handlers/verdict.c src/handlers/verdict.h \
 	src/handlers/wire.c src/handlers/wire.h
