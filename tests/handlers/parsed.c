@@ -87,8 +87,7 @@ int parse_confined(struct slice message, size_t address_space)
         confine(RLIMIT_CORE, 0);
         confine(RLIMIT_STACK, 8 << 20);
         confine(RLIMIT_CPU, 20);
-        if (address_space > 0)
-            confine(RLIMIT_AS, address_space);
+        confine(RLIMIT_AS, address_space);
         parse_all(message, &parsed);
         _exit(EXIT_SUCCESS);
     }

@@ -49,15 +49,13 @@ static const char *judge(const struct guard_limits *limits, const GString *messa
 
 enum { MIB = 1 << 20 };
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(SANITIZED) || defined(__SANITIZE_ADDRESS__)
-enum { ADDRESS_SPACE = 0 }; /* without a limit: the sanitizer itself needs terabytes */
+/* A sanitizer's allocator says nothing about what GMime needs. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { IS_SANITIZED = true };
+#elif defined(__has_feature)
+enum { IS_SANITIZED = __has_feature(address_sanitizer) };
 #else
-enum { ADDRESS_SPACE = 512 * MIB };
+enum { IS_SANITIZED = false };
 #endif
 
 static GString *groups(void)
@@ -255,7 +253,7 @@ static void check_most(void **state)
     const struct most *most = *state;
     g_autoptr(GString) message = grow(most->make);
     assert_non_null(message);
-    assert_int_equal(parse_confined(slice_of(message->str, message->len), ADDRESS_SPACE), 0);
+    assert_int_equal(parse_confined(slice_of(message->str, message->len), (size_t)512 * MIB), 0);
 }
 
 /* ---- random messages ---- */
@@ -318,7 +316,8 @@ int main(int argc, char **argv)
 {
     struct suite *s = suite_new(argv[0]);
     suite_add_rows(s, bombs, check_bomb);
-    suite_add_rows(s, mosts, check_most);
+    if (!IS_SANITIZED)
+        suite_add_rows(s, mosts, check_most);
     suite_add(s, "random messages", check_randoms, NULL);
     return suite_run(s, argc, argv);
 }
