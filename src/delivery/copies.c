@@ -347,14 +347,19 @@ static int reserve_one(struct copies *c, size_t i)
     return maildir_copy_reserve(&c->list[i].copy);
 }
 
-static int publish_one(struct copies *c, size_t i)
-{
-    return maildir_copy_publish(&c->list[i].copy, c->list[i].target.flags);
-}
-
 static int settle_one(struct copies *c, size_t i)
 {
     return maildir_copy_settle(&c->list[i].copy);
+}
+
+/* A directory that is closed before it is synced, and opened again, may have lost the name in between: only
+ * who had it open is told. */
+static int publish_one(struct copies *c, size_t i)
+{
+    int r = maildir_copy_publish(&c->list[i].copy, c->list[i].target.flags);
+    if (r >= 0 && c->settings.sync != DELIVERY_SYNC_NONE && !keeps_open(c))
+        r = settle_one(c, i);
+    return r;
 }
 
 /* A step, for each copy that can still be, or, if it holds the body for others, that cannot. */
@@ -423,7 +428,7 @@ void copies_publish(struct copies *c)
 
 void copies_settle(struct copies *c)
 {
-    if (c->settings.sync != DELIVERY_SYNC_NONE)
+    if (c->settings.sync != DELIVERY_SYNC_NONE && keeps_open(c))
         for_all(c, settle_one, false);
 }
 

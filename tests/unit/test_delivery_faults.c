@@ -361,8 +361,9 @@ static bool lose_before_call(const struct rig_plan *plan, uint64_t nth, enum dis
 static void check_losses(void **state)
 {
     const struct row *row = *state;
-    for (uint64_t nth = 1; !row->is_long && lose_before_call(&row->plan, nth, DISK_SIM_LOSE); nth++)
-        (void)lose_before_call(&row->plan, nth, DISK_SIM_KEEP);
+    for (uint64_t nth = 1; lose_before_call(&row->plan, nth, DISK_SIM_LOSE); nth++)
+        if (!row->is_long)
+            (void)lose_before_call(&row->plan, nth, DISK_SIM_KEEP);
 }
 
 /* ---- the disk is full ---- */
