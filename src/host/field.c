@@ -185,6 +185,16 @@ static const char *find_encoded(const char *value, const char **ret_end)
     return first;
 }
 
+static ptrdiff_t longest_word(const char *value)
+{
+    ptrdiff_t longest = 0;
+    for (const char *word = blanks_end(value), *end; *word != '\0'; word = blanks_end(end)) {
+        end = word_end(word);
+        longest = MAX(longest, end - word);
+    }
+    return longest;
+}
+
 /* Words as they are, but those from `first` to `last`, with what is between them. */
 static void append_value(struct folder *f, const char *value, const char *first, const char *last)
 {
@@ -270,6 +280,9 @@ char *field_make(const char *name, const char *value, const char **ret_why)
             return NULL;
         value = encoded;
     }
+    *ret_why = "a word of the value is longer than a line may be";
+    if (is_structured && longest_word(value) > WORD_MAX)
+        return NULL;
     const char *last = NULL;
     const char *first = is_structured ? NULL : find_encoded(value, &last);
     struct folder f = { .to = g_string_new(name) };

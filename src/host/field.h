@@ -26,6 +26,7 @@ bool field_name_is_valid(const char *name); /* RFC 5322, 3.6.8 */
 
 /*
  * "Name: value\n", folded, encoded where it must be (RFC 2047); to be g_freed. NULL, and why: a value with
- * line ends or other controls, that is not UTF-8, or, of a field of addresses, that cannot be read as such.
+ * line ends or other controls, that is not UTF-8, or, of a field of addresses or parameters, that cannot be
+ * read as such or holds words too long for a line.
  */
 char *field_make(const char *name, const char *value, const char **ret_why);

@@ -73,8 +73,8 @@ void message_end(struct message *m)
     message_turned(m);
     g_clear_object(&m->mime);
     edits_clear(&m->edits);
-    auto_fd int descriptor = steal_fd(&m->descriptor);
-    (void)descriptor; /* which the end of the scope closes */
+    auto_fd_close(&m->descriptor);
+    m->descriptor = -1;
     m->is_copied = false;
     m->scratch_size = 0;
 }

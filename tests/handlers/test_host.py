@@ -1,10 +1,11 @@
 """The life of a host: how it starts, what ends it, and that nothing is left."""
 import os
+import random
 import signal
 import socket
 import struct
 
-from host import (BUILT, MEBI, SANITIZED, Case, Host, all_of, descendants, handler, lives, main, message, unittest, wait_until,
+from host import (BUILT, MEBI, SANITIZED, Case, Ended, Host, all_of, descendants, handler, lives, main, message, unittest, wait_until,
                   wire)
 
 FAR = "fork far"
@@ -334,6 +335,29 @@ class Rubbish(Case):
         host = self.host(handler())
         host.send("message", message(b"", in_frame=False, offset=1, size=10), self.file(b"0123456789"))
         self.assertEqual(host.obituary()["status"], 76)
+
+
+    def test_random_changes_of_a_message(self):
+        """Whatever comes, it is a message or it is not; the host itself neither hangs nor crashes."""
+        rng = random.Random(3)
+        frame = wire.encode("message", message(turns=[{"handler": 0, "recipients": [0]}], user="u"))
+        outcomes = {"verdict": 0, "refused": 0}
+        for number in range(150):
+            changed = bytearray(frame)
+            for _ in range(rng.randrange(1, 4)):
+                changed[rng.randrange(len(frame))] = rng.choice([0, 1, 2, 0x7f, 0x80, 0xff, rng.randrange(256)])
+            with self.subTest(number, frame=bytes(changed)):
+                host = self.host(handler("envelope\nparts"))
+                host.wire.sendall(changed)
+                host.wire.shutdown(socket.SHUT_WR)
+                try:
+                    host.expect("verdict")
+                    outcomes["verdict"] += 1
+                except Ended as end:
+                    self.assertEqual((end.obituary["signal"], end.obituary["status"]), (0, 76))
+                    outcomes["refused"] += 1
+                host.clean_up()
+        self.assertGreater(min(outcomes.values()), 10, outcomes)
 
 
 class Wire(Case):
