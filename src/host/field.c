@@ -18,7 +18,7 @@ static bool is_name_octet(uint8_t c)
     return c > ' ' && c < 0x7f && c != ':';
 }
 
-/* "Subject " of "Subject : hello", without the blanks; empty when the line is no field. */
+/* "Subject" of "Subject : hello"; empty when the line is no field. */
 static struct slice name_of(struct slice line)
 {
     size_t end = 0;

@@ -8,6 +8,7 @@
  * doing, and ends, so that after it nothing of the host is left.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -66,6 +67,13 @@ static void tell(const struct stage *stage, int status, bool was_told)
         (void)send(WIRE_FD, octets->data, octets->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* A worker that died before this process asked to be told of it. */
+static bool is_alone(void)
+{
+    struct pollfd wire = { .fd = WIRE_FD };
+    return poll(&wire, 1, 0) > 0 && (wire.revents & (POLLHUP | POLLNVAL)) != 0;
+}
+
 int main(void)
 {
     (void)close_range(SCRATCH_FD + 1, ~0U, 0); /* no descriptors but these */
@@ -77,8 +85,7 @@ int main(void)
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &signals, &former);
-    /* A worker that died before this is seen by the runner: the wire has an end. */
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || is_alone() || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return EX_OSERR;
     struct stage *stage =
         mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -59,13 +59,18 @@ class Ended(Exception):
 
 
 class Host:
-    def __init__(self, case):
+    def __init__(self, case, frames=None):
+        """With `frames`, the worker has said these, and is gone."""
         self.case = case
         self.logs = []
         self.octets = b""
         self.wire, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.wire.settimeout(PATIENCE)
         self.scratch = os.memfd_create("scratch")
+
+        if frames is not None:
+            self.wire.sendall(frames)
+            self.wire.close()
 
         # Two steps, for 3 and 4 may be what these are now.
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs.fileno(), self.scratch)]
@@ -114,8 +119,7 @@ class Host:
     # ---- its life ----
 
     def configure(self, *handlers, **limits):
-        self.send("config", {"handlers": list(handlers), "paths": [], "writable": [], "network": False,
-                             "memory": 0, "stack": 0, "file_size": 0, "cpu_seconds": 0, **limits})
+        self.send("config", configuration(*handlers, **limits))
         return self.expect("ready")["problem"]
 
     def end(self):
@@ -159,6 +163,11 @@ def handler(do="", name="test", file=BUILT / "act.so", **options):
     options = {"do": do, **options}
     return {"name": name, "file": str(file),
             "options": [{"name": key, "value": value} for key, value in options.items()]}
+
+
+def configuration(*handlers, **limits):
+    return {"handlers": list(handlers), "paths": [], "writable": [], "network": False, "memory": 0, "stack": 0,
+            "file_size": 0, "cpu_seconds": 0, **limits}
 
 
 def recipient(address, mailboxes=None, notify=None, original=None):
@@ -230,5 +239,5 @@ def main():
     tap.run(f"TEST_TOOLS={os.environ.get('TEST_TOOLS', '')}")
 
 
-__all__ = ["BUILT", "MEBI", "PATIENCE", "SANITIZED", "Case", "Ended", "Host", "all_of", "descendants", "handler", "lives", "main", "message",
-           "recipient", "unittest", "wait_until", "wire"]
+__all__ = ["BUILT", "MEBI", "PATIENCE", "SANITIZED", "Case", "Ended", "Host", "all_of", "configuration", "descendants",
+           "handler", "lives", "main", "message", "recipient", "unittest", "wait_until", "wire"]

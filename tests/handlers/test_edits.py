@@ -253,19 +253,17 @@ class Model(Edited):
 
     NAMES = ["A", "b", "X-C", "Subject"]
 
+    def edit(self, fields, verb, name, value):
+        made = (name, f"{name}: {value}\n")
+        same = [n for n, field in enumerate(fields) if field[0].lower() == name.lower()]
+        if verb == "add" or (verb == "replace" and not same):
+            return [made] + fields
+        kept = same[:1] if verb == "replace" else []
+        return [made if n in kept else field for n, field in enumerate(fields) if n in kept or n not in same]
+
     def expected(self, fields, edits):
-        for verb, name, value in edits:
-            if verb == "add":
-                fields = [(name, f"{name}: {value}\n")] + fields
-                continue
-            at = next((n for n, field in enumerate(fields) if field[0].lower() == name.lower()), None)
-            if verb == "replace" and at is None:
-                fields = [(name, f"{name}: {value}\n")] + fields
-            elif verb == "replace":
-                fields[at] = ("", f"{name}: {value}\n")
-            fields = [field for field in fields if field[0].lower() != name.lower()]
-            fields = [(name if field[0] == "" else field[0], field[1]) for field in fields] if verb == "replace" and at is not None \
-                else fields if verb == "remove" or at is not None else [(name, f"{name}: {value}\n")] + fields
+        for edit in edits:
+            fields = self.edit(fields, *edit)
         return "".join(text for _, text in fields)
 
     def test_random(self):

@@ -5,8 +5,8 @@ import signal
 import socket
 import struct
 
-from host import (BUILT, MEBI, SANITIZED, Case, Ended, Host, all_of, descendants, handler, lives, main, message, unittest, wait_until,
-                  wire)
+from host import (BUILT, MEBI, PATIENCE, SANITIZED, Case, Ended, Host, all_of, configuration, descendants, handler, lives,
+                  main, message, unittest, wait_until, wire)
 
 FAR = "fork far"
 NEAR = "fork"
@@ -70,8 +70,7 @@ class Starting(Case):
     def dies_at_start(self, do, **obituary):
         host = Host(self)
         self.addCleanup(host.clean_up)
-        host.send("config", {"handlers": [handler(), handler(do)], "paths": [], "writable": [], "network": False,
-                             "memory": 0, "stack": 0, "file_size": 0, "cpu_seconds": 0})
+        host.send("config", configuration(handler(), handler(do)))
         self.assertEqual(host.obituary(), {"stage": wire.LOADING, "handler": 1, "signal": 0, "status": 0, **obituary})
 
     def test_init_that_crashes(self):
@@ -169,6 +168,12 @@ class Ending(Case):
         os.kill(worker, signal.SIGKILL)
         os.waitpid(worker, 0)
         wait_until(lambda: not lives(guard) and not lives(runner), "the host to end")
+
+
+    def test_the_worker_is_dead_before_it_begins(self):
+        host = Host(self, wire.encode("config", configuration(handler("init hang"))))
+        self.addCleanup(host.clean_up)
+        self.assertEqual(host.process.wait(PATIENCE), 71)
 
 
 class Dying(Case):
@@ -384,8 +389,7 @@ class Wire(Case):
     def test_a_configuration_and_messages_at_once(self):
         host = Host(self)
         self.addCleanup(host.clean_up)
-        config = {"handlers": [handler("option secret", secret="x" * 1000)], "paths": [], "writable": [], "network": False,
-                  "memory": 0, "stack": 0, "file_size": 0, "cpu_seconds": 0}
+        config = configuration(handler("option secret", secret="x" * 1000))
         host.wire.sendall(wire.encode("config", config) + wire.encode("message", message()))
         self.assertIsNone(host.expect("ready")["problem"])
         host.expect("verdict")
