@@ -3,6 +3,7 @@ SERVER_TESTS = \
 	tests/unit/test_log_sink \
 	tests/unit/test_settings \
 	tests/unit/test_sockets \
+	tests/unit/test_spool \
 	tests/unit/test_typed_lines
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
@@ -15,5 +16,7 @@ tests_unit_test_settings_CPPFLAGS = $(TEST_CPPFLAGS) -DSAMPLE='"$(abs_top_srcdir
 tests_unit_test_settings_LDADD = $(TEST_LINK) $(LINK_server)
 tests_unit_test_sockets_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_sockets_LDADD = $(TEST_LINK) $(LINK_server)
+tests_unit_test_spool_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_spool_LDADD = $(TEST_LINK) $(LINK_server)
 tests_unit_test_typed_lines_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_typed_lines_LDADD = $(TEST_LINK) $(LINK_server)
