@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <glib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -12,6 +15,8 @@
 /* Syncing files is waiting, of which many must be able to do it side by side; more brought nothing on a
  * journaled ext4. */
 enum { POOL_THREADS = 32 };
+
+enum { LARGE_OCTETS = 128 * 1024 };
 
 struct process {
     struct reactor *reactor;
@@ -61,12 +66,25 @@ static int start(struct process *p, const struct worker_settings *settings)
     return 0;
 }
 
+/*
+ * What is large is mapped, and so goes back to the system when it is freed. Left to itself, glibc learns from
+ * what was freed to keep the next in a heap, of which each thread has its own: a large table that changes
+ * every now and then would lie, freed, in all of them.
+ */
+static void give_memory_back(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_OCTETS); /* at worst it keeps more */
+#endif
+}
+
 int worker_process_run(const struct worker_settings *settings, struct log_sink *sink, pid_t master)
 {
     leave_signals_to_master();
     /* Without a master nobody would restart us or tell us to stop. It may have died before this call. */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != master)
         return EXIT_FAILURE;
+    give_memory_back();
     struct process p = { .sink = sink };
     int r = reactor_new(POOL_THREADS, &p.reactor);
     if (r == -EAGAIN)

@@ -18,7 +18,7 @@
 enum {
     LOOKUPS_AT_ONCE = 16,            /* in domains with tables that may be slow; and in those without */
     LOOKUPS_PATIENCE_MS = 10 * 1000, /* who waits longer for its turn is not asked for any more */
-    LOOKUPS_REFRESH_MS = 500,        /* between two looks at the tables */
+    LOOKUPS_REFRESH_MS = 250,        /* between two looks at the tables */
 };
 
 struct lookups;

@@ -6,11 +6,16 @@ import socket
 import sqlite3
 import stat
 import threading
+import unittest
+from pathlib import Path
 
-from harness import Case, DOMAIN, Maildir, PATIENCE, lf, main, simple_message, split_trace, wait_until
+from harness import (Case, DOMAIN, Maildir, PATIENCE, POSTERN, anonymous_memory, lf, main, simple_message, split_trace,
+                     wait_until)
 
 ALICE, CAROL, INFO = (f"{name}@{DOMAIN}" for name in ("alice", "carol", "info"))
 OTHER = "example.net"
+MIB = 1 << 20
+SANITIZED = b"__asan_init" in Path(POSTERN).read_bytes() if POSTERN else False
 
 
 def header(content):
@@ -206,6 +211,21 @@ class ChangedTables(RoutingCase):
         server.wait_log("table-loaded")
         self.leads_to(server, INFO, "carol")
         self.leads_to(server, f"new@{DOMAIN}", "alice")
+
+    @unittest.skipIf(SANITIZED, "sanitizers keep what is freed")
+    def test_what_old_versions_took_of_memory_is_given_back(self):
+        rows = "".join(f"name{n}: mailbox{n}\n" for n in range(200_000))
+        server = self.routed(aliases=self.table("info: alice\n" + rows))
+        (worker,) = server.workers()
+        loaded = len(server.events("table-loaded"))  # what was written just before the start is read again
+        taken = []
+        for _ in range(5):
+            self.table("info: carol\n" + rows)
+            loaded += 1
+            server.wait_log("table-loaded", loaded)
+            self.assertEqual(self.rcpt(server, INFO)[0], 250)
+            taken.append(anonymous_memory(worker))
+        self.assertLess(max(taken), 1.3 * taken[0] + 4 * MIB, taken)
 
     def test_a_file_that_is_written_in_place_is_picked_up(self):
         server = self.routed(aliases=self.table("info: alice\n"))
