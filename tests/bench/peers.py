@@ -7,14 +7,13 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 import harness
+import postfix
 from harness import DOMAIN, PACKAGES, PATIENCE, ROOT, WORKER_USER, Wire, processes_of_session, wait_until
-
-NOBODY = 65534
+from postfix import NOBODY, free_port
 
 
 def package_command(package, program):
@@ -24,13 +23,6 @@ def package_command(package, program):
         raise LookupError(f"{program}: the package {package} is not unpacked in {PACKAGES}; run: "
                           f"tests/integration/packages {PACKAGES} {package}")
     return [str(wrapper), program]
-
-
-def free_port():
-    """One that was free a moment ago, for a server that can neither take a socket nor tell which port it got."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Peer:
@@ -123,26 +115,8 @@ class ServerWithUsers(Peer):
                 "NSS_WRAPPER_GROUP": str(group)}
 
 
-POSTFIX_MAIN = """
-compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-daemon_directory = {package}/usr/lib/postfix/sbin
-command_directory = {package}/usr/sbin
-shlib_directory = {package}/usr/lib/postfix
-meta_directory = {package}/etc/postfix
-import_environment = MAIL_CONFIG LD_LIBRARY_PATH LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
-export_environment = $import_environment
-maillog_file = {folder}/maillog
-maillog_file_prefixes = {folder}
+POSTFIX = """
 myhostname = mx.example.org
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-mydestination =
-local_recipient_maps =
-alias_maps =
-alias_database =
 virtual_mailbox_domains = {domain}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = texthash:{folder}/conf/mailboxes
@@ -152,18 +126,6 @@ virtual_transport = virtual
 in_flow_delay = 0
 smtpd_peername_lookup = no
 """
-POSTFIX_MASTER = """
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-anvil unix - - n - 1 anvil
-virtual unix - n n - - virtual
-postlog unix-dgram n - n - 1 postlogd
-"""
 
 
 class Postfix(ServerWithUsers):
@@ -171,19 +133,12 @@ class Postfix(ServerWithUsers):
     name = "Postfix"
 
     def start(self):
-        command = package_command("postfix", "usr/lib/postfix/sbin/master")
-        environment = self.environment(root=0, postfix=NOBODY, postdrop=NOBODY - 2, nobody=NOBODY - 3)
-        for name in ("conf", "data", *(f"spool/{queue}" for queue in (
-                "active", "bounce", "corrupt", "defer", "deferred", "hold", "incoming", "maildrop", "private", "public", "trace"))):
-            (self.folder / name).mkdir(parents=True)
-            if name != "conf":
-                self.give(self.folder / name)
-        (self.folder / "spool/pid").mkdir()
-        conf = self.folder / "conf"
-        conf.joinpath("main.cf").write_text(POSTFIX_MAIN.format(folder=self.folder, package=PACKAGES / "postfix", domain=DOMAIN))
-        conf.joinpath("master.cf").write_text(POSTFIX_MASTER.format(port=self.smtp[1]))
-        conf.joinpath("mailboxes").write_text("".join(f"{name}@{DOMAIN} {name}/\n" for name in self.mailboxes))
-        return self.spawn([*command, "-c", conf, "-d"], env=environment)
+        command = package_command("postfix", postfix.PROGRAM)
+        environment = self.environment(root=0, **postfix.USERS)
+        arguments = postfix.lay_out(self.folder, self.smtp[1], self.give, POSTFIX.format(folder=self.folder, domain=DOMAIN),
+                                    "virtual unix - n n - - virtual\n")
+        (self.folder / "conf/mailboxes").write_text("".join(f"{name}@{DOMAIN} {name}/\n" for name in self.mailboxes))
+        return self.spawn([*command, *arguments], env=environment)
 
 
 DOVECOT = """

@@ -12,19 +12,13 @@ import socket
 import subprocess
 from pathlib import Path
 
+import postfix
 from harness import (Case, DOMAIN, PACKAGES, PATIENCE, ROOT, Wire, lf, main, odd_message, processes_of_session, simple_message,
                      split_trace, wait_until)
+from postfix import NOBODY, free_port
 
 ALICE = f"alice@{DOMAIN}"
 SENDER = "bob@example.net"
-NOBODY = 65534  # whom the servers run as
-
-
-def free_port():
-    """One that was free a moment ago, for a server that can neither take a socket nor tell which port it got."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class ServerCase(Case):
@@ -152,42 +146,15 @@ postern:
         self.check_chunks(odd_message() + (b"x" * 70 + b"\r\n") * 30_000)
 
 
-POSTFIX_MAIN = """
-compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-daemon_directory = {package}/usr/lib/postfix/sbin
-command_directory = {package}/usr/sbin
-shlib_directory = {package}/usr/lib/postfix
-meta_directory = {package}/etc/postfix
-import_environment = MAIL_CONFIG LD_LIBRARY_PATH LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
-export_environment = $import_environment
-maillog_file = {folder}/maillog
-maillog_file_prefixes = {folder}
+POSTFIX = """
 myhostname = relay.example.net
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-mydestination =
-local_recipient_maps =
-alias_maps =
-alias_database =
 default_transport = {transport}
 lmtp_send_xforward_command = yes
 smtp_send_xforward_command = yes
 """
-POSTFIX_MASTER = """
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-anvil unix - - n - 1 anvil
+POSTFIX_SERVICES = """
 smtp unix - - n - - smtp
 lmtp unix - - n - - lmtp
-postlog unix-dgram n - n - 1 postlogd
 """
 
 
@@ -195,24 +162,16 @@ class Postfix(ServerCase):
     @contextlib.contextmanager
     def postfix(self, transport):
         """A relay to postern; where it listens."""
-        command = self.need_package("postfix", "usr/lib/postfix/sbin/master")
+        command = self.need_package("postfix", postfix.PROGRAM)
         if not ROOT:
             self.skipTest("Postfix starts as root only")
-        environment = self.with_users(postfix=NOBODY, postdrop=NOBODY - 2, nobody=NOBODY - 3)
+        environment = self.with_users(**postfix.USERS)
         folder = self.folder / "postfix"
         port = free_port()
-        for name in ("conf", "data", *(f"spool/{queue}" for queue in (
-                "active", "bounce", "corrupt", "defer", "deferred", "hold", "incoming", "maildrop", "private", "public",
-                "trace"))):
-            (folder / name).mkdir(parents=True)
-            if name != "conf":
-                shutil.chown(folder / name, NOBODY, NOBODY)
-        (folder / "spool/pid").mkdir()
-        (folder / "conf/main.cf").write_text(POSTFIX_MAIN.format(folder=folder, package=PACKAGES / "postfix",
-                                                                 transport=transport))
-        (folder / "conf/master.cf").write_text(POSTFIX_MASTER.format(port=port))
+        arguments = postfix.lay_out(folder, port, lambda path: shutil.chown(path, NOBODY, NOBODY),
+                                    POSTFIX.format(transport=transport), POSTFIX_SERVICES)
         maillog = folder / "maillog"
-        with self.running([*command, "-c", folder / "conf", "-d"], env=environment):
+        with self.running([*command, *arguments], env=environment):
             try:
                 wait_until(lambda: maillog.exists() and "daemon started" in maillog.read_text(), "Postfix runs")
                 yield "127.0.0.1", port
