@@ -411,6 +411,7 @@ class Loops(RoutingCase):
         self.refused(server, self.message(f"Delivered-To: {ALICE}"), ALICE)
         self.refused(server, self.message("Subject: x", f"DELIVERED-TO:  Alice@{DOMAIN.upper()} "), ALICE)
         self.refused(server, self.message(f"Delivered-To: alice+x@{DOMAIN}"), ALICE)
+        self.refused(server, self.message(f"Delivered-To:\r\n (for) <{ALICE}>"), ALICE)
         self.refused(server, self.message(f"Delivered-To: {ALICE}"), ALICE, bdat=True)
         self.refused(server, self.message(f"Delivered-To: {ALICE}"), CAROL, ALICE)  # SMTP: all or none
         self.refused(server, self.message(f"Delivered-To: {ALICE}", body=b"x" * 998 + b"\r\n" * 100000), ALICE)
