@@ -96,7 +96,7 @@ static void host_forget_child(struct handler_host *h)
 
 static void host_lose(struct handler_host *h)
 {
-    h->events->on_lost(h->owner, !h->was_asked);
+    h->events->on_lost(h->owner, h->asked_times == 0);
 }
 
 void host_await_end(struct handler_host *h)
@@ -363,6 +363,11 @@ static void host_write(struct handler_host *h, struct slice bytes, int fd)
     }
 }
 
+bool host_is_fresh(const struct handler_host *h)
+{
+    return h->asked_times == 0;
+}
+
 int host_ask(struct handler_host *h, const struct wire_message *message, int fd, handler_on_answer on_answer,
              void *owner)
 {
@@ -373,7 +378,7 @@ int host_ask(struct handler_host *h, const struct wire_message *message, int fd,
     if (error < 0)
         return error;
     h->state = HOST_BUSY;
-    h->was_asked = true;
+    h->asked_times++;
     h->said = 0;
     h->lines = 0;
     h->asked = (struct question){ message, on_answer, owner };

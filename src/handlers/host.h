@@ -31,6 +31,7 @@ int host_pid(const struct handler_host *h);
  * envelope is too large.
  */
 bool host_is_ready(const struct handler_host *h);
+bool host_is_fresh(const struct handler_host *h); /* no handler has had a message in it yet */
 int host_ask(struct handler_host *h, const struct wire_message *message, int fd, handler_on_answer on_answer,
              void *owner);
 

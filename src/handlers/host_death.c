@@ -42,6 +42,7 @@ static struct answer *answer_of(const struct handler_host *h, const struct death
     bool is_choked = !is_caused && d->o.stage == WIRE_PARSING && d->o.signal != SIGTERM;
     struct answer *a = answer_new(is_choked ? HANDLER_CHOKED : HANDLER_FAILED);
     a->shown.handler = d->o.handler;
+    a->shown.was_fresh = h->asked_times == 1;
     if (is_caused) {
         a->shown.failure = h->cause;
         return a;

@@ -38,8 +38,8 @@ struct handler_host {
     enum host_state state;
     unsigned step; /* of what is done about one who does not end */
     bool exited;
-    bool was_asked; /* ever */
-    bool emptying;  /* a job has the scratch file */
+    unsigned asked_times; /* ever */
+    bool emptying;        /* a job has the scratch file */
     struct reactor *r;
     const struct handler_settings *settings;
     const struct pst_log *log;

@@ -17,7 +17,8 @@ struct request {
     int fd;
     handler_on_answer on_answer;
     void *owner;
-    msec_t deadline; /* while it waits */
+    msec_t deadline;  /* while it waits */
+    bool needs_fresh; /* a host: one that was used has died of it */
 };
 
 struct handler_pool {
@@ -29,6 +30,7 @@ struct handler_pool {
     unsigned serving;    /* of them, those that are not lost */
     uint64_t started;    /* ever */
     GQueue waiting;      /* struct request, in the order of their deadlines */
+    GQueue again;        /* struct request, those that need a fresh host; the same */
     GQueue too_large;    /* struct request, to be answered so */
     unsigned failures;   /* starts in a row that came to nothing */
     msec_t failed_at;    /* the last of them */
@@ -102,19 +104,31 @@ static bool pool_start_host(struct handler_pool *p)
     return true;
 }
 
+static bool somebody_waits(struct handler_pool *p)
+{
+    return !g_queue_is_empty(&p->waiting) || !g_queue_is_empty(&p->again);
+}
+
+/* The one that waits for the longest. */
+static GQueue *first_queue(struct handler_pool *p)
+{
+    const struct request *a = g_queue_peek_head(&p->waiting), *b = g_queue_peek_head(&p->again);
+    return a == NULL || (b != NULL && b->deadline < a->deadline) ? &p->again : &p->waiting;
+}
+
 /* Even while it closes, as long as somebody waits. */
 static void pool_fill(struct handler_pool *p)
 {
-    while ((!p->closing || !g_queue_is_empty(&p->waiting)) && p->serving < p->settings->processes &&
+    while ((!p->closing || somebody_waits(p)) && p->serving < p->settings->processes &&
            reactor_now(p->r) >= p->not_before)
         (void)pool_start_host(p); /* if it fails, not_before has moved, or it is tried just once more */
 }
 
-static struct handler_host *pool_ready_host(const struct handler_pool *p)
+static struct handler_host *pool_ready_host(const struct handler_pool *p, bool is_wanted[2])
 {
     for (guint i = 0; i < p->hosts->len; i++) {
         struct handler_host *h = g_ptr_array_index(p->hosts, i);
-        if (host_is_ready(h))
+        if (host_is_ready(h) && is_wanted[host_is_fresh(h)])
             return h;
     }
     return NULL;
@@ -122,23 +136,45 @@ static struct handler_host *pool_ready_host(const struct handler_pool *p)
 
 /* ---- questions ---- */
 
+/*
+ * What died while it parsed, in a host where handlers had seen other messages, may have died of what they
+ * left behind: the message is only to blame when it kills a fresh host, too.
+ */
+static bool is_to_be_tried_again(const struct request *asked, const struct handler_answer *answer)
+{
+    return answer->outcome == HANDLER_CHOKED && !answer->was_fresh && !asked->needs_fresh;
+}
+
 static void on_host_answer(void *owner, struct handler_answer *take_answer)
 {
     struct request *asked = owner;
     struct handler_pool *p = pool_of(asked->pool);
-    asked->on_answer(asked->owner, take_answer);
-    g_free(asked);
+    if (is_to_be_tried_again(asked, take_answer)) {
+        handler_answer_free(take_answer);
+        asked->needs_fresh = true;
+        asked->deadline = reactor_now(p->r) + p->settings->timeout;
+        g_queue_push_tail(&p->again, asked);
+    } else {
+        asked->on_answer(asked->owner, take_answer);
+        g_free(asked);
+    }
     pool_go_on(p);
+}
+
+static void pool_hand_out_from(struct handler_pool *p, GQueue *queue, bool is_wanted[2])
+{
+    struct handler_host *h;
+    while (!g_queue_is_empty(queue) && (h = pool_ready_host(p, is_wanted)) != NULL) {
+        struct request *next = g_queue_pop_head(queue);
+        if (host_ask(h, next->message, next->fd, on_host_answer, next) < 0)
+            g_queue_push_tail(&p->too_large, next);
+    }
 }
 
 static void pool_hand_out(struct handler_pool *p)
 {
-    struct handler_host *h;
-    while (!g_queue_is_empty(&p->waiting) && (h = pool_ready_host(p)) != NULL) {
-        struct request *next = g_queue_pop_head(&p->waiting);
-        if (host_ask(h, next->message, next->fd, on_host_answer, next) < 0)
-            g_queue_push_tail(&p->too_large, next);
-    }
+    pool_hand_out_from(p, &p->again, (bool[]){ false, true });
+    pool_hand_out_from(p, &p->waiting, (bool[]){ true, g_queue_is_empty(&p->again) });
 }
 
 void handler_pool_ask(struct handler_pool *p, const struct wire_message *message, int fd,
@@ -146,7 +182,12 @@ void handler_pool_ask(struct handler_pool *p, const struct wire_message *message
 {
     pst_assert(p->magic == POOL_MAGIC && !p->closing);
     struct request *asked = g_new(struct request, 1);
-    *asked = (struct request){ p, message, fd, on_answer, owner, reactor_now(p->r) + p->settings->timeout };
+    *asked = (struct request){ .pool = p,
+                               .message = message,
+                               .fd = fd,
+                               .on_answer = on_answer,
+                               .owner = owner,
+                               .deadline = reactor_now(p->r) + p->settings->timeout };
     g_queue_push_tail(&p->waiting, asked);
     pool_go_on(p);
 }
@@ -169,10 +210,11 @@ static bool pool_answer_too_large(struct handler_pool *p)
 
 static bool pool_answer_too_late(struct handler_pool *p)
 {
-    const struct request *first = g_queue_peek_head(&p->waiting);
+    GQueue *queue = first_queue(p);
+    const struct request *first = g_queue_peek_head(queue);
     if (first == NULL || first->deadline > reactor_now(p->r))
         return false;
-    answer_failure(g_queue_pop_head(&p->waiting), HANDLER_NO_HOST);
+    answer_failure(g_queue_pop_head(queue), HANDLER_NO_HOST);
     return true;
 }
 
@@ -181,7 +223,7 @@ static bool pool_answer_too_late(struct handler_pool *p)
 /* Nobody waits, and nobody is being served. */
 static bool pool_is_idle(struct handler_pool *p)
 {
-    if (!g_queue_is_empty(&p->waiting) || !g_queue_is_empty(&p->too_large))
+    if (somebody_waits(p) || !g_queue_is_empty(&p->too_large))
         return false;
     for (guint i = 0; i < p->hosts->len; i++)
         if (host_is_busy(g_ptr_array_index(p->hosts, i)))
@@ -204,7 +246,7 @@ static void pool_free(struct handler_pool *p)
 /* The instant at which something is to be done, if nothing happens before. */
 static msec_t pool_deadline(struct handler_pool *p)
 {
-    const struct request *first = g_queue_peek_head(&p->waiting);
+    const struct request *first = g_queue_peek_head(first_queue(p));
     msec_t deadline = first != NULL ? first->deadline : MSEC_NEVER;
     if (p->serving < p->settings->processes && (!p->closing || first != NULL))
         deadline = MIN(deadline, p->not_before);
@@ -248,6 +290,7 @@ struct handler_pool *handler_pool_new(struct reactor *r, const struct handler_se
     p->failed_at = reactor_now(r);
     p->not_before = p->failed_at;
     g_queue_init(&p->waiting);
+    g_queue_init(&p->again);
     g_queue_init(&p->too_large);
     pool_go_on(p);
     return p;

@@ -23,7 +23,9 @@ struct handler_pool;
 enum handler_outcome {
     HANDLER_DECIDED, /* `verdict` */
     HANDLER_FAILED,  /* `failure`: it is not the message's fault */
-    HANDLER_CHOKED,  /* GMime has died of the message, before a handler saw it */
+    /* GMime has died of the message, before a handler saw it, in a fresh host: in another one it may have
+     * been a handler's doing, and the message was tried once more. */
+    HANDLER_CHOKED,
 };
 
 enum handler_failure {
@@ -42,6 +44,7 @@ struct handler_answer {
     enum handler_failure failure; /* FAILED */
     int handler;                  /* FAILED: that was running, an index of the configuration; or -1 */
     int signal, status;           /* FAILED and CHOKED */
+    bool was_fresh; /* FAILED and CHOKED: in a host in which no handler had seen a message before */
     /*
      * DECIDED: it has a fate for each recipient; codes, texts and indices are within their bounds (see
      * handlers/verdict.h), and `skip` and `replaced_size` within the files that they are of.

@@ -299,11 +299,10 @@ class Reload(HandlersCase):
         (former,) = server.workers()
         server.signal(signal.SIGHUP)
         server.wait_log("reloaded")
-        server.workers(other_than=(former,))
+        wait_until(lambda: not os.path.exists(f"/proc/{former}"), "the former worker ends")
         with server.connect() as wire:
             wire.hello()
             self.assertEqual(self.send(wire, message())[0], 550)
-        wait_until(lambda: not os.path.exists(f"/proc/{former}"), "the former worker ends")
 
     def test_no_process_stays(self):
         server = self.handled()

@@ -259,7 +259,7 @@ class Zoo(harness.Case):
         server = self.zoo(start=False, **options)
         server.spawn()
         self.assertNotEqual(server.wait(), 0)
-        self.assertTrue(any("zoo" in line for line in server.log), server.log_text())
+        self.assertRegex(server.log_text(), rf"{server.config}:\d+: ")
         self.assert_nothing_is_left()
 
     def test_death_while_it_is_loaded(self):

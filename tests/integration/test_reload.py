@@ -23,7 +23,9 @@ class Reload(Case):
             wire.command("MAIL FROM:<>", 250)
             wire.command("RCPT TO:<alice@example.net>", 550)
         server.sections["domain example.net"] = {"maildirs": server.maildirs}
+        former = server.workers()
         reload(server)
+        wait_until(lambda: all(is_gone(pid) for pid in former), "the former workers end")
         with server.connect() as wire:
             wire.hello()
             wire.deliver(simple_message(), "alice@example.net")

@@ -620,6 +620,38 @@ static void decides_twice(void **state)
     rig_end(&g);
 }
 
+/* What kills the parser where handlers have seen others may be what they left behind: a fresh host tells. */
+static void tried_again(struct rig *g, bool for_ever, enum handler_outcome outcome)
+{
+    rig_begin(g, 1, 2);
+    g->is_over = true;
+    rig_open(g);
+    for (unsigned i = 0; i < 4; i++) /* so that both have had one */
+        (void)ask(g);
+    run_until_answered(g);
+    g->is_over = false;
+    g->for_ever = for_ever;
+    g->act =
+        (struct host_act){ .dies = true, .how = { .stage = WIRE_PARSING, .handler = -1, .signal = SIGSEGV } };
+    assert_int_equal(ask_and_wait(g)->outcome, outcome);
+    g->is_over = true;
+}
+
+static void is_tried_again(void **state)
+{
+    (void)state;
+    struct rig g;
+    tried_again(&g, false, HANDLER_DECIDED);
+    assert_true(g_str_has_suffix(g.order->str, " m5 m5 "));
+    assert_int_equal(ask_and_wait(&g)->outcome, HANDLER_DECIDED);
+    assert_int_equal(g.play.started, 3);
+    rig_end(&g);
+    tried_again(&g, true, HANDLER_CHOKED);
+    assert_true(g_str_has_suffix(g.order->str, " m5 m5 "));
+    assert_int_equal(ask_and_wait(&g)->outcome, HANDLER_DECIDED);
+    rig_end(&g);
+}
+
 static void says_too_much(void **state)
 {
     (void)state;
@@ -1011,6 +1043,7 @@ int main(int argc, char **argv)
         { "a verdict comes just in time", just_in_time },
         { "a message waits for its turn, and for a while", waits_for_its_turn },
         { "a host decides twice", decides_twice },
+        { "a message is blamed only by a fresh host", is_tried_again },
         { "a host says too much", says_too_much },
         { "what handlers say is logged, up to a limit", says_for_log },
         { "hosts that cannot start are tried less and less", start_fails_for_ever },
