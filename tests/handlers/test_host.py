@@ -402,11 +402,13 @@ class Wire(Case):
         self.assertEqual((verdict["front"], verdict["skip"]), (b"", 0))
         return verdict["fates"][0]["decision"], host.logs
 
+    @unittest.skipIf(SANITIZED, "GMime grows what it reads bit by bit, which a sanitizer copies each time")
     def test_a_header_section_that_is_too_long(self):
         decision, logs = self.with_long_header(wire.FRAME_MAX)
         self.assertEqual(decision, wire.DELIVER)
         self.assertEqual(logs[0]["text"], "remove_header: the header cannot be read: Message too long")
 
+    @unittest.skipIf(SANITIZED, "GMime grows what it reads bit by bit, which a sanitizer copies each time")
     def test_a_verdict_that_is_too_long(self):
         decision, logs = self.with_long_header(wire.FRAME_MAX - 50)
         self.assertEqual(decision, wire.DEFER)
