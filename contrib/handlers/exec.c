@@ -3,12 +3,16 @@
  *
  *     [handler filter]
  *     load = /usr/lib/postern/handlers/exec.so
- *     paths = /usr, /bin, /lib, /etc/myfilter
+ *     paths = /bin, /usr/bin, /etc/myfilter
  *     option.command = /etc/myfilter/filter --strict
  *     option.output = reply
  *
- * The program finds the message on its standard input, a file that it may seek in from where it stands, and
- * the envelope in its environment:
+ * The command is an absolute path and arguments, quoted as in a shell, but it is none: nothing is expanded.
+ * `paths` names the program, what it runs in turn, such as the interpreter of a script, and what it reads;
+ * the system's libraries it may always read. `writable-paths` and `network` are for it as well.
+ *
+ * The program finds the message as it came, without the edits of handlers before this one, on its standard
+ * input, a file that it may seek in from where it stands, and the envelope in its environment:
  *
  *     POSTERN_ID POSTERN_SESSION POSTERN_LISTENER POSTERN_PROTOCOL POSTERN_CLIENT POSTERN_CLIENT_NAME
  *     POSTERN_HELO POSTERN_USER POSTERN_TLS_VERSION POSTERN_TLS_CLIENT POSTERN_FROM POSTERN_SIZE
@@ -20,12 +24,14 @@
  *
  *     reply      when it does not deliver: the first line is the text of the reply (the default)
  *     headers    when it delivers: header fields to put in front of the message, one a line
- *     message    when it delivers: the message, which takes the place of the one that came
+ *     message    when it delivers: the message, which takes the place of the one that came; nothing at all is
+ *                no message, and defers
  *
- * The time limit is that of [handlers]. Whatever it leaves running is killed when it has ended.
+ * The limits are those of [handlers]. Whatever it leaves running is killed when it has ended.
  */
 #include <errno.h>
 #include <postern/handler.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <string.h>
@@ -54,7 +60,9 @@ static int init(postern_setup *setup)
     if (outputs[e->output] == NULL)
         return postern_fail(setup, "option.output: expected reply, headers or message");
     if (!g_shell_parse_argv(command, NULL, &e->command, NULL))
-        return postern_fail(setup, "option.command: its quotes do not match");
+        return postern_fail(setup, "option.command: it is empty, or its quotes do not match");
+    if (!g_path_is_absolute(e->command[0]))
+        return postern_fail(setup, "option.command: expected an absolute path, and arguments");
     if (access(e->command[0], X_OK) < 0)
         return postern_fail(setup, "option.command: that program cannot be run; is it beneath one of paths?");
     postern_set_data(setup, e);
@@ -105,18 +113,38 @@ static char **environment_of(const postern_envelope *v)
     return e;
 }
 
-/* Its exit status; 128 and more: a signal, or it could not be run. */
-static int run(const struct exec *e, const postern_envelope *envelope, int message, int output)
+/* Hosts ignore some signals, which programs rely on: `yes | head` ends by one. */
+static void set_signals(posix_spawnattr_t *attributes)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    sigaddset(&signals, SIGXFSZ);
+    posix_spawnattr_setsigdefault(attributes, &signals);
+    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF);
+}
+
+static int start(const struct exec *e, const postern_envelope *envelope, int message, int output, pid_t *pid)
 {
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, message, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    set_signals(&attributes);
     g_auto(GStrv) environment = environment_of(envelope);
-    pid_t pid;
-    int error = posix_spawn(&pid, e->command[0], &files, NULL, e->command, environment);
+    int error = posix_spawn(pid, e->command[0], &files, &attributes, e->command, environment);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
-    if (error != 0)
+    return error;
+}
+
+/* Its exit status; 128 and more: a signal, or it could not be run. */
+static int run(const struct exec *e, const postern_envelope *envelope, int message, int output)
+{
+    pid_t pid;
+    if (start(e, envelope, message, output, &pid) != 0)
         return 128;
     int status;
     while (waitpid(pid, &status, 0) < 0)
@@ -150,12 +178,20 @@ static int add_headers(postern_delivery *delivery, int output)
     return r;
 }
 
+static int replace_message(postern_delivery *delivery, int output)
+{
+    if (lseek(output, 0, SEEK_END) > 0)
+        return postern_replace_raw(delivery, output);
+    postern_log(delivery, POSTERN_WARNING, "the program wrote no message");
+    return -ENODATA;
+}
+
 static postern_verdict deliver(const struct exec *e, postern_delivery *delivery, int output)
 {
     int r = e->output == OUTPUT_HEADERS   ? add_headers(delivery, output)
-            : e->output == OUTPUT_MESSAGE ? postern_replace_raw(delivery, output)
+            : e->output == OUTPUT_MESSAGE ? replace_message(delivery, output)
                                           : 0;
-    return r == 0 ? POSTERN_DELIVER : POSTERN_DEFER;
+    return r == 0 ? POSTERN_DELIVER : postern_defer(delivery, 451, "4.3.0", "try again later");
 }
 
 static postern_verdict refuse(const struct exec *e, postern_delivery *delivery, int status, int output)
