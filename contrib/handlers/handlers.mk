@@ -34,7 +34,7 @@ contrib_handlers_webhook_so_LDADD = $(GMIME_LIBS) $(WEBHOOK_LIBS)
 endif
 EXTRA_DIST += contrib/handlers/webhook.c
 
-# For those who build handlers elsewhere.
+# For those who build handlers elsewhere. All in it is told by way of its prefix, so that a tree that was moved is one line away.
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = contrib/postern.pc
 EXTRA_DIST += contrib/postern.pc.in \
@@ -44,4 +44,4 @@ CLEANFILES += contrib/postern.pc
 contrib/postern.pc: contrib/postern.pc.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) contrib && \
 	$(SED) -e 's|[@]prefix[@]|$(prefix)|g' -e 's|[@]includedir[@]|$(includedir)|g' -e 's|[@]handlersdir[@]|$(handlersdir)|g' \
-		-e 's|[@]VERSION[@]|$(VERSION)|g' $(top_srcdir)/contrib/postern.pc.in >$@.tmp && mv -f $@.tmp $@
+		-e 's|[@]VERSION[@]|$(VERSION)|g' -e '/^prefix=/!s|=$(prefix)/|=$${prefix}/|' $(top_srcdir)/contrib/postern.pc.in >$@.tmp && mv -f $@.tmp $@

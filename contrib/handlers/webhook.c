@@ -10,9 +10,9 @@
  *     option.timeout = 10
  *
  * It posts one JSON object: "envelope" (id, session, listener, protocol, client, helo, user, from, size,
- * arrived, recipients with address and mailboxes), "headers" (an array of [name, text] in their order), and
- * "parts" (name, type, depth, size). A message of up to option.inline octets (0, the default: none) comes
- * with it as "message", in base64, as it is.
+ * arrived, recipients with address and mailboxes), "headers" (an array of [name, text] in their order, the
+ * Content- fields behind all others), "subject", and "parts" (name, type, depth, size). A message of up to
+ * option.inline octets (0, the default: none) comes with it as "message", in base64, as it came.
  *
  * 2xx: deliver. 4xx: reject, with the first line of the answer as the text of the reply. Anything else, also
  * no answer within option.timeout seconds: defer.
@@ -162,20 +162,39 @@ static void add_envelope(JsonBuilder *b, const postern_envelope *v)
     json_builder_end_object(b);
 }
 
-static void add_headers(JsonBuilder *b, postern_delivery *delivery, GMimeMessage *message)
+/* GMime's own text lacks some of what senders write; but postern's is of the first field of a name only. */
+static char *text_of(postern_delivery *delivery, GMimeObject *object, GMimeHeader *header)
 {
-    GMimeHeaderList *list = g_mime_object_get_header_list(GMIME_OBJECT(message));
-    json_builder_set_member_name(b, "headers");
-    json_builder_begin_array(b);
+    const char *name = g_mime_header_get_name(header);
+    GMimeHeaderList *list = g_mime_object_get_header_list(object);
+    bool is_first = g_mime_header_list_get_header(list, name) == header;
+    char *text = is_first ? postern_header_text(delivery, object, name) : NULL;
+    return text != NULL ? text : g_strdup(g_mime_header_get_value(header));
+}
+
+static void add_fields(JsonBuilder *b, postern_delivery *delivery, GMimeObject *object)
+{
+    GMimeHeaderList *list = g_mime_object_get_header_list(object);
     for (int i = 0; i < g_mime_header_list_get_count(list); i++) {
         GMimeHeader *header = g_mime_header_list_get_header_at(list, i);
         g_autofree char *name = g_utf8_make_valid(g_mime_header_get_name(header), -1);
-        g_autofree char *value = g_utf8_make_valid(g_mime_header_get_value(header), -1);
+        g_autofree char *text = text_of(delivery, object, header);
+        g_autofree char *value = g_utf8_make_valid(text != NULL ? text : "", -1);
         json_builder_begin_array(b);
         json_builder_add_string_value(b, name);
         json_builder_add_string_value(b, value);
         json_builder_end_array(b);
     }
+}
+
+static void add_headers(JsonBuilder *b, postern_delivery *delivery, GMimeMessage *message)
+{
+    GMimeObject *content = g_mime_message_get_mime_part(message);
+    json_builder_set_member_name(b, "headers");
+    json_builder_begin_array(b);
+    add_fields(b, delivery, GMIME_OBJECT(message));
+    if (content != NULL) /* which GMime gives the fields that tell of it */
+        add_fields(b, delivery, content);
     json_builder_end_array(b);
     g_autofree char *subject = postern_header_text(delivery, GMIME_OBJECT(message), "Subject");
     member(b, "subject", subject);
