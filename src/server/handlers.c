@@ -118,12 +118,13 @@ static const struct option_row handler_rows[] = {
               "its message and the system's libraries. "
               "A host runs all handlers: what one of them may, all may."),
     WORDS_ROW("writable-paths", writable, value_paths, PATHS_EXPECTED,
-              "The same, for files and directories that it may change, too."),
+              "Files, and directories with all beneath them, that it may read and change; to execute what it "
+              "finds there, paths must name it as well."),
     { .name = "network",
       .kind = OPTION_BOOL,
       .offset = OPTION_OFFSET(handler_section, network),
       .fallback = "no",
-      .sentence = "Whether the handler may use the network, and so with it all others." },
+      .sentence = "Whether the handler may use the network and unix sockets, and so with it all others." },
     { .name = "option.*",
       .kind = OPTION_CUSTOM,
       .offset = OPTION_OFFSET(handler_section, options),

@@ -68,7 +68,7 @@ typedef struct postern_envelope {
     uint64_t declared_size;      /* RFC 1870 SIZE in octets, or 0 */
     uint64_t size;               /* octets of the message as it is stored, without trace fields */
     int64_t arrived_us;          /* microseconds since 1970 UTC */
-    size_t recipient_count;
+    size_t recipient_count; /* of those that this handler decides about: of its domains, and not decided */
     const postern_recipient *recipients;
 } postern_envelope;
 
@@ -76,9 +76,9 @@ typedef struct postern_envelope {
 
 /*
  * What becomes of the message, for all recipients that have no verdict of their own. DELIVER hands it on to
- * the next handler, and from the last one to the mailboxes; after any other for all, no further handler sees
- * it. DISCARD: the sender is told 250, and nothing is stored. REJECT and DEFER without a reply of
- * their own are "550 5.7.1" and "451 4.7.1".
+ * the next handler, and from the last one to the mailboxes. A recipient with any other is decided: no further
+ * handler sees it, and where none is left, none is called. DISCARD: the sender is told 250, and nothing is
+ * stored. REJECT and DEFER without a reply of their own are "550 5.7.1" and "451 4.7.1".
  *
  * SMTP has one reply for all recipients. There, when one is rejected or deferred, nobody gets the message,
  * and the sender is told so (defer goes before reject). LMTP has a reply for each.
@@ -168,10 +168,11 @@ typedef struct postern_handler {
     void (*shutdown)(void *data); /* before the host ends in good order; NULL: nothing to do */
 } postern_handler;
 
+/* Once in a handler, outside of functions and namespaces: the fields from `name` on, in C++ in their order.
+ */
 #define POSTERN_HANDLER_SYMBOL "postern_handler_entry"
 #define POSTERN_HANDLER(...)                                                                                 \
     __attribute__((visibility("default"))) extern const postern_handler postern_handler_entry;               \
-    __attribute__((visibility("default")))                                                                   \
     const postern_handler postern_handler_entry = { .abi = POSTERN_HANDLER_ABI,                              \
                                                     .size = sizeof(postern_handler),                         \
                                                     .functions_size = sizeof(postern_functions),             \
@@ -223,7 +224,8 @@ static inline void postern_log(postern_delivery *delivery, postern_level level, 
 
 /*
  * `return postern_reject(delivery, 550, "5.7.1", "not here");` The code is 5NN, the enhanced code (RFC 3463)
- * 5.N.N, the text one line of printable ASCII; what is wrong becomes "550 5.7.1", and the log says so.
+ * 5.N.N, the text one line of 1 to 400 octets of printable ASCII; what is wrong becomes "550 5.7.1", and the
+ * log says so. It counts when the same verdict is returned.
  */
 static inline postern_verdict postern_reject(postern_delivery *delivery, int code, const char *enhanced,
                                              const char *text)
@@ -304,8 +306,8 @@ static inline int postern_redirect(postern_delivery *delivery, size_t recipient,
     return delivery->functions->redirect(delivery, recipient, address);
 }
 
-/* All of the message but its trace fields. The caller keeps `message`. Former edits of header fields are
- * void; the next handlers see the new message. */
+/* All of the message but its trace fields. The caller keeps `message`, which is written out at once. Former
+ * edits of header fields are void; the next handlers see the new message, this one goes on with the old. */
 static inline int postern_replace_message(postern_delivery *delivery, GMimeMessage *message)
 {
     return delivery->functions->replace_message(delivery, message);
@@ -367,7 +369,7 @@ static inline GMimeStream *postern_part_open(postern_delivery *delivery, const p
     return delivery->functions->part_open(part);
 }
 
-/* How many octets that is; all of it is decoded to tell. */
+/* How many octets that is, or -EIO; all of it is decoded to tell. */
 static inline int64_t postern_part_size(postern_delivery *delivery, const postern_part *part)
 {
     return delivery->functions->part_size(part);
