@@ -3,6 +3,7 @@
 INTEGRATION_TESTS = \
 	tests/integration/test_clients.py \
 	tests/integration/test_config.py \
+	tests/integration/test_contrib_handlers.py \
 	tests/integration/test_delivery.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_handle.py \
