@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handlers/verdict.h"
 #include "host/functions.h"
 
 struct target {
@@ -110,6 +111,13 @@ int delivery_redirect(struct delivery *d, size_t recipient, const char *address,
 {
     guint i, end;
     int r = range(d, recipient, &i, &end, ret_why);
+    for (guint k = i; r == 0 && k < end; k++) {
+        const GPtrArray *redirects = TARGET(d, NUMBER(d, k))->redirects;
+        if (redirects != NULL && redirects->len == HANDLER_REDIRECTS_MAX) {
+            *ret_why = "that recipient is redirected to too many addresses";
+            return -EINVAL;
+        }
+    }
     for (; r == 0 && i < end; i++) {
         struct target *target = TARGET(d, NUMBER(d, i));
         if (target->redirects == NULL)

@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handlers/verdict.h"
 #include "host/header_text.h"
 #include "host/parts.h"
 
 enum {
     TEXT_MAX = 400, /* octets of a reply's text: RFC 5321, 4.5.3.1.5 has 512 for the line */
     FOLDER_MAX = 200,
-    ADDRESS_MAX = 1000,
 };
 
 static struct setup *setup_of(postern_setup *face)
@@ -228,7 +228,7 @@ static int set_flags(postern_delivery *face, size_t recipient, const char *flags
 /* The worker reads it as RCPT's; here only what can be no address. */
 static bool may_be_address(const char *address)
 {
-    if (address == NULL || strlen(address) > ADDRESS_MAX || !g_utf8_validate(address, -1, NULL))
+    if (address == NULL || strlen(address) > HANDLER_ADDRESS_MAX || !g_utf8_validate(address, -1, NULL))
         return false;
     for (const char *at = address; *at != '\0'; at++)
         if (g_ascii_iscntrl(*at))

@@ -193,9 +193,13 @@ class Places(Case):
                     ["x@example.org", "y@example.org", "z@example.org"], ["z@example.org"], ["z@example.org"])
 
     def test_what_is_no_address(self):
-        for address in ("", "x", "x@y\n", "x" * 1001 + "@y"):
+        for address in ("", "x", "x@y\n", "x" * 319 + "@y"):
             with self.subTest(address):
                 self.placed("redirect 0 " + address.replace("\n", "\t"), "redirects", [], [], [], said=-22)
+
+    def test_too_many_redirects(self):
+        self.placed("redirect 0 x@y\n" * 101, "redirects", ["x@y"] * 100, [], [], said=-22)
+        self.placed("redirect 0 x@y\n" * 100, "redirects", ["x@y"] * 100, [], [])
 
     def test_nobody_there(self):
         for do in ("folder 3 A", "flags 3 S", "redirect 3 a@b"):
