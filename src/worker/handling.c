@@ -9,7 +9,7 @@
 #include "worker/lookup.h"
 #include "worker/verdict.h"
 
-enum { MAILBOXES_MAX = 10000 }; /* of all recipients of a message that was redirected */
+enum { MAILBOXES_MAX = 10000 }; /* of a recipient that was redirected */
 
 /* What a handler made of a recipient that shall have the message. */
 struct change {
@@ -428,9 +428,10 @@ static void on_found(void *owner, const struct lookup_answer *answer)
     struct question *q = owner;
     struct handling *h = q->handling;
     GPtrArray *to = q->change->mailboxes;
-    if (answer->result < 0)
-        h->lookup_error = answer->result;
-    for (guint i = 0; answer->result == 0 && i < answer->mailboxes->len && to->len < MAILBOXES_MAX; i++)
+    bool is_too_many = answer->result == 0 && answer->mailboxes->len > MAILBOXES_MAX - to->len;
+    if (answer->result < 0 || is_too_many)
+        h->lookup_error = is_too_many ? -E2BIG : answer->result;
+    for (guint i = 0; answer->result == 0 && !is_too_many && i < answer->mailboxes->len; i++)
         g_ptr_array_add(to, mailbox_copy(g_ptr_array_index(answer->mailboxes, i)));
     g_free(q);
     on_question_done(h);
