@@ -32,16 +32,21 @@ contrib_handlers_webhook_so_CFLAGS = $(HANDLER_FLAGS) $(WEBHOOK_CFLAGS)
 contrib_handlers_webhook_so_LDFLAGS = $(SHARED_OBJECT)
 contrib_handlers_webhook_so_LDADD = $(GMIME_LIBS) $(WEBHOOK_LIBS)
 endif
-EXTRA_DIST += contrib/handlers/webhook.c
 
 # For those who build handlers elsewhere. All in it is told by way of its prefix, so that a tree that was moved is one line away.
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = contrib/postern.pc
-EXTRA_DIST += contrib/postern.pc.in \
-	contrib/handler-template/Makefile contrib/handler-template/README.md contrib/handler-template/handler.c
+EXTRA_DIST += contrib/postern.pc.in
 CLEANFILES += contrib/postern.pc
 
 contrib/postern.pc: contrib/postern.pc.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) contrib && \
 	$(SED) -e 's|[@]prefix[@]|$(prefix)|g' -e 's|[@]includedir[@]|$(includedir)|g' -e 's|[@]handlersdir[@]|$(handlersdir)|g' \
 		-e 's|[@]VERSION[@]|$(VERSION)|g' -e '/^prefix=/!s|=$(prefix)/|=$${prefix}/|' $(top_srcdir)/contrib/postern.pc.in >$@.tmp && mv -f $@.tmp $@
+
+# To read, and to begin with.
+handlersourcesdir = $(docdir)/examples/handlers
+dist_handlersources_DATA = contrib/handlers/attachments.c contrib/handlers/example.c contrib/handlers/exec.c contrib/handlers/webhook.c
+handlertemplatedir = $(docdir)/examples/handler-template
+dist_handlertemplate_DATA = \
+	contrib/handler-template/Makefile contrib/handler-template/README.md contrib/handler-template/handler.c
