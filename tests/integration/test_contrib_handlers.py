@@ -327,7 +327,8 @@ class Attachments(ContribCase):
         self.assertEqual(self.manifests(), [(f"{identity}.ini", {
             "attachment 0": {"hash": sha256(self.PNG), "name": "gr\u00fc\u00dfe.png", "type": "image/png",
                              "size": str(len(self.PNG))},
-            "attachment 1": {"hash": sha256(self.PDF), "name": "", "type": "application/pdf", "size": str(len(self.PDF))},
+            "attachment 1": {"hash": sha256(self.PDF), "name": "", "type": "application/pdf",
+                             "size": str(len(self.PDF))},
             "message": {"id": identity, "from": "bob@example.net"}})])
         _, stored = split_trace(server.maildir().only())
         self.assertTrue(stored == lf(self.octets(message)), "the message is as it came")
@@ -345,7 +346,8 @@ class Attachments(ContribCase):
     def test_embedded_messages(self):
         server = self.start()
         inner = self.message((self.PDF, "application/pdf", "inner.pdf"), subject="inner")
-        self.expect(server, DELIVERED, self.octets(self.message((inner, None, None), (self.PNG, "image/png", "outer.png"))))
+        message = self.message((inner, None, None), (self.PNG, "image/png", "outer.png"))
+        self.expect(server, DELIVERED, self.octets(message))
         ((_, manifest),) = self.manifests()
         self.assertEqual([manifest[f"attachment {n}"]["name"] for n in range(2)], ["inner.pdf", "outer.png"])
         self.assertEqual(self.objects(), {sha256(c): c for c in (self.PNG, self.PDF)})
@@ -482,7 +484,8 @@ class Webhook(ContribCase):
         message.set_content("hello\n")
         message.add_attachment(b"12345", maintype="image", subtype="png", filename="\u00fc.png")
         octets = message.as_bytes(policy=message.policy.clone(linesep="\r\n")).replace(
-            b"\r\nX-Twice: one", b"\r\n =?utf-8?b?IGE=?= =?utf-8?b?Yg==?=\r\nX-Twice: one")  # GMime alone would lose the b
+            b"\r\nX-Twice: one",
+            b"\r\n =?utf-8?b?IGE=?= =?utf-8?b?Yg==?=\r\nX-Twice: one")  # GMime alone would lose the b
         before = int(time.time())
         self.expect(server, DELIVERED, octets, ALICE, f"bob+x@{DOMAIN}")
         headers, content = self.posted()
@@ -619,6 +622,15 @@ class Elsewhere(Case):
         self.run_well("make", "clean", **run)
         self.assertFalse((folder / "handler.so").exists())
 
+    def test_the_commands_of_the_readme(self):
+        """Compiled and tried there and then, as they stand."""
+        shutil.copy(SOURCE / "contrib/handlers/example.c", self.folder)
+        (self.folder / "message.eml").write_bytes(simple_message())
+        commands = re.findall(r"^    ((?:cc|postern handle) .*)$", (SOURCE / "README.md").read_text(), re.M)
+        self.assertEqual(len(commands), 2)
+        out = self.run_well("sh", "-ec", "\n".join(commands), cwd=self.folder, env=self.environment)
+        self.assertEqual(out, "recipient@example.org: deliver to recipient@example.org\n+ X-Client: 127.0.0.1\n")
+
     def test_the_examples_of_the_manual(self):
         """The commands of postern-handler(3), on the handler of its synopsis."""
         page = (SOURCE / "man/postern-handler.3").read_text().replace(r"\en", r"\n").replace(r"\e", "\\")
@@ -635,11 +647,11 @@ class Elsewhere(Case):
         source = (SOURCE / "contrib/handlers/example.c").read_text()
         words = '.name = "example", .on_message = on_message'
         self.assertIn(words, source)
-        (self.folder / "h.cc").write_text(source.replace(words, '.name = "example", .init = nullptr, .on_message = on_message, '
-                                                                '.shutdown = nullptr'))
+        (self.folder / "h.cc").write_text(source.replace(words, '.name = "example", .init = nullptr, '
+                                                                '.on_message = on_message, .shutdown = nullptr'))
         flags = self.run_well("pkg-config", "--cflags", "--libs", "postern", env=self.environment).split()
-        self.run_well(compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fPIC", "-shared", "-o", "h.so", "h.cc",
-                      *flags, cwd=self.folder)
+        self.run_well(compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fPIC", "-shared",
+                      "-o", "h.so", "h.cc", *flags, cwd=self.folder)
         out = subprocess.run([POSTERN, "handle", "--load", "./h.so"], input="Subject: x\n\n", cwd=self.folder,
                              capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual((out.returncode, out.stdout.splitlines()[-1]), (0, "+ X-Client: 127.0.0.1"), out.stderr)
