@@ -15,3 +15,14 @@ tests_bench_tables_LDADD = $(LINK_delivery)
 # What the file system alone can do.
 check_PROGRAMS += tests/bench/floor
 tests_bench_floor_LDFLAGS = -pthread
+
+# Handlers, and what GMime alone takes.
+BENCH_HANDLERS = tests/bench/noop.so tests/bench/nth_part.so
+check_DATA += $(BENCH_HANDLERS)
+CLEANFILES += $(BENCH_HANDLERS)
+EXTRA_DIST += $(BENCH_HANDLERS:.so=.c) tests/bench/handlers.py
+$(BENCH_HANDLERS): $(top_srcdir)/src/include/postern/handler.h
+
+check_PROGRAMS += tests/bench/parse
+tests_bench_parse_CFLAGS = $(AM_CFLAGS) $(GMIME_CFLAGS)
+tests_bench_parse_LDADD = $(GMIME_LIBS)

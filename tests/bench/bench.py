@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
+import handlers  # noqa: E402
 import harness  # noqa: E402
 import peers  # noqa: E402
 from harness import DOMAIN, PATIENCE, POSTERN, Wire, wait_until  # noqa: E402
@@ -29,18 +30,23 @@ class Server(harness.Postern):
     name = "postern"
     is_lmtp = False
 
-    def __init__(self, folder, workers, mailboxes=("alice",)):
+    def __init__(self, folder, workers, mailboxes=("alice",), sections=None):
         super().__init__(folder, workers=workers, mailboxes=mailboxes, sections={
             "log": {"level": "info", "target": f"file:{folder}/postern.log"},
-            "limits": {"message-size": "4G", "connections": 100_000}})
+            "limits": {"message-size": "4G", "connections": 100_000}, **(sections or {})})
         del self.sections["listen lmtp"]
 
     def start(self):
         self.spawn()
         log = self.folder / "postern.log"
-        pattern = re.compile(r"event=listening .*address=(127\.0\.0\.1):(\d+)")
-        match = wait_until(lambda: log.exists() and pattern.search(log.read_text()), "the log says listening")
-        self.smtp = match[1], int(match[2])
+        pattern = re.compile(r"event=listening listener=(\S+) .*address=(127\.0\.0\.1):(\d+)")
+        wanted = sum(name.startswith("listen ") for name in self.sections)
+
+        def all_there():
+            found = pattern.findall(log.read_text()) if log.exists() else []
+            return found if len(found) == wanted else None
+        self.listeners = {name: (host, int(port)) for name, host, port in wait_until(all_there, "the log says listening")}
+        self.smtp = self.listeners["smtp"]
         self.workers()
         return self
 
@@ -53,11 +59,10 @@ class Server(harness.Postern):
 
 
 def cpu_seconds(server):
-    """User and system time that the server's processes have used so far."""
+    """User and system time that the server's processes have used so far, and those that they started and have ended since."""
     ticks = 0
     for pid in server.processes():
-        fields = harness.proc_stat(pid)
-        ticks += int(fields[11]) + int(fields[12])
+        ticks += sum(map(int, harness.proc_stat(pid)[11:15]))  # utime, stime, cutime, cstime
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -81,7 +86,7 @@ def number(value):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-class Bench:
+class Bench(handlers.HandlerBenches):
     def __init__(self, options):
         self.options = options
         self.base = Path(tempfile.mkdtemp(prefix="postern-bench.", dir=options.folder))
@@ -99,10 +104,10 @@ class Bench:
     # Small files stay until all is measured: ext4 looks for a new inode past all those that were freed within the last minutes,
     # one after the other, which can cost more than all the rest of a delivery.
     @contextlib.contextmanager
-    def server(self, workers, mailboxes=("alice",)):
+    def server(self, workers, mailboxes=("alice",), sections=None):
         folder = self.new_folder("server")
         folder.mkdir()
-        server = Server(folder, workers, mailboxes)
+        server = Server(folder, workers, mailboxes, sections)
         try:
             server.start()
             yield server
@@ -152,25 +157,33 @@ class Bench:
         wire.send(b".\r\n")
         wire.expect(250)
 
+    def large_transfer(self, server, source):
+        """(seconds, CPU seconds, KiB by which the worker grew) of that message in a server with one worker."""
+        with server.connect() as wire:
+            (worker,) = server.workers()
+            wire.hello()
+            wire.deliver(harness.simple_message(), ALICE)  # so that "idle" has its threads and its code in memory
+            quiet_disk()
+            harness.reset_peak_memory(worker)
+            idle, used = harness.peak_memory(worker), cpu_seconds(server)
+            start = time.monotonic()
+            self.send_large(wire, source)
+            seconds = time.monotonic() - start
+            growth = (harness.peak_memory(worker) - idle) / KIB
+            used = cpu_seconds(server) - used
+        server.remove_large_messages()
+        return seconds, used, growth
+
     def large(self):
         source = self.large_file(self.scaled(GIB))
         size = source.stat().st_size
         growth, ratios, rates, floor, cpu = [], [], [], [], []
         for _ in range(self.options.runs):
             dd = self.dd_seconds(source)
-            with self.server(workers=1) as server, server.connect() as wire:
-                (worker,) = server.workers()
-                wire.hello()
-                wire.deliver(harness.simple_message(), ALICE)  # so that "idle" has its threads and its code in memory
-                quiet_disk()
-                harness.reset_peak_memory(worker)
-                idle, used = harness.peak_memory(worker), cpu_seconds(server)
-                start = time.monotonic()
-                self.send_large(wire, source)
-                seconds = time.monotonic() - start
-                growth.append((harness.peak_memory(worker) - idle) / KIB)
-                cpu.append(cpu_seconds(server) - used)
-                server.remove_large_messages()
+            with self.server(workers=1) as server:
+                seconds, used, grown = self.large_transfer(server, source)
+            growth.append(grown)
+            cpu.append(used)
             ratios.append(dd / seconds)
             rates.append(size / MIB / seconds)
             floor.append(size / MIB / dd)
@@ -440,7 +453,8 @@ def machine(folder):
 
 
 def main():
-    known = ("core", "large", "idle", "small", "medium", "durable", "reused", "latency", "many", "ways")
+    known = ("core", "large", "idle", "small", "medium", "durable", "reused", "latency", "many", "ways", "handlers",
+             "handler-large", "zoo")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=f"{', '.join(known)}; without any, all of them")
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median is told (3)")
@@ -457,7 +471,7 @@ def main():
     bench = Bench(options)
     try:
         for name in options.benches or known:
-            getattr(bench, name)()
+            getattr(bench, name.replace("-", "_"))()
     except LookupError as missing:
         sys.exit(str(missing))
     finally:

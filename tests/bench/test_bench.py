@@ -62,6 +62,16 @@ class Smoke(Case):
     def test_ways(self):
         self.smoke("ways")
 
+    def test_handlers(self):
+        self.need_package("postfix", "usr/sbin/smtp-source")
+        self.smoke("handlers")
+
+    def test_a_large_message_in_a_handler(self):
+        self.smoke("handler-large")
+
+    def test_bad_handlers(self):
+        self.smoke("zoo")
+
 
 if __name__ == "__main__":
     main()
