@@ -26,7 +26,7 @@ PROGRAM = BUILT / "../../src/postern-host"
 # A sanitizer takes what ends a process for its own, and reports leaks of processes that were killed.
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigbus=0:detect_leaks=0:"
                                              "allocator_may_return_null=1:use_sigaltstack=0"}
-SANITIZED = PROGRAM.exists() and b"__asan_init" in PROGRAM.read_bytes()
+unless_sanitized = tap.unless_sanitized(PROGRAM)
 MEBI = 1 << 20
 
 
@@ -239,5 +239,6 @@ def main():
     tap.run(f"TEST_TOOLS={os.environ.get('TEST_TOOLS', '')}")
 
 
-__all__ = ["BUILT", "MEBI", "PATIENCE", "SANITIZED", "Case", "Ended", "Host", "all_of", "configuration", "descendants",
-           "handler", "lives", "main", "message", "recipient", "unittest", "wait_until", "wire"]
+__all__ = ["BUILT", "MEBI", "PATIENCE", "Case", "Ended", "Host", "all_of", "configuration", "descendants",
+           "handler", "lives", "main", "message", "recipient", "unless_sanitized", "wait_until",
+           "wire"]

@@ -5,8 +5,8 @@ import signal
 import socket
 import struct
 
-from host import (BUILT, MEBI, PATIENCE, SANITIZED, Case, Ended, Host, all_of, configuration, descendants, handler, lives,
-                  main, message, unittest, wait_until, wire)
+from host import (BUILT, MEBI, PATIENCE, Case, Ended, Host, all_of, configuration, descendants, handler, lives,
+                  main, message, unless_sanitized, wait_until, wire)
 
 FAR = "fork far"
 NEAR = "fork"
@@ -227,7 +227,7 @@ class Limits(Case):
         host.send("message", message())
         self.assertEqual(host.obituary()["signal"], signal.SIGSEGV)
 
-    @unittest.skipIf(SANITIZED, "a sanitizer needs terabytes of address space")
+    @unless_sanitized("a sanitizer needs terabytes of address space")
     def test_more_memory_than_it_may_have(self):
         host = self.host(handler("malloc 4096\nmalloc 16"), memory=256 * MEBI)
         self.judge(host)
@@ -402,13 +402,13 @@ class Wire(Case):
         self.assertEqual((verdict["front"], verdict["skip"]), (b"", 0))
         return verdict["fates"][0]["decision"], host.logs
 
-    @unittest.skipIf(SANITIZED, "GMime grows what it reads bit by bit, which a sanitizer copies each time")
+    @unless_sanitized("GMime grows what it reads bit by bit, which a sanitizer copies each time")
     def test_a_header_section_that_is_too_long(self):
         decision, logs = self.with_long_header(wire.FRAME_MAX)
         self.assertEqual(decision, wire.DELIVER)
         self.assertEqual(logs[0]["text"], "remove_header: the header cannot be read: Message too long")
 
-    @unittest.skipIf(SANITIZED, "GMime grows what it reads bit by bit, which a sanitizer copies each time")
+    @unless_sanitized("GMime grows what it reads bit by bit, which a sanitizer copies each time")
     def test_a_verdict_that_is_too_long(self):
         decision, logs = self.with_long_header(wire.FRAME_MAX - 50)
         self.assertEqual(decision, wire.DEFER)

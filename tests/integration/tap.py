@@ -10,6 +10,12 @@ def print_diagnostics(text):
         print("#", line, flush=True)
 
 
+def unless_sanitized(program):
+    """A decorator of cases that mean nothing with sanitizers in that program: there they are left out, as no such cases exist."""
+    sanitized = program.exists() and b"__asan_init" in program.read_bytes()
+    return lambda reason: lambda case: None if sanitized else case
+
+
 class TapResult(unittest.TestResult):
     def __init__(self, environment):
         super().__init__()

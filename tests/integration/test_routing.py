@@ -6,16 +6,16 @@ import socket
 import sqlite3
 import stat
 import threading
-import unittest
 from pathlib import Path
 
+import tap
 from harness import (Case, DOMAIN, Maildir, PATIENCE, POSTERN, anonymous_memory, lf, main, simple_message, split_trace,
                      wait_until)
 
 ALICE, CAROL, INFO = (f"{name}@{DOMAIN}" for name in ("alice", "carol", "info"))
 OTHER = "example.net"
 MIB = 1 << 20
-SANITIZED = b"__asan_init" in Path(POSTERN).read_bytes() if POSTERN else False
+unless_sanitized = tap.unless_sanitized(Path(POSTERN))
 
 
 def header(content):
@@ -212,7 +212,7 @@ class ChangedTables(RoutingCase):
         self.leads_to(server, INFO, "carol")
         self.leads_to(server, f"new@{DOMAIN}", "alice")
 
-    @unittest.skipIf(SANITIZED, "sanitizers keep what is freed")
+    @unless_sanitized("sanitizers keep what is freed")
     def test_what_old_versions_took_of_memory_is_given_back(self):
         rows = "".join(f"name{n}: mailbox{n}\n" for n in range(200_000))
         server = self.routed(aliases=self.table("info: alice\n" + rows))
