@@ -37,9 +37,11 @@ static bool is_caused_by_us(const struct handler_host *h, const struct death *d)
 
 static struct answer *answer_of(const struct handler_host *h, const struct death *d)
 {
-    /* SIGTERM is somebody's wish, and not the message's doing. */
+    /* SIGTERM and SIGKILL are somebody's wish, or the system's need of memory, and not the message's doing.
+     */
+    bool is_wish = d->o.signal == SIGTERM || d->o.signal == SIGKILL;
     bool is_caused = is_caused_by_us(h, d);
-    bool is_choked = !is_caused && d->o.stage == WIRE_PARSING && d->o.signal != SIGTERM;
+    bool is_choked = !is_caused && d->o.stage == WIRE_PARSING && !is_wish;
     struct answer *a = answer_new(is_choked ? HANDLER_CHOKED : HANDLER_FAILED);
     a->shown.handler = d->o.handler;
     a->shown.was_fresh = h->asked_times == 1;
