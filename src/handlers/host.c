@@ -94,8 +94,11 @@ static void host_forget_child(struct handler_host *h)
     host_try_free(h);
 }
 
+/* An answer that has its scratch file may be freed at any time from now on, whatever is still to come of it.
+ */
 static void host_lose(struct handler_host *h)
 {
+    host_give_scratch_away(h);
     h->events->on_lost(h->owner, h->asked_times == 0);
 }
 
@@ -185,7 +188,6 @@ static void host_bury(struct handler_host *h)
 {
     struct answer *a = host_answer_of_death(h);
     bool was_lost = h->state == HOST_DYING;
-    host_give_scratch_away(h);
     h->state = HOST_DEAD;
     h->step = 1; /* a guard that lives on without a wire is not asked */
     stream_abort(h->stream);

@@ -875,6 +875,27 @@ static void dies_while_lending(void **state)
     replacing_end(&g);
 }
 
+/* The answer is freed while the host, which said more than its verdict, is about to end. */
+static void fails_while_lending(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct rig g;
+        replacing_begin(&g, seed);
+        g.act.say = host_say(g.act.say, &(struct wire_frame){ .type = WIRE_READY });
+        g.act.stubborn = true;
+        g.is_over = false;
+        struct question *q = ask(&g);
+        while (count_lines(&g, "event=handler-host-replaced") == 0)
+            assert_true(reactor_sim_step(g.r));
+        run_until_answered(&g);
+        assert_scratch(q->answer);
+        handler_answer_free(g_steal_pointer(&q->answer));
+        assert_scratch(ask_and_wait(&g));
+        replacing_end(&g);
+    }
+}
+
 static void closes_while_lending(void **state)
 {
     (void)state;
@@ -1059,6 +1080,7 @@ int main(int argc, char **argv)
         { "an envelope is too large", envelope_is_too_large },
         { "a host lends its scratch file", lends_scratch },
         { "a host dies while it lends its scratch file", dies_while_lending },
+        { "a host fails while it lends its scratch file", fails_while_lending },
         { "a pool closes while a scratch file is lent", closes_while_lending },
         { "a scratch file cannot be emptied", cannot_empty_scratch },
         { "closing: all is answered", close_answers_all },
