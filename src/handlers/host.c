@@ -354,12 +354,18 @@ bool host_is_busy(const struct handler_host *h)
     return h->asked.message != NULL;
 }
 
-/* A host that is gone is told of by the end of its stream. */
+/*
+ * A host that is gone is told of by the end of its stream. One that has answered has read what it was asked;
+ * if not, it is given nothing more, which would be kept here.
+ */
 static void host_write(struct handler_host *h, struct slice bytes, int fd)
 {
-    if (fd < 0) {
+    bool is_read = stream_unsent(h->stream) == 0;
+    if (is_read && fd < 0)
         stream_write(h->stream, bytes);
-    } else if (stream_write_with_descriptor(h->stream, bytes, fd) == -EAGAIN) {
+    else if (is_read)
+        is_read = stream_write_with_descriptor(h->stream, bytes, fd) != -EAGAIN;
+    if (!is_read) {
         h->doom = "it reads nothing";
         timer_start(h->timer, reactor_now(h->r));
     }

@@ -58,6 +58,17 @@ static void player_die(struct player *p, const struct wire_obituary *how, bool i
     player_exit(p, 0, is_told ? 0 : SIGKILL);
 }
 
+static void player_act(struct player *p, struct host_act act);
+
+static void player_decide_blindly(struct player *p)
+{
+    struct wire_frame f = host_verdict(1);
+    stream_set_reading(p->s, false);
+    player_act(
+        p, (struct host_act){ .after_ms = p->play->blind_ms, .say = host_say(NULL, &f), .cut = SIZE_MAX });
+    g_free(f.verdict.fates);
+}
+
 static void player_on_timer(void *owner)
 {
     struct player *p = owner;
@@ -66,6 +77,8 @@ static void player_on_timer(void *owner)
     p->now = (struct wire_obituary){ .stage = WIRE_WAITING, .handler = -1 };
     if (p->act.dies || p->act.cut < say->len)
         player_die(p, &p->act.how, !p->act.untold);
+    else if (p->play->blind_ms > 0)
+        player_decide_blindly(p);
 }
 
 static void player_act(struct player *p, struct host_act act)

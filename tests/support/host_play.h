@@ -30,6 +30,7 @@ struct host_play {
                                   int scratch);
     void *owner;
     bool lingers;     /* at the end of its wire */
+    msec_t blind_ms;  /* 0, or: it reads no message, and says a verdict for one recipient each so many */
     unsigned started; /* hosts */
     unsigned running;
 };

@@ -700,6 +700,27 @@ static void says_for_log(void **state)
     rig_end(&g);
 }
 
+/* One that decides without reading keeps the worker from nothing, and costs it no memory. */
+static void reads_nothing(void **state)
+{
+    (void)state;
+    struct rig g;
+    rig_begin(&g, 1, 1);
+    g.play.blind_ms = 10;
+    rig_open(&g);
+    static const char octets[60 * 1024];
+    while (count_lines(&g, "reason=rubbish") == 0) {
+        struct question *q = ask_with(&g, slice_of(octets, sizeof octets), -1);
+        q->message.recipient_count = 1;
+        q->keep = true;
+        assert_true(g.asked < 20); /* by then more than a socket takes */
+        run_until_answered(&g);
+    }
+    assert_logged(&g, "why=\"it reads nothing\"");
+    g.play.blind_ms = 0;
+    rig_end(&g);
+}
+
 static const struct bad_line {
     const char *name;
     struct wire_log log;
@@ -1072,6 +1093,7 @@ int main(int argc, char **argv)
         { "a host decides twice", decides_twice },
         { "a message is blamed only by a fresh host", is_tried_again },
         { "a host says too much", says_too_much },
+        { "a host decides without reading", reads_nothing },
         { "what handlers say is logged, up to a limit", says_for_log },
         { "hosts that cannot start are tried less and less", start_fails_for_ever },
         { "a host hangs at its start", start_hangs },
