@@ -140,12 +140,24 @@ static int start(const struct exec *e, const postern_envelope *envelope, int mes
     return error;
 }
 
+/* A script that is there may lack its interpreter. */
+static void tell_start(postern_delivery *delivery, int error)
+{
+    g_autofree char *line = g_strdup_printf("the program cannot be run: %s; are it and its interpreter "
+                                            "beneath one of paths?",
+                                            g_strerror(error));
+    postern_log(delivery, POSTERN_ERROR, line);
+}
+
 /* Its exit status; 128 and more: a signal, or it could not be run. */
-static int run(const struct exec *e, const postern_envelope *envelope, int message, int output)
+static int run(postern_delivery *delivery, const postern_envelope *envelope, int message, int output)
 {
     pid_t pid;
-    if (start(e, envelope, message, output, &pid) != 0)
+    int error = start(postern_data(delivery), envelope, message, output, &pid);
+    if (error != 0) {
+        tell_start(delivery, error);
         return 128;
+    }
     int status;
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
@@ -223,7 +235,7 @@ static postern_verdict on_message(postern_delivery *delivery, const postern_enve
             close(output);
         return POSTERN_DEFER;
     }
-    int status = run(e, envelope, raw, output);
+    int status = run(delivery, envelope, raw, output);
     postern_verdict verdict = status == 0         ? deliver(e, delivery, output)
                               : status == DISCARD ? POSTERN_DISCARD
                                                   : refuse(e, delivery, status, output);

@@ -135,6 +135,12 @@ class Exec(ContribCase):
         path, keys = self.program(text)
         return self.serve(keys, handlers, command=f"{path}{arguments}", **options)
 
+    def test_a_script_without_its_interpreter(self):
+        path, keys = self.program("exit 0\n")
+        server = self.serve({**keys, "paths": path.parent}, command=path)
+        self.expect(server, LATER, simple_message())
+        self.logged(server, "its interpreter")
+
     def test_exit_statuses_are_verdicts(self):
         """The recipient's subaddress says what the program does."""
         server = self.run_script('how=${POSTERN_TO#*+}; how=${how%@*}\n'
