@@ -296,7 +296,8 @@ int message_raw(struct message *m, uint64_t *ret_offset)
     }
     if (lseek(fd, (off_t)m->original.offset, SEEK_SET) < 0)
         return -errno;
-    *ret_offset = m->original.offset;
+    if (ret_offset != NULL)
+        *ret_offset = m->original.offset;
     return fd;
 }
 

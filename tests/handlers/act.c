@@ -3,8 +3,9 @@
  *
  *     add X-Seen yes          reject 1 550 5.7.1 not here      log 2 a text
  *
- * With `do` = by-header, the lines are the values of the message's fields X-Do. Recipients are numbers; `all` is all. The last word decides what is returned; without one it is delivered.
- * What `init`, `load` and `exit` stand in front of is done then.
+ * With `do` = by-header, the lines are the values of the message's fields X-Do. Recipients are numbers; `all`
+ * is all. The last word decides what is returned; without one it is delivered. What `init`, `load` and `exit`
+ * stand in front of is done then.
  */
 #include <postern/handler.h>
 #include <signal.h>
@@ -206,6 +207,8 @@ static void do_raw(struct scene *s, char *rest)
     uint64_t offset = 0;
     char text[2000];
     int fd = postern_raw(s->delivery, &offset);
+    if (postern_raw(s->delivery, NULL) != fd)
+        abort();
     off_t at = lseek(fd, 0, SEEK_CUR);
     ssize_t n = pread(fd, text, sizeof text, (off_t)offset);
     say(s, "raw %llu %lld %.*s", (unsigned long long)offset, (long long)at, (int)n, text);

@@ -321,7 +321,7 @@ static inline int postern_replace_raw(postern_delivery *delivery, int fd)
 
 /*
  * The message as it came, for reading, as a descriptor that the host keeps; -errno. It begins at *ret_offset,
- * where the file position is, too, and ends where the file does. Lines end in LF.
+ * where the file position is, too, and ends where the file does. Lines end in LF. `ret_offset` may be NULL.
  */
 static inline int postern_raw(postern_delivery *delivery, uint64_t *ret_offset)
 {
