@@ -147,6 +147,18 @@ static void choose(struct delivery *d, const struct wire_turn *turn)
     d->envelope.recipient_count = d->seen->len;
 }
 
+/* The reply that was told for all is of another verdict when the handler changed its mind, or forgot to
+ * return what postern_reject() returned: then somebody should read of it. */
+static struct wire_fate reply_for_all(struct delivery *d, postern_verdict verdict)
+{
+    if (d->for_all.decision == verdict)
+        return d->for_all;
+    if (d->for_all.decision != WIRE_DELIVER)
+        host_log(d->channel, (int32_t)d->handler->index, POSTERN_WARNING,
+                 "the reply that was told for all recipients is void: on_message returned another verdict");
+    return delivery_fate(verdict);
+}
+
 /* What it returned is for those of whom it did not speak. */
 static void settle(struct delivery *d, postern_verdict verdict)
 {
@@ -155,8 +167,7 @@ static void settle(struct delivery *d, postern_verdict verdict)
                  "what on_message returned is no verdict");
         verdict = POSTERN_DEFER;
     }
-    /* The reply that was told for all is of another verdict when the handler changed its mind. */
-    struct wire_fate fate = d->for_all.decision == verdict ? d->for_all : delivery_fate(verdict);
+    struct wire_fate fate = reply_for_all(d, verdict);
     for (guint i = 0; i < d->numbers->len; i++) {
         struct target *target = TARGET(d, NUMBER(d, i));
         if (!target->is_said && verdict != POSTERN_DELIVER)

@@ -50,6 +50,13 @@ class Verdicts(Case):
     def test_another_verdict_has_another_reply(self):
         self.fates("reject all 554 5.6.0 no\nreturn 2", DEFERRED)
 
+    def test_a_reply_that_is_void_is_told(self):
+        for returned in (0, 2, 3):
+            host = self.host(handler(f"reject all 554 5.6.0 no\nreturn {returned}"))
+            self.judge(host, to=THREE)
+            self.assertEqual([(log["level"], log["text"].partition(":")[0]) for log in host.logs],
+                             [(wire.WARNING, "the reply that was told for all recipients is void")])
+
     def test_what_is_no_verdict(self):
         self.fates("return 4", DEFERRED, errors=["what on_message returned is no verdict"])
 

@@ -242,7 +242,8 @@ static inline postern_verdict postern_defer(postern_delivery *delivery, int code
     return POSTERN_DEFER;
 }
 
-/* For one recipient of the envelope, from 0; the others go on. */
+/* For one recipient of the envelope, from 0; the others go on. A verdict for all is what on_message returns.
+ */
 static inline int postern_reject_recipient(postern_delivery *delivery, size_t recipient, int code,
                                            const char *enhanced, const char *text)
 {
