@@ -262,7 +262,8 @@ static inline int postern_discard_recipient(postern_delivery *delivery, size_t r
 }
 
 /*
- * Edits, which the next handlers see, too. A new field goes in front of all others. The value is text: what
+ * Edits, which the next handlers see, too, and at once whoever looks into the GMimeMessage: so no header list
+ * of it may be walked through meanwhile. A new field goes in front of all others. The value is text: what
  * is beyond ASCII is encoded (RFC 2047), and long lines are folded. An edit of a message is for all
  * its recipients.
  */
