@@ -405,6 +405,7 @@ static void choose_folders(struct handling *h)
 struct question {
     struct handling *handling;
     struct change *change;
+    const char *address; /* of the answer, which is kept */
 };
 
 static void on_question_done(struct handling *h)
@@ -429,8 +430,10 @@ static void on_found(void *owner, const struct lookup_answer *answer)
     struct handling *h = q->handling;
     GPtrArray *to = q->change->mailboxes;
     bool is_too_many = answer->result == 0 && answer->mailboxes->len > MAILBOXES_MAX - to->len;
-    if (answer->result < 0 || is_too_many)
+    if (answer->result < 0 || is_too_many) {
         h->lookup_error = is_too_many ? -E2BIG : answer->result;
+        warn(h, "handler-redirect-refused", q->address);
+    }
     for (guint i = 0; answer->result == 0 && !is_too_many && i < answer->mailboxes->len; i++)
         g_ptr_array_add(to, mailbox_copy(g_ptr_array_index(answer->mailboxes, i)));
     g_free(q);
@@ -449,7 +452,7 @@ static void ask_where(struct handling *h, struct change *c, const char *address)
         return;
     }
     struct question *q = g_new(struct question, 1);
-    *q = (struct question){ .handling = h, .change = c };
+    *q = (struct question){ .handling = h, .change = c, .address = address };
     h->open_questions++;
     lookups_ask(host->lookups, &start, h->transaction->octets, &events, q);
 }

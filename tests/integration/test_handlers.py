@@ -187,6 +187,8 @@ class Edits(HandlersCase):
             self.only(server, "alice")
             for nowhere in (f"nobody@{DOMAIN}", "alice@example.com"):
                 self.assertEqual(self.send(wire, message(f"redirect all {nowhere}"), ALICE)[0], 451)
+        told = server.wait_log("handler-redirect-refused", 2)
+        self.assertEqual([e["value"] for e in told], [f"nobody@{DOMAIN}", "alice@example.com"])
         self.assertIn(b"X-Original-To: alice@", server.maildir("bob").contents()[0])
 
     def test_what_handlers_are_told(self):
