@@ -20,7 +20,7 @@ static const struct cli_option own_rows[] = {
     [LISTENER] = { "listener", 0, "NAME", "the [listen NAME] that the message came through" },
     [CLIENT] = { "client", 0, "IP", "the client's address, or unix. Without it, 127.0.0.1" },
     [HELO] = { "helo", 0, "NAME", "what the client called itself. Without it, localhost" },
-    [PROTOCOL] = { "protocol", 0, "NAME", "what the Received field would say. Without it, ESMTP" },
+    [PROTOCOL] = { "protocol", 0, "NAME", "what the Received field would say. Without it, ESMTP or LMTP" },
     [JSON] = { "json", 0, NULL, "tell the verdict as JSON" },
     [OUTPUT] = { "output", 0, "FILE", "write the message as it would be stored; -: to standard output" },
 };
@@ -62,8 +62,11 @@ static void print_log(void *owner, const char *handler, const char *level, const
     (void)fprintf(stderr, "%s: %s: %s\n", handler, level, clean);
 }
 
-static bool is_kept(const struct offline_answer *a)
+/* Over SMTP one recipient that is refused spoils it for all. */
+static bool is_kept(const struct offline_question *q, const struct offline_answer *a)
 {
+    if (a->result != OFFLINE_DELIVER && (a->result == OFFLINE_FAILURE || strstr(q->protocol, "LMTP") == NULL))
+        return false;
     bool is_kept = false;
     for (uint32_t i = 0; i < a->verdict.fate_count; i++)
         is_kept |= a->verdict.fates[i].decision == WIRE_DELIVER;
@@ -86,7 +89,7 @@ static int tell(const struct handle *h, const struct offline_question *q, const 
     const char *output = h->values[OUTPUT];
     FILE *to = g_strcmp0(output, "-") == 0 ? stderr : stdout;
     int r = h->values[JSON] != NULL ? offline_report_json(q, a, to) : offline_report_text(q, a, to);
-    if (r == 0 && output != NULL && is_kept(a))
+    if (r == 0 && output != NULL && is_kept(q, a))
         r = write_message(q, a, output);
     if (r < 0)
         (void)fprintf(stderr, "postern handle: %s: %s\n", output != NULL ? output : "cannot write",
@@ -95,6 +98,15 @@ static int tell(const struct handle *h, const struct offline_question *q, const 
 }
 
 /* ---- the question ---- */
+
+/* What a client at that listener says, if it is like most. */
+static const char *usual_protocol(const struct settings *s, const char *listener)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (strcmp(s->listeners[i].listener.name, listener) == 0)
+            return s->listeners[i].listener.protocol == SMTP_PROTOCOL_LMTP ? "LMTP" : "ESMTP";
+    return "ESMTP";
+}
 
 static int handle_message(struct handle *h, const struct settings *settings)
 {
@@ -110,7 +122,7 @@ static int handle_message(struct handle *h, const struct settings *settings)
     struct offline_question q = {
         .settings = settings,
         .listener = value_of(h, LISTENER, first),
-        .protocol = value_of(h, PROTOCOL, "ESMTP"),
+        .protocol = value_of(h, PROTOCOL, usual_protocol(settings, value_of(h, LISTENER, first))),
         .client = value_of(h, CLIENT, "127.0.0.1"),
         .helo = value_of(h, HELO, "localhost"),
         .from = value_of(h, FROM, "sender@example.org"),
@@ -139,6 +151,9 @@ static bool is_address(const char *text)
 static int check_envelope(const struct handle *h, const struct settings *settings, const struct command *self)
 {
     const char *from = value_of(h, FROM, ""), *listener = h->values[LISTENER];
+    const char *client = value_of(h, CLIENT, "unix");
+    if (strcmp(client, "unix") != 0 && !g_hostname_is_ip_address(client))
+        return command_misuse(self, "--client %s: expected an IP address, or unix", client);
     if (*from != '\0' && !is_address(from))
         return command_misuse(self, "--from %s: expected an address such as alice@example.org", from);
     for (guint i = 0; i < h->to->len; i++)

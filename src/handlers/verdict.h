@@ -18,6 +18,12 @@ struct handler_bounds {
     uint64_t message_size, scratch_size; /* octets */
 };
 
+/* 421 would say that the connection ends (RFC 5321 3.8), which it does not. */
+static inline uint32_t handler_reply_code(uint32_t code)
+{
+    return code == 421 ? 451 : code;
+}
+
 /*
  * NULL, or what is wrong with it. Codes are 5NN and 4NN, enhanced codes alike, texts printable ASCII, flags
  * letters of "DFPRST", each once, and folders and addresses without control characters; whether they name

@@ -37,6 +37,13 @@ static const struct domain *start_route(const struct settings *s, const char *ad
     return is_ours ? ret_start->domain : NULL;
 }
 
+static bool is_taken(const struct settings *s, const char *address)
+{
+    struct route_start start;
+    auto_val(route) route = { 0 };
+    return start_route(s, address, &start) != NULL && route_find(s->router, &start, NULL, &route) == 0;
+}
+
 /* Where it leads to. With no domain at all, to the mailbox of its own name. */
 static struct wire_recipient *find_recipient(const struct settings *s, const char *address,
                                              const struct offline_log *log)
@@ -219,6 +226,27 @@ static int run_host(const struct offline_question *q, GArray *turns, const struc
 
 /* ---- what it comes to ---- */
 
+/* As the server does, which follows redirects once somebody is to get the message: NULL, or the first one
+ * that leads nowhere. Without a domain all lead somewhere. */
+static const char *lost_redirect(const struct settings *s, const struct wire_verdict *v)
+{
+    bool is_known = config_next(s->config, "domain", NULL) != NULL;
+    for (uint32_t i = 0; is_known && i < v->fate_count; i++) {
+        const struct wire_text_list *to = &v->fates[i].redirects;
+        for (uint32_t k = 0; v->fates[i].decision == WIRE_DELIVER && k < to->count; k++)
+            if (!is_taken(s, to->texts[k]))
+                return to->texts[k];
+    }
+    return NULL;
+}
+
+static void take_lost_redirect(const char *address, struct offline_answer *a)
+{
+    a->result = OFFLINE_FAILURE;
+    a->failure = g_strdup_printf("a redirect to %s, which the server would not take mail for", address);
+    a->reply = g_strdup("451 4.3.0");
+}
+
 static enum offline_result result_of(const struct wire_verdict *v)
 {
     static const enum offline_result results[] = { [WIRE_DELIVER] = OFFLINE_DELIVER,
@@ -291,7 +319,12 @@ void offline_ask(const struct offline_question *q, const struct offline_log *log
         return;
     }
     a->verdict = a->frame.verdict;
+    for (uint32_t i = 0; i < a->verdict.fate_count; i++)
+        a->verdict.fates[i].code = handler_reply_code(a->verdict.fates[i].code);
     a->result = result_of(&a->verdict);
+    const char *lost = a->result == OFFLINE_DELIVER ? lost_redirect(q->settings, &a->verdict) : NULL;
+    if (lost != NULL)
+        take_lost_redirect(lost, a);
     int end = lone_host_end(&a->host);
     if (end < 0) {
         g_autofree char *why = lone_host_why(&a->host, end);

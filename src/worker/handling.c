@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "delivery/maildir.h"
 #include "handlers/pool.h"
+#include "handlers/verdict.h"
 #include "worker/lookup.h"
 #include "worker/verdict.h"
 
@@ -275,12 +276,11 @@ void handling_on_sealed(struct transaction *t)
 
 /* ---- what they decided ---- */
 
-/* The pool has looked that these make a reply. 421 would say that we close the connection (RFC 5321 3.8). */
+/* The pool has looked that these make a reply. */
 static char *reply_of(const struct wire_fate *fate)
 {
-    enum { CLOSING = 421, LOCAL_ERROR = 451 };
     const char *silent = fate->decision == WIRE_REJECT ? "Message refused" : "Not now, try again later";
-    return g_strdup_printf("%u %s %s", fate->code == CLOSING ? LOCAL_ERROR : fate->code, fate->enhanced,
+    return g_strdup_printf("%u %s %s", handler_reply_code(fate->code), fate->enhanced,
                            *fate->text != '\0' ? fate->text : silent);
 }
 

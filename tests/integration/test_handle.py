@@ -48,6 +48,10 @@ class Verdicts(HandleCase):
         (recipient,) = self.json(verdict="defer", status=DEFER)["recipients"]
         self.assertEqual((recipient["code"], recipient["enhanced"], recipient["text"]), (452, "4.3.1", "not now"))
 
+    def test_421_is_what_the_server_would_make_of_it(self):
+        (recipient,) = self.json(load=HANDLERS / "act.so", do="defer all 421 4.3.2 later", status=DEFER)["recipients"]
+        self.assertEqual((recipient["code"], recipient["enhanced"], recipient["text"]), (451, "4.3.2", "later"))
+
     def test_recipients_of_their_own(self):
         arguments = ("--to", "alice@example.org", "--to", "carol@example.org")
         self.assertEqual(self.text(*arguments, second="reject", folder="Lists/A", flags="FS", status=REJECT),
@@ -69,6 +73,17 @@ class Verdicts(HandleCase):
                              "2001:db8::1", "--helo", "mx.example.net", "--protocol", "LMTP", envelope=1)
         self.assertEqual(log.decode(), f"judge: info: inner LMTP 2001:db8::1 mx.example.net <> {len(STORED)} "
                                        "<a@x.example>=a@x.example <b@x.example>=b@x.example\n")
+
+    def test_the_protocol_is_that_of_the_listener(self):
+        for arguments, protocol in (((), b"in ESMTP"), (("--listener", "lm"), b"lm LMTP"),
+                                    (("--listener", "lm", "--protocol", "ESMTP"), b"lm ESMTP")):
+            _, log = self.handle("--listen", "in=smtp://127.0.0.1:0", "--listen", "lm=lmtp://127.0.0.1:0", *arguments,
+                                 envelope=1)
+            self.assertIn(b"judge: info: " + protocol + b" ", log)
+
+    def test_a_client_that_is_no_address(self):
+        _, err = self.handle("--client", "here", status=USAGE)
+        self.assertIn(b"--client here: expected an IP address, or unix", err)
 
     def test_what_is_logged_is_one_line(self):
         _, log = self.handle(log="one\ntwo\x1b[1m")
@@ -101,6 +116,14 @@ class Edits(HandleCase):
         path = self.folder / "stored"
         self.handle("--output", path, verdict="discard", status=DISCARD)
         self.assertFalse(path.exists())
+
+    def test_over_lmtp_some_get_it(self):
+        path = self.folder / "stored"
+        arguments = ("--output", path, "--to", "alice@example.org", "--to", "carol@example.org")
+        self.handle(*arguments, second="reject", status=REJECT)
+        self.assertFalse(path.exists())
+        self.handle(*arguments, "--protocol", "LMTP", second="reject", status=REJECT)
+        self.assertEqual(path.read_bytes(), STORED)
 
     def test_another_message(self):
         other = "From: bob@example.net\nTo: x\n\nwholly\n"
@@ -177,6 +200,15 @@ class Configured(HandleCase):
         server = self.configured(handler_h={"load": JUDGE})
         _, log = self.handle("-c", server.config, "--to", "nobody@example.org", load=None)
         self.assertEqual(log, b"postern: warning: the server would not take mail for nobody@example.org\n")
+
+    def test_a_redirect_to_nobody(self):
+        for nowhere in ("nobody@example.org", "alice@example.com"):
+            server = self.configured(handler_h={"load": JUDGE, "option.redirect": nowhere})
+            told = self.json("-c", server.config, "--to", "alice@example.org", load=None, status=FAILURE)
+            self.assertEqual((told["failure"], told["reply"]),
+                             (f"a redirect to {nowhere}, which the server would not take mail for", "451 4.3.0"))
+        server = self.configured(handler_h={"load": JUDGE, "option.redirect": "info@example.org"})
+        self.handle("-c", server.config, "--to", "alice@example.org", load=None)
 
     def test_only_some_domains_and_listeners(self):
         server = self.configured(handler_h={"load": JUDGE, "option.verdict": "reject", "domains": "example.net",
