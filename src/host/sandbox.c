@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -113,9 +114,11 @@ char *sandbox_describe(void)
     return g_strdup_printf("landlock=%d seccomp=%s", means.landlock, means.seccomp ? "yes" : "no");
 }
 
+/* strerror: g_strerror would load a converter, for which there may be no memory left. */
 static int problem(int error, char **ret_problem, const char *what)
 {
-    *ret_problem = g_strdup_printf("%s: %s", what, g_strerror(-error));
+    const char *hint = error == -ENOMEM ? "; is memory of [handlers] enough?" : "";
+    *ret_problem = g_strdup_printf("%s: %s%s", what, strerror(-error), hint);
     return error;
 }
 

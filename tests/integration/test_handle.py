@@ -1,13 +1,16 @@
 """`postern handle`: handlers on one message; and what is told of handlers that cannot be loaded."""
 import json
 import subprocess
+from pathlib import Path
 
+import tap
 from harness import Case, DOMAIN, PATIENCE, POSTERN, TOOLS, main, processes_of_session
 
 HANDLERS = (TOOLS / "handlers").resolve()
 JUDGE, ZOO = HANDLERS / "judge.so", HANDLERS / "zoo.so"
 MESSAGE = b"From: bob@example.net\r\nSubject: one\r\n two\r\nX-Odd: \x1b[1m\x07\xff \"q\" \\\r\n\r\nhello\r\n.\r\n"
 STORED = MESSAGE.replace(b"\r\n", b"\n")
+unless_sanitized = tap.unless_sanitized(Path(POSTERN))
 DELIVER, REJECT, DEFER, DISCARD, FAILURE, USAGE, CONFIG = 0, 69, 75, 99, 70, 64, 78
 
 
@@ -177,6 +180,10 @@ class Failures(HandleCase):
         self.assertEqual(self.failure(JUDGE, fail="option.queue is missing"), "handler judge: option.queue is missing")
         self.assertEqual(self.failure(HANDLERS / "crash_at_load.so"),
                          "handler crash_at_load died of signal 6 (Aborted) while it was loaded")
+
+    @unless_sanitized("their shadow is too large for any limit")
+    def test_too_little_memory(self):
+        self.assertIn("; is memory of [handlers] enough?", self.failure(JUDGE, "--set", "handlers.memory=8M"))
 
 
 class Configured(HandleCase):
