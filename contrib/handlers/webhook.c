@@ -66,6 +66,19 @@ static size_t take_answer(char *bytes, size_t size, size_t count, void *owner)
     return size * count; /* the rest is of no interest */
 }
 
+/* CURLOPT_URL takes any text, and is looked at when it is used. */
+static bool is_url(const char *text)
+{
+    CURLU *url = curl_url();
+    char *scheme = NULL;
+    bool is_url = curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+                  curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                  (g_ascii_strcasecmp(scheme, "https") == 0 || g_ascii_strcasecmp(scheme, "http") == 0);
+    curl_free(scheme);
+    curl_url_cleanup(url);
+    return is_url;
+}
+
 static int init(postern_setup *setup)
 {
     const char *url = postern_setup_option(setup, "url");
@@ -75,6 +88,8 @@ static int init(postern_setup *setup)
     postern_set_data(setup, h);
     if (url == NULL)
         return postern_fail(setup, "option.url is missing: where to post");
+    if (!is_url(url))
+        return postern_fail(setup, "option.url: expected a URL such as https://hooks.example.org/mail");
     if (!number(postern_setup_option(setup, "inline"), INLINE_MAX, &h->inline_limit))
         return postern_fail(setup, "option.inline: expected a size of up to 64M such as 64K");
     if (!number(postern_setup_option(setup, "timeout"), TIMEOUT_MAX, &timeout) || timeout == 0)
@@ -91,9 +106,8 @@ static int init(postern_setup *setup)
     curl_easy_setopt(h->curl, CURLOPT_TIMEOUT, (long)timeout);
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, h->headers);
     curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, take_answer);
-    if (curl_easy_setopt(h->curl, CURLOPT_URL, url) != CURLE_OK)
-        return postern_fail(setup, "option.url: expected a URL such as https://hooks.example.org/mail");
-    return 0;
+    bool is_set = curl_easy_setopt(h->curl, CURLOPT_URL, url) == CURLE_OK;
+    return is_set ? 0 : postern_fail(setup, "libcurl cannot be used");
 }
 
 static void shut_down(void *data)

@@ -580,6 +580,8 @@ class Webhook(ContribCase):
     def test_bad_options(self):
         keys = {"network": "yes"}
         self.refused("option.url is missing", keys)
+        for url in ("hooks.example.org", "ftp://hooks.example.org/", "http://", "http://a b/"):
+            self.refused("option.url: expected a URL", keys, url=url)
         self.refused("option.inline: expected a size", keys, url=self.service.url, inline="65M")
         self.refused("option.inline: expected a size", keys, url=self.service.url, inline="64KB")
         self.refused("option.timeout: expected seconds", keys, url=self.service.url, timeout="0")
