@@ -1,6 +1,7 @@
 /*
  * host/limits.h - what the runner may use of the machine: memory, stack, processor time, file size. Set
- * before user code is loaded, and for good; only processor time is granted anew for each message.
+ * before user code is loaded, and for good, as is its priority, which is lower than the daemon's; only
+ * processor time is granted anew for each message.
  */
 #pragma once
 

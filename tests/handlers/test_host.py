@@ -267,6 +267,11 @@ class Limits(Case):
         limits = open(f"/proc/{host.runner()}/limits").read()
         self.assertRegex(limits, r"Max core file size +0 +0 ")
 
+    def test_what_serves_others_goes_first(self):
+        host = self.host(handler())
+        guard, runner = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (host.process.pid, host.runner()))
+        self.assertEqual(runner, min(19, guard + 10))
+
 
 class Children(Case):
     def test_none_lingers_behind_the_verdict(self):
