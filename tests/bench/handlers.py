@@ -115,6 +115,15 @@ class Bad:
 
 # ---- the measurements
 
+def as_if_elsewhere():
+    """
+    Clients are on other machines, mostly. Where the kernel shares the processors between sessions (sched_autogroup(7)), ours is
+    served before the daemon's, with all that runs in that, so that it is the daemon that is measured.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("-20")
+
+
 class HandlerBenches:
     """A part of bench.py's Bench, which has `server`, `timed`, `row` and so on."""
 
@@ -192,6 +201,7 @@ class HandlerBenches:
                     "handlers": {"timeout": "1s", "memory": "256M"},
                     "handler zoo": {"load": built(ZOO), "listeners": "zoo", "option.how": "by-header"}}
         told = {"p50": ([], []), "p99": ([], [])}
+        as_if_elsewhere()
         for _ in range(self.options.runs):
             with self.server(len(os.sched_getaffinity(0)), ("alice", "bob"), sections) as server:
                 alone, beside, replies = [], [], []
@@ -202,7 +212,6 @@ class HandlerBenches:
                     with Bad(server.listeners["zoo"], 2, 10) as bad:
                         beside += pace.measure(max(4, count // rounds))
                     replies += bad.replies
-                server.may_lose_workers = False
             for name, part in ("p50", 0.5), ("p99", 0.99):
                 told[name][0].append(percentile(alone, part))
                 told[name][1].append(percentile(beside, part))
