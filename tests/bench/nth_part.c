@@ -1,5 +1,5 @@
-/* A handler that looks at all parts and decodes the one whose number, from 1, is option.part; the log tells how many there
- * are, and how many octets that one has. */
+/* A handler that looks at all parts and decodes the one whose number, from 1, is option.part; the log tells
+ * how many there are, and how many octets that one has. */
 #include <postern/handler.h>
 
 #include <stdint.h>
