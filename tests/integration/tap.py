@@ -10,9 +10,13 @@ def print_diagnostics(text):
         print("#", line, flush=True)
 
 
+def is_sanitized(program):
+    return program.exists() and b"__asan_init" in program.read_bytes()
+
+
 def unless_sanitized(program):
     """A decorator of cases that mean nothing with sanitizers in that program: there they are left out, as no such cases exist."""
-    sanitized = program.exists() and b"__asan_init" in program.read_bytes()
+    sanitized = is_sanitized(program)
     return lambda reason: lambda case: None if sanitized else case
 
 

@@ -32,9 +32,13 @@ DENIED = "Permission denied"
 NOT_PERMITTED = "Operation not permitted"
 INVALID = "Invalid argument"
 
+# A sanitizer needs terabytes of address space: there is no limit on memory then.
+UNLIMITED = {"4g", "raise-limits"} if harness.tap.is_sanitized(Path(POSTERN)) else set()
+
 # What ends the host, or makes it end.
 DEADLY = ["crash", "abort", "exit", "exit-at-once", "kill-itself", "stack", "4g", "confine-itself", "rubbish",
           "endless-frame", "close", "child-and-crash"]
+DEADLY = [how for how in DEADLY if how not in UNLIMITED]
 ENDLESS = ["loop", "sleep", "stop", "loop-without-signals", "half-a-frame", "flood-wire", "read-wire", "child-and-hang",
            "cpu"]
 # What it leaves behind, and is none of the message's business.
@@ -58,6 +62,7 @@ REFUSED = {
     "unknown-verdict": (451, ""),
     "redirect-elsewhere": (451, ""),
 }
+REFUSED = {how: reply for how, reply in REFUSED.items() if how not in UNLIMITED}
 # The same, where the kernel has Landlock; and where there is also seccomp, or a Landlock of that version.
 REFUSED_FILES = {
     "open": told("open", DENIED),
