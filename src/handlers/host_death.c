@@ -45,6 +45,7 @@ static struct answer *answer_of(const struct handler_host *h, const struct death
     struct answer *a = answer_new(is_choked ? HANDLER_CHOKED : HANDLER_FAILED);
     a->shown.handler = d->o.handler;
     a->shown.was_fresh = h->asked_times == 1;
+    a->shown.was_unread = !is_caused && d->stage != NULL && d->o.stage == WIRE_WAITING;
     if (is_caused) {
         a->shown.failure = h->cause;
         return a;

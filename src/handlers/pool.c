@@ -138,11 +138,13 @@ static struct handler_host *pool_ready_host(const struct handler_pool *p, bool i
 
 /*
  * What died while it parsed, in a host where handlers had seen other messages, may have died of what they
- * left behind: the message is only to blame when it kills a fresh host, too.
+ * left behind: the message is only to blame when it kills a fresh host, too. And a host that ended without
+ * having looked at the message has done nothing about it.
  */
 static bool is_to_be_tried_again(const struct request *asked, const struct handler_answer *answer)
 {
-    return answer->outcome == HANDLER_CHOKED && !answer->was_fresh && !asked->needs_fresh;
+    bool is_suspect = answer->outcome == HANDLER_CHOKED && !answer->was_fresh;
+    return (is_suspect || answer->was_unread) && !asked->needs_fresh;
 }
 
 static void on_host_answer(void *owner, struct handler_answer *take_answer)

@@ -44,7 +44,9 @@ struct handler_answer {
     enum handler_failure failure; /* FAILED */
     int handler;                  /* FAILED: that was running, an index of the configuration; or -1 */
     int signal, status;           /* FAILED and CHOKED */
-    bool was_fresh; /* FAILED and CHOKED: in a host in which no handler had seen a message before */
+    bool was_fresh;  /* FAILED and CHOKED: in a host in which no handler had seen a message before */
+    bool was_unread; /* FAILED: the host has died before it began with the message, again: it was tried twice
+                      */
     /*
      * DECIDED: it has a fate for each recipient; codes, texts and indices are within their bounds (see
      * handlers/verdict.h), and `skip` and `replaced_size` within the files that they are of.

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,16 +34,16 @@ static bool kill_listed(int list)
     return any;
 }
 
-void children_end(int list)
+bool children_end(int list)
 {
     for (;;) {
         pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
         if (pid < 0)
-            return; /* ECHILD: none is left */
+            return true; /* ECHILD: none is left */
         if (pid > 0)
             continue;
         if (list < 0 || !kill_listed(list))
-            return;
+            return false;
         (void)waitpid(-1, NULL, __WALL); /* one at least is about to end; its children become ours */
     }
 }

@@ -4,12 +4,14 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* The list of this thread's children in /proc, to be opened before a sandbox is entered; -errno: the kernel
  * does not tell. */
 int children_open(void);
 
 /*
- * Kills and reaps until there are none. Without any that is one system call. Those of other threads are
- * reaped, but cannot be found to be killed.
+ * Kills and reaps until there are none: true. Without any that is one system call. Those of other threads are
+ * reaped, but cannot be found to be killed: false, some are left.
  */
-void children_end(int list);
+bool children_end(int list);

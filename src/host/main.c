@@ -101,7 +101,7 @@ int main(void)
         run(stage, guard, &former);
     bool was_told;
     int status = wait_for(runner, &signals, &was_told);
-    children_end(children);
+    (void)children_end(children); /* this process has no other threads */
     if (!atomic_load(&stage->in_order) || WIFSIGNALED(status))
         tell(stage, status, was_told);
     return EX_OK;

@@ -65,7 +65,7 @@ static int configure(struct runner *r, int scratch)
     delivery_init(&r->delivery, &r->handlers);
     g_autofree char *problem = NULL;
     bool is_ready = start(r, &config, scratch, &problem) == 0;
-    children_end(r->children);
+    (void)children_end(r->children); /* what init started in threads is found behind the first message */
     stage_enter(r->stage, WIRE_WAITING, -1);
     struct wire_frame ready = { .type = WIRE_READY };
     ready.ready.problem = is_ready ? NULL : problem;
@@ -76,6 +76,9 @@ static int configure(struct runner *r, int scratch)
 }
 
 /* ---- messages ---- */
+
+/* A message that is sent to a host which ends behind its verdict is not read, and is tried again elsewhere.
+ */
 
 static int tell(struct runner *r, struct wire_verdict *verdict)
 {
@@ -95,13 +98,16 @@ static int handle(struct runner *r, const struct wire_message *message, int take
     limits_renew(&r->limits);
     struct wire_verdict verdict;
     int problem = delivery_run(&r->delivery, message, take_fd, &verdict);
+    bool is_clean = true;
     if (problem == 0) {
-        children_end(r->children);
+        is_clean = children_end(r->children);
         stage_enter(r->stage, WIRE_WAITING, -1); /* before the worker may send the next one */
+        if (!is_clean)
+            host_log(&r->channel, -1, POSTERN_WARNING, "a thread has left child processes: this host ends");
         problem = tell(r, &verdict);
     }
     delivery_end(&r->delivery);
-    return problem;
+    return problem == 0 && !is_clean ? -ECHILD : problem;
 }
 
 /* 1: and so on; 0: the end of the wire. */

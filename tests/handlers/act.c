@@ -8,6 +8,7 @@
  * stand in front of is done then.
  */
 #include <postern/handler.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -376,6 +377,30 @@ static void do_fork(struct scene *s, char *rest)
     say(s, "child %d", (int)lingering);
 }
 
+static void *fork_and_stay(void *told)
+{
+    pid_t child = fork();
+    while (child == 0)
+        (void)pause();
+    (void)!write(*(int *)told, &child, sizeof child);
+    while (child != 0)
+        (void)pause();
+    return NULL;
+}
+
+/* The child of a thread, which stays, too. */
+static void do_thread(struct scene *s, char *rest)
+{
+    (void)rest;
+    int told[2];
+    pthread_t thread;
+    pid_t child = 0;
+    if (pipe(told) < 0 || pthread_create(&thread, NULL, fork_and_stay, &told[1]) != 0 ||
+        read(told[0], &child, sizeof child) < 0)
+        abort();
+    say(s, "child %d", (int)child);
+}
+
 static const struct {
     const char *name;
     void (*act)(struct scene *s, char *rest);
@@ -416,6 +441,7 @@ static const struct {
     { "rubbish", do_rubbish },
     { "spin", do_spin },
     { "subject", do_subject },
+    { "thread", do_thread },
 };
 
 /* ---- the script ---- */

@@ -317,6 +317,17 @@ class Reload(HandlersCase):
         server.stop()
         self.assertEqual(server.processes(), [])
 
+    def test_the_child_of_a_handler_s_thread_goes_with_its_host_and_no_message_suffers(self):
+        server = self.handled(more={"processes": 1})
+        with server.connect() as wire:
+            wire.hello()
+            for number in range(1, 6):
+                self.assertEqual(self.send(wire, message("thread"))[0], 250)
+                self.assertEqual(self.send(wire, message())[0], 250)
+                child = int(server.wait_log("handler-log", 2 * number)[2 * number - 2]["text"].split()[1])
+                wait_until(lambda child=child: not os.path.exists(f"/proc/{child}"), "the child is gone")
+        self.assertEqual(len(server.maildir().names()), 10)
+
 
 if __name__ == "__main__":
     main()
