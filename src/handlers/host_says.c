@@ -49,13 +49,18 @@ static int64_t scratch_size(const struct handler_host *h)
 static const char *verdict_problem(const struct handler_host *h, const struct wire_verdict *v)
 {
     int64_t size = v->replaced ? scratch_size(h) : 0;
+    uint64_t most = h->settings->config.file_size;
     const struct handler_bounds bounds = {
         .recipients = h->asked.message->recipient_count,
         .handlers = h->settings->config.handler_count,
         .message_size = h->asked.message->size,
         .scratch_size = (uint64_t)MAX(size, 0),
     };
-    return size < 0 ? "its scratch file cannot be read" : handler_verdict_problem(v, &bounds);
+    if (size < 0)
+        return "its scratch file cannot be read";
+    if (most > 0 && bounds.scratch_size > most)
+        return "its scratch file is larger than any message may be";
+    return handler_verdict_problem(v, &bounds);
 }
 
 /* Whether the answer takes the frame, and all that has come so far, which the frame borrows from. */

@@ -183,8 +183,8 @@ class HandlerBenches:
                 handled.append(seconds - plain[-1])
                 growth.append(grown)
                 cpu.append(used)
-                told = (server.folder / "postern.log").read_text()
-                assert f'"parts {parts} octets {octets}"' in told, told[-1000:]
+                log, told = server.folder / "postern.log", f'"parts {parts} octets {octets}"'
+                harness.wait_until(lambda log=log, told=told: told in log.read_text(), "the handler has told the octets of the part")
         size = source.stat().st_size
         source.unlink()
         what = f"{size / GIB:.3g} GiB message of {parts} parts"

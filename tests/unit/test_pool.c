@@ -883,6 +883,23 @@ static void lends_scratch(void **state)
     replacing_end(&g);
 }
 
+static void scratch_is_too_large(void **state)
+{
+    (void)state;
+    struct rig g;
+    replacing_begin(&g, 1);
+    g.settings.config.file_size = strlen("replaced");
+    struct question *q = ask(&g);
+    run_until_answered(&g);
+    assert_scratch(q->answer);
+    handler_answer_free(g_steal_pointer(&q->answer));
+    g.settings.config.file_size--;
+    const struct handler_answer *a = ask_and_wait(&g);
+    assert_int_equal(a->outcome, HANDLER_FAILED);
+    assert_int_equal(a->failure, HANDLER_RUBBISH);
+    replacing_end(&g);
+}
+
 static void dies_while_lending(void **state)
 {
     (void)state;
@@ -1107,6 +1124,7 @@ int main(int argc, char **argv)
         { "an idle host dies", idle_host_dies },
         { "an envelope is too large", envelope_is_too_large },
         { "a host lends its scratch file", lends_scratch },
+        { "a scratch file has a limit", scratch_is_too_large },
         { "a host dies while it lends its scratch file", dies_while_lending },
         { "a host fails while it lends its scratch file", fails_while_lending },
         { "a pool closes while a scratch file is lent", closes_while_lending },
