@@ -159,20 +159,9 @@ static const char *keep_address(struct handling *h, const struct smtp_address *a
 
 static const char *notify_text(struct handling *h, unsigned notify)
 {
-    static const struct {
-        unsigned bit;
-        const char *name;
-    } names[] = {
-        { SMTP_NOTIFY_NEVER, "never" },
-        { SMTP_NOTIFY_SUCCESS, "success" },
-        { SMTP_NOTIFY_FAILURE, "failure" },
-        { SMTP_NOTIFY_DELAY, "delay" },
-    };
-    GString *text = g_string_new(NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-        if ((notify & names[i].bit) != 0)
-            g_string_append_printf(text, "%s%s", text->len > 0 ? "," : "", names[i].name);
-    return keep(h, g_string_free(text, FALSE));
+    char text[NOTIFY_TEXT];
+    transaction_notify_text(notify, text);
+    return keep(h, g_strdup(text));
 }
 
 static struct wire_recipient tell_recipient(struct handling *h, const struct recipient *r)

@@ -127,7 +127,27 @@ void transaction_route(struct transaction *t, const struct smtp_effect *rcpt)
 
 /* ---- the message ---- */
 
-enum { DSN_FIELDS = 4, NOTIFY_TEXT = 32 };
+enum { DSN_FIELDS = 4 };
+
+void transaction_notify_text(unsigned notify, char text[NOTIFY_TEXT])
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } notifications[] = {
+        { SMTP_NOTIFY_NEVER, "never" },
+        { SMTP_NOTIFY_SUCCESS, "success" },
+        { SMTP_NOTIFY_FAILURE, "failure" },
+        { SMTP_NOTIFY_DELAY, "delay" },
+    };
+    text[0] = '\0';
+    for (size_t i = 0; i < G_N_ELEMENTS(notifications); i++) {
+        if ((notify & notifications[i].bit) == 0)
+            continue;
+        (void)g_strlcat(text, text[0] != '\0' ? "," : "", NOTIFY_TEXT);
+        (void)g_strlcat(text, notifications[i].name, NOTIFY_TEXT);
+    }
+}
 
 /*
  * What the client wants to be told about this recipient (RFC 3461), as it said it. Nobody else keeps it: we
@@ -136,15 +156,6 @@ enum { DSN_FIELDS = 4, NOTIFY_TEXT = 32 };
 static size_t dsn_fields(const struct transaction *t, const struct recipient *r,
                          struct pst_field ret_fields[DSN_FIELDS], char notify[NOTIFY_TEXT])
 {
-    static const struct {
-        unsigned bit;
-        const char *name;
-    } notifications[] = {
-        { SMTP_NOTIFY_NEVER, ",never" },
-        { SMTP_NOTIFY_SUCCESS, ",success" },
-        { SMTP_NOTIFY_FAILURE, ",failure" },
-        { SMTP_NOTIFY_DELAY, ",delay" },
-    };
     size_t count = 0;
     if (t->envid != NULL)
         ret_fields[count++] = PST_STR("envid", t->envid);
@@ -153,11 +164,8 @@ static size_t dsn_fields(const struct transaction *t, const struct recipient *r,
     if (r->orcpt != NULL)
         ret_fields[count++] = PST_STR("orcpt", r->orcpt);
     if (r->notify != 0) {
-        notify[0] = '\0';
-        for (size_t i = 0; i < G_N_ELEMENTS(notifications); i++)
-            if ((r->notify & notifications[i].bit) != 0)
-                (void)g_strlcat(notify, notifications[i].name, NOTIFY_TEXT);
-        ret_fields[count++] = PST_STR("notify", notify + strlen(","));
+        transaction_notify_text(r->notify, notify);
+        ret_fields[count++] = PST_STR("notify", notify);
     }
     return count;
 }

@@ -26,6 +26,10 @@ struct transaction {
     char id[CONN_ID_SIZE + 11]; /* SESSION.N */
 };
 
+/* RFC 3461 4.1, "success,failure"; "" for none. */
+enum { NOTIFY_TEXT = 32 };
+void transaction_notify_text(unsigned notify, char text[NOTIFY_TEXT]);
+
 bool transaction_is_lmtp(const struct transaction *t);
 
 /* The header fields that go in front of a target's copy; g_free them. */

@@ -204,6 +204,20 @@ class Edits(HandlersCase):
         self.assertEqual(told[-2:], [f"{ALICE} {ALICE} (none) (none)", f"{BOB} {BOB} (none) (none)"])
 
 
+    def test_what_the_client_said_about_notifications_is_told(self):
+        server = self.handled()
+        with server.connect() as wire:
+            wire.hello()
+            wire.command("MAIL FROM:<bob@example.net> RET=HDRS ENVID=abc SIZE=500 BODY=8BITMIME", 250)
+            wire.command(f"RCPT TO:<{ALICE}> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;info@example.com", 250)
+            wire.data(message("envelope"))
+            wire.expect(250)
+        told = [e["text"] for e in server.wait_log("handler-log", 18)]
+        self.assertEqual(told[13:16], ["8BITMIME", "HDRS", "abc"])
+        self.assertEqual(told[16].split()[:2], ["0", "500"])
+        self.assertEqual(told[17], f"{ALICE} {ALICE} success,delay rfc822;info@example.com")
+
+
 class Failures(HandlersCase):
     def test_a_host_that_fails_costs_its_own_message_a_delay_and_no_other_anything(self):
         server = self.handled(more={"timeout": "1s"})
