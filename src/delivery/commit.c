@@ -27,6 +27,7 @@ struct lane {
     uint64_t file_system;
     unsigned jobs;
     struct commit_item *first, **last;
+    bool is_due;             /* it is about to start what it can */
     struct batch *published; /* while no job is under way that settles it; only of a lane that groups */
     struct lane *next;
 };
@@ -76,7 +77,7 @@ static struct lane *lane_for(struct commit *c, uint64_t file_system)
 
 static void lane_drop_if_idle(struct lane *lane)
 {
-    if (lane->jobs > 0 || lane->first != NULL)
+    if (lane->jobs > 0 || lane->first != NULL || lane->is_due)
         return;
     struct lane **at = &lane->commit->lanes;
     while (*at != lane)
@@ -209,7 +210,41 @@ static void batch_tell(struct batch *take_batch)
     g_free(take_batch);
 }
 
-static void start(struct lane *lane);
+static void round_done(void *arg);
+
+static bool has_to_do(const struct lane *lane)
+{
+    return (lane->first != NULL || lane->published != NULL) &&
+           lane->jobs < (lane_is_grouping(lane) ? 1 : SINGLES);
+}
+
+static void start(struct lane *lane)
+{
+    struct round *round = g_new0(struct round, 1);
+    round->lane = lane;
+    round->newer = lane_take(lane);
+    round->older = g_steal_pointer(&lane->published);
+    lane->jobs++;
+    reactor_submit(lane->commit->reactor, round_run, round_done, round);
+}
+
+static void lane_on_turn(void *arg)
+{
+    struct lane *lane = arg;
+    lane->is_due = false;
+    while (has_to_do(lane))
+        start(lane);
+    lane_drop_if_idle(lane);
+}
+
+/* When the loop has nothing else to do: other messages may be complete by then, too. */
+static void lane_go_on(struct lane *lane)
+{
+    if (lane->is_due)
+        return;
+    lane->is_due = true;
+    reactor_defer(lane->commit->reactor, lane_on_turn, lane);
+}
 
 static void round_done(void *arg)
 {
@@ -219,25 +254,13 @@ static void round_done(void *arg)
     if (newer != NULL && newer->is_sharing)
         lane->published = g_steal_pointer(&newer);
     lane->jobs--;
-    start(lane); /* first the disk's work, then ours */
-    lane_drop_if_idle(lane);
+    if (has_to_do(lane))
+        lane_go_on(lane);
+    lane_drop_if_idle(lane); /* before the last one is told, after whom the commit may be freed */
     if (older != NULL)
         batch_tell(older);
     if (newer != NULL)
         batch_tell(newer);
-}
-
-static void start(struct lane *lane)
-{
-    if ((lane->first == NULL && lane->published == NULL) ||
-        lane->jobs == (lane_is_grouping(lane) ? 1 : SINGLES))
-        return;
-    struct round *round = g_new0(struct round, 1);
-    round->lane = lane;
-    round->newer = lane_take(lane);
-    round->older = g_steal_pointer(&lane->published);
-    lane->jobs++;
-    reactor_submit(lane->commit->reactor, round_run, round_done, round);
 }
 
 void commit_add(struct commit *c, struct commit_item *item)
@@ -246,5 +269,5 @@ void commit_add(struct commit *c, struct commit_item *item)
     item->next = NULL;
     *lane->last = item;
     lane->last = &item->next;
-    start(lane);
+    lane_go_on(lane);
 }

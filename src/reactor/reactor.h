@@ -48,6 +48,17 @@ int64_t reactor_wall_us(const struct reactor *r); /* microseconds since 1970 UTC
 /* Unpredictable; the simulator's come from the seed. */
 void reactor_random(struct reactor *r, void *bytes, size_t len);
 
+/* ---- later ---- */
+
+enum { DEFER_TURNS = 64 };
+
+/*
+ * `run(arg)` once, when the loop has nothing else to do, and not before those events that it knows of by now
+ * have had their callbacks; but no later than after DEFER_TURNS turns of a loop that always has: for what
+ * costs less once more has gathered. What was deferred earlier runs earlier.
+ */
+void reactor_defer(struct reactor *r, void (*run)(void *arg), void *arg);
+
 /* ---- timers: those with equal deadlines fire in the order in which they were started ---- */
 
 typedef void (*timer_on_fire)(void *owner);

@@ -4,7 +4,12 @@
 
 #include "reactor/sim_loop.h"
 
-enum { REACTOR_MAGIC = 0x53696d52, TIMER_MAGIC = 0x53696d54, JOB_MAGIC = 0x53696d4a };
+enum {
+    REACTOR_MAGIC = 0x53696d52,
+    TIMER_MAGIC = 0x53696d54,
+    JOB_MAGIC = 0x53696d4a,
+    DEFERRED_MAGIC = 0x53696d44
+};
 
 static const int64_t first_instant_us = 3600000000000; /* nobody should take the clock's start for 0 */
 static const int64_t first_wall_us = 1767225600000000; /* 2026-01-01 00:00 UTC */
@@ -321,4 +326,36 @@ void reactor_submit(struct reactor *r, void (*run)(void *arg), void (*done)(void
     job->next = sim_event_of(job_happen_run, job);
     sim_hold(r);
     sim_schedule_in(r, &job->next, &r->settings.job);
+}
+
+/* ---- later ---- */
+
+struct deferred {
+    uint32_t magic;
+    struct reactor *r;
+    void (*run)(void *arg);
+    void *arg;
+    struct sim_event event;
+};
+
+static void deferred_happen(void *object)
+{
+    g_autofree struct deferred *d = PAST_MAGIC(deferred, object, DEFERRED_MAGIC);
+    struct reactor *r = d->r;
+    sim_note(r, "deferred", 0, 0);
+    d->run(d->arg);
+    sim_release(r);
+}
+
+/* Behind all that happens at this instant. */
+void reactor_defer(struct reactor *r, void (*run)(void *arg), void *arg)
+{
+    struct deferred *d = g_new0(struct deferred, 1);
+    d->magic = DEFERRED_MAGIC;
+    d->r = r;
+    d->run = run;
+    d->arg = arg;
+    d->event = sim_event_of(deferred_happen, d);
+    sim_hold(r);
+    sim_schedule(r, &d->event, r->now_us);
 }

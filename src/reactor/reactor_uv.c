@@ -13,6 +13,11 @@
 
 enum { REACTOR_MAGIC = 0x72656163, TIMER_MAGIC = 0x74696d65, JOB_MAGIC = 0x6a6f625f };
 
+struct deferred {
+    void (*run)(void *arg);
+    void *arg;
+};
+
 /* ---- the loop ---- */
 
 struct reactor *reactor_of(uv_loop_t *loop)
@@ -118,6 +123,7 @@ int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
     }
     uv_unref((uv_handle_t *)&r->keeper);
     uv_idle_init(&r->loop, &r->later);
+    r->deferred = g_array_new(FALSE, FALSE, sizeof(struct deferred));
     r->spare = -1;
     reactor_refill_spare(r);
     error = pool_threads > 0 ? start_pool(r, pool_threads) : 0;
@@ -155,27 +161,67 @@ int reactor_free(struct reactor *r)
     pst_assert(left == 0);
     if (r->spare >= 0)
         close(r->spare);
+    g_array_unref(r->deferred);
     r->magic = 0;
     g_free(r);
     return 0;
 }
 
-static void on_later(uv_idle_t *handle)
+/* ---- later: between two looks at the kernel's events, and before the loop sleeps ---- */
+
+static void tell_broken(struct reactor *r)
 {
-    struct reactor *r = reactor_of(handle->loop);
     /* Those that break now, in a callback, have their turn after the other events. */
     for (guint n = g_queue_get_length(&r->broken); n > 0; n--) {
         struct stream *s = g_queue_pop_head(&r->broken);
         if (s != NULL) /* another's callback may have closed it */
             stream_tell_break(s);
     }
-    if (g_queue_is_empty(&r->broken))
+}
+
+/*
+ * Once a turn of the loop brought nothing, or so many have brought something. What is deferred by those that
+ * run now has its turn later.
+ */
+static void run_deferred(struct reactor *r)
+{
+    bool was_busy = r->is_busy;
+    r->is_busy = false;
+    if (was_busy && ++r->busy_turns < DEFER_TURNS)
+        return;
+    r->busy_turns = 0;
+    guint count = r->deferred->len;
+    for (guint i = 0; i < count; i++) {
+        struct deferred d = g_array_index(r->deferred, struct deferred, i); /* a copy: the array may grow */
+        d.run(d.arg);
+        reactor_release(r);
+    }
+    if (count > 0)
+        g_array_remove_range(r->deferred, 0, count);
+}
+
+static void on_later(uv_idle_t *handle)
+{
+    struct reactor *r = reactor_of(handle->loop);
+    tell_broken(r);
+    if (r->deferred->len > 0)
+        run_deferred(r);
+    if (g_queue_is_empty(&r->broken) && r->deferred->len == 0)
         uv_idle_stop(handle);
 }
 
 void reactor_call_later(struct reactor *r, struct stream *broken)
 {
     g_queue_push_tail(&r->broken, broken);
+    uv_idle_start(&r->later, on_later);
+}
+
+void reactor_defer(struct reactor *r, void (*run)(void *arg), void *arg)
+{
+    r->is_busy |= r->deferred->len == 0; /* what caused this is an event */
+    const struct deferred d = { .run = run, .arg = arg };
+    g_array_append_val(r->deferred, d);
+    reactor_hold(r);
     uv_idle_start(&r->later, on_later);
 }
 
@@ -298,6 +344,7 @@ static void job_on_done(uv_work_t *work, int status)
     pst_assert(status == 0); /* nobody cancels */
     g_autofree struct job *job = PAST_MAGIC(job, work->data, JOB_MAGIC);
     struct reactor *r = reactor_of(work->loop);
+    r->is_busy = true;
     job->done(job->arg);
     reactor_release(r);
 }

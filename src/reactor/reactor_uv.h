@@ -25,12 +25,15 @@ enum { READ_BUFFER = 64 * 1024, RANDOM_BUFFER = 512 };
 struct reactor {
     uint32_t magic;
     uv_loop_t loop;
-    uv_async_t keeper;  /* keeps uv_run going: to libuv a stream that does not read is nothing to wait for */
-    uv_idle_t later;    /* runs while a stream in `broken` waits for its on_end */
-    GQueue broken;      /* struct stream */
-    size_t open;        /* handles, and jobs under way */
-    int spare;          /* a descriptor to give up when there is none for somebody who waits; or -1 */
-    size_t random_left; /* so many bytes at the end of `random` are fresh */
+    uv_async_t keeper;   /* keeps uv_run going: to libuv a stream that does not read is nothing to wait for */
+    uv_idle_t later;     /* runs while somebody waits in `broken` or `deferred` */
+    GQueue broken;       /* struct stream */
+    GArray *deferred;    /* struct deferred */
+    bool is_busy;        /* there were events since deferred ones were looked at last */
+    unsigned busy_turns; /* in a row, while there are deferred ones */
+    size_t open;         /* handles, and jobs under way */
+    int spare;           /* a descriptor to give up when there is none for somebody who waits; or -1 */
+    size_t random_left;  /* so many bytes at the end of `random` are fresh */
     uint8_t random[RANDOM_BUFFER];
     char read_buffer[READ_BUFFER]; /* for every stream: what is read is handed on before the next read */
 };

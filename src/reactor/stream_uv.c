@@ -196,6 +196,7 @@ static int end_error(const struct stream *s, const uv_buf_t *buffer)
 
 static void stream_on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buffer)
 {
+    reactor_of(handle->loop)->is_busy = true;
     struct stream *s = stream_of(handle);
     if (s->linger != NULL) {
         if (count < 0)

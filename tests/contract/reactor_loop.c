@@ -417,6 +417,96 @@ static void many_jobs(void **state)
     world_end(&w);
 }
 
+/* ---- what is deferred ---- */
+
+static void write_letter(void *letter)
+{
+    struct entry *e = letter;
+    assert_false(e->d->w.inside);
+    g_string_append_c(e->d->text, e->letter);
+    if (e->then != NULL)
+        e->then(e);
+}
+
+static void defer_two(struct entry *e)
+{
+    timer_close(g_steal_pointer(&e->t));
+    INSIDE(&e->d->w, reactor_defer(e->d->w.r, write_letter, &e->other[0]));
+    INSIDE(&e->d->w, reactor_defer(e->d->w.r, write_letter, &e->other[1]));
+}
+
+static void deferred_in_order(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    msec_t now = reactor_now(d.w.r);
+    struct entry deferred[] = { entry_of(&d, 'x'), entry_of(&d, 'y') };
+    struct entry first = entry_of(&d, 'a'), second = entry_of(&d, 'b');
+    first.then = defer_two;
+    first.other = deferred;
+    entry_start(&first, now + 5);
+    entry_start(&second, now + 5);
+    reactor_run(d.w.r);
+    diary_end(&d, "abxy");
+}
+
+static void defer_until_timer(struct entry *e)
+{
+    if (e->other->t != NULL)
+        INSIDE(&e->d->w, reactor_defer(e->d->w.r, write_letter, e));
+    g_string_truncate(e->d->text, 0);
+}
+
+static void deferred_again(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    struct entry timer = entry_of(&d, 't'), deferred = entry_of(&d, 'x');
+    deferred.then = defer_until_timer;
+    deferred.other = &timer;
+    entry_start(&timer, reactor_now(d.w.r));
+    INSIDE(&d.w, reactor_defer(d.w.r, write_letter, &deferred));
+    reactor_run(d.w.r);
+    diary_end(&d, "");
+}
+
+/* A loop that is never idle, until what is deferred has run. */
+struct bustle {
+    struct world w;
+    bool is_over;
+};
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void bustle_on(void *bustle)
+{
+    struct bustle *b = bustle;
+    if (!b->is_over)
+        reactor_submit(b->w.r, nothing, bustle_on, b);
+}
+
+static void bustle_end(void *bustle)
+{
+    ((struct bustle *)bustle)->is_over = true;
+}
+
+static void deferred_in_bustle(void **state)
+{
+    (void)state;
+    struct bustle b = { .is_over = false };
+    world_begin(&b.w);
+    bustle_on(&b);
+    reactor_defer(b.w.r, bustle_end, &b);
+    reactor_run(b.w.r);
+    assert_true(b.is_over);
+    world_end(&b.w);
+}
+
 void add_loop_cases(struct suite *suite)
 {
     static const struct {
@@ -442,6 +532,9 @@ void add_loop_cases(struct suite *suite)
         { "a job runs, and is done on the loop", job_runs },
         { "a job's done submits another", job_submits_job },
         { "many jobs are done", many_jobs },
+        { "what is deferred runs once, in order, and behind timers that are due", deferred_in_order },
+        { "what is deferred runs in a loop that is never idle, too", deferred_in_bustle },
+        { "what defers itself lets other events happen", deferred_again },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
         suite_add(suite, cases[i].name, cases[i].run, NULL);
