@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/auto.h"
@@ -12,42 +15,99 @@ enum { CHILD_MAGIC = 0x6368696c, WATCH_MAGIC = 0x7369676e };
 
 /* ---- child processes ---- */
 
+/*
+ * uv_spawn forks, and waits until the child has its program: milliseconds in which the loop serves nobody,
+ * and many of them where the child finds no processor free. posix_spawn waits for the same.
+ */
 struct child {
     uint32_t magic;
     bool ended;
     bool forgotten;
+    pid_t pid;
+    int pidfd; /* readable when it has ended */
     child_on_exit on_exit;
     void *owner;
-    uv_process_t uv;
+    uv_poll_t uv;
 };
 
 void child_on_uv_closed(uv_handle_t *handle)
 {
     struct child *c = PAST_MAGIC(child, handle->data, CHILD_MAGIC);
+    (void)close(c->pidfd);
     c->magic = 0;
     g_free(c);
 }
 
-static void child_on_uv_exit(uv_process_t *process, int64_t status, int signal)
+static void child_on_uv_poll(uv_poll_t *poll, int error, int events)
 {
-    struct child *c = PAST_MAGIC(child, process->data, CHILD_MAGIC);
+    (void)error; /* whatever it is, the question is the same */
+    (void)events;
+    struct child *c = PAST_MAGIC(child, poll->data, CHILD_MAGIC);
+    siginfo_t end = { .si_pid = 0 };
+    if (waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG) == 0 && end.si_pid == 0)
+        return; /* woken for nothing */
+    (void)uv_poll_stop(poll);
     c->ended = true;
+    bool exited = end.si_code == CLD_EXITED;
     if (c->forgotten)
-        uv_close((uv_handle_t *)process, child_on_uv_closed);
+        uv_close((uv_handle_t *)poll, child_on_uv_closed);
     else
-        c->on_exit(c->owner, (int)status, signal);
+        c->on_exit(c->owner, exited ? end.si_status : 0, exited ? 0 : end.si_status);
 }
 
-/* What lacks of 0, 1 and 2 libuv makes /dev/null. */
-static uv_stdio_container_t *inherited(const struct child_options *options, int null_fd, int channel_fd)
+/* What the child is made from; nothing is allocated behind the fork. */
+struct birth {
+    const struct child_options *options;
+    int *fds; /* at least 0, 1 and 2 */
+    unsigned fd_count;
+};
+
+static struct birth plan(const struct child_options *options, int null_fd, int channel_fd)
 {
-    uv_stdio_container_t *stdio = g_new0(uv_stdio_container_t, options->fd_count);
-    for (size_t i = 0; i < options->fd_count; i++) {
-        int fd = options->fds[i];
-        stdio[i].flags = UV_INHERIT_FD;
-        stdio[i].data.fd = fd >= 0 ? fd : fd == CHILD_CHANNEL ? channel_fd : null_fd;
+    struct birth b = { .options = options, .fd_count = MAX((unsigned)options->fd_count, 3) };
+    b.fds = g_new(int, b.fd_count);
+    for (unsigned i = 0; i < b.fd_count; i++) {
+        int fd = i < options->fd_count ? options->fds[i] : CHILD_NULL;
+        b.fds[i] = fd >= 0 ? fd : fd == CHILD_CHANNEL ? channel_fd : null_fd;
     }
-    return stdio;
+    return b;
+}
+
+/* In the child, where the memory is a copy of what other threads may have been in the middle of: system calls
+ * only (signal-safety(7)). All signals are blocked. */
+static _Noreturn void become(const struct birth *b)
+{
+    enum { NO_PROGRAM = 127 }; /* as shells say it */
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        (void)signal(signal_number, SIG_DFL);  /* not for those that cannot be changed */
+    for (unsigned i = 0; i < b->fd_count; i++) /* out of the way of each other's new numbers */
+        b->fds[i] = fcntl(b->fds[i], F_DUPFD_CLOEXEC, (int)b->fd_count);
+    for (unsigned i = 0; i < b->fd_count; i++)
+        if (dup2(b->fds[i], (int)i) < 0)
+            _exit(NO_PROGRAM);
+    /* All should be so anyway, but not all are opened here. */
+    if (close_range(b->fd_count, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        _exit(NO_PROGRAM);
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    const struct child_options *o = b->options;
+    (void)execve(o->file, (char **)o->argv, o->env != NULL ? (char **)o->env : environ);
+    _exit(NO_PROGRAM);
+}
+
+/* Its number, or -errno. */
+static pid_t give_birth(const struct birth *b)
+{
+    sigset_t all, former;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, &former); /* our handlers must not run in the child */
+    pid_t pid = fork();
+    if (pid == 0)
+        become(b);
+    int error = errno;
+    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
+    return pid > 0 ? pid : -error;
 }
 
 /* The child's end, or -errno; ours is a stream. */
@@ -62,34 +122,46 @@ static int open_channel(struct reactor *r, const struct child_channel *channel, 
     return error < 0 ? error : steal_fd(&child_end);
 }
 
-static int spawn(struct reactor *r, const struct child_options *options, int channel_fd,
-                 child_on_exit on_exit, void *owner, struct child **ret_child)
+/* A descriptor that tells of its end, or -errno, and then there is no such process. */
+static int start(const struct child_options *options, int channel_fd, pid_t *ret_pid)
 {
+    if (access(options->file, X_OK) < 0)
+        return -errno;
     auto_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
         return -errno;
-    /* libuv closes nothing in the child; exec does. All should be so anyway, but not all are opened here. */
-    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-        return -errno;
-    g_autofree uv_stdio_container_t *stdio = inherited(options, null_fd, channel_fd);
-    uv_process_options_t process = {
-        .exit_cb = child_on_uv_exit,
-        .file = options->file,
-        .args = (char **)options->argv,
-        .env = (char **)options->env,
-        .stdio = stdio,
-        .stdio_count = (int)options->fd_count,
-    };
+    struct birth birth = plan(options, null_fd, channel_fd);
+    pid_t pid = give_birth(&birth);
+    g_free(birth.fds);
+    if (pid < 0)
+        return pid;
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* glibc 2.36 has no header for it that C can use */
+    int error = errno;
+    *ret_pid = pid;
+    if (pidfd >= 0)
+        return pidfd;
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    return -error;
+}
+
+static int spawn(struct reactor *r, const struct child_options *options, int channel_fd,
+                 child_on_exit on_exit, void *owner, struct child **ret_child)
+{
+    pid_t pid = 0;
+    int pidfd = start(options, channel_fd, &pid);
+    if (pidfd < 0)
+        return pidfd;
     struct child *c = g_new0(struct child, 1);
     c->magic = CHILD_MAGIC;
+    c->pid = pid;
+    c->pidfd = pidfd;
     c->on_exit = on_exit;
     c->owner = owner;
     c->uv.data = c;
-    int error = uv_spawn(&r->loop, &c->uv, &process);
-    if (error < 0) {
-        uv_close((uv_handle_t *)&c->uv, child_on_uv_closed);
-        return error;
-    }
+    int error = uv_poll_init(&r->loop, &c->uv, pidfd);
+    pst_assert(error == 0); /* it can be polled, and is no other handle's */
+    (void)uv_poll_start(&c->uv, UV_READABLE, child_on_uv_poll);
     reactor_hold(r);
     *ret_child = c;
     return 0;
@@ -115,12 +187,14 @@ int child_spawn(struct reactor *r, const struct child_options *options, child_on
 
 int child_pid(const struct child *c)
 {
-    return uv_process_get_pid(&c->uv);
+    return c->pid;
 }
 
 int child_kill(struct child *c, int signal)
 {
-    return c->ended ? -ESRCH : uv_process_kill(&c->uv, signal); /* its number may be another's by then */
+    if (c->ended) /* its number may be another's by now */
+        return -ESRCH;
+    return kill(c->pid, signal) == 0 ? 0 : -errno;
 }
 
 void child_close(struct child *c)
@@ -132,7 +206,7 @@ void child_close(struct child *c)
         uv_close((uv_handle_t *)&c->uv, child_on_uv_closed);
         return;
     }
-    c->forgotten = true; /* but libuv must still wait for it, or it would stay a zombie */
+    c->forgotten = true; /* but its end must still be awaited, or it would stay a zombie */
     uv_unref((uv_handle_t *)&c->uv);
 }
 

@@ -175,7 +175,7 @@ struct child_channel {
 };
 
 struct child_options {
-    const char *file;        /* looked up in PATH when it has no slash */
+    const char *file;        /* its path */
     const char *const *argv; /* ends in NULL */
     const char *const *env;  /* ends in NULL; NULL: this process's */
     /* Become its 0, 1, 2, ...; CHILD_NULL: /dev/null; CHILD_CHANNEL, once: the channel. All others are
@@ -185,6 +185,10 @@ struct child_options {
     const struct child_channel *channel;
 };
 
+/*
+ * -ENOENT, -EACCES when there is no such program. It returns before the child has become it; should that fail
+ * yet, the child exits with 127.
+ */
 int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,
                 struct child **ret_child);
 int child_pid(const struct child *c);

@@ -146,7 +146,7 @@ static void close_left(uv_handle_t *handle, void *unused)
 {
     (void)unused;
     if (!uv_is_closing(handle))
-        uv_close(handle, handle->type == UV_PROCESS ? child_on_uv_closed : NULL);
+        uv_close(handle, handle->type == UV_POLL ? child_on_uv_closed : NULL);
 }
 
 int reactor_free(struct reactor *r)

@@ -366,7 +366,7 @@ static void shell_says(const char *script, const int *fds, size_t fd_count, int 
     struct world w;
     world_begin(&w);
     struct child_options options = {
-        .file = "sh", /* from PATH */
+        .file = "/bin/sh",
         .argv = (const char *const[]){ "sh", "-c", script, NULL },
         .fds = fds,
         .fd_count = fd_count,
@@ -479,7 +479,7 @@ static void forgotten_child_runs_on(void **state)
     struct world w;
     world_begin(&w);
     struct result result = { .over = false };
-    struct child_options options = { .file = "sleep",
+    struct child_options options = { .file = "/bin/sleep",
                                      .argv = (const char *const[]){ "sleep", "1000", NULL } };
     struct child *c;
     assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
