@@ -1,7 +1,6 @@
 /*
  * host/limits.h - what the runner may use of the machine: memory, stack, processor time, file size. Set
- * before user code is loaded, and for good, as is its priority, which is lower than the daemon's; only
- * processor time is granted anew for each message.
+ * before user code is loaded, and for good; only processor time is granted anew for each message.
  */
 #pragma once
 
@@ -17,3 +16,6 @@ struct limits {
 /* -errno, and a sentence that is to be g_freed. */
 int limits_enter(struct limits *l, const struct wire_config *config, char **ret_problem);
 void limits_renew(struct limits *l); /* a message begins */
+
+/* This process, and those that it starts, run behind those of the daemon, for good. */
+void limits_stand_back(void);
