@@ -1,7 +1,8 @@
 NET_TESTS = \
 	tests/unit/test_net_address \
 	tests/unit/test_net_network \
-	tests/unit/test_net_proxy
+	tests/unit/test_net_proxy \
+	tests/unit/test_tls_session
 check_PROGRAMS += $(NET_TESTS)
 TESTS += $(NET_TESTS)
 
@@ -11,3 +12,9 @@ tests_unit_test_net_network_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_net_network_LDADD = $(TEST_LINK) $(LINK_net)
 tests_unit_test_net_proxy_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_net_proxy_LDADD = $(TEST_LINK) $(LINK_net)
+
+TLS_RIG = tests/unit/tls_rig.c tests/unit/tls_rig.h
+TLS_RIG_LINK = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_net)
+tests_unit_test_tls_session_CPPFLAGS = $(TEST_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_test_tls_session_SOURCES = tests/unit/test_tls_session.c $(TLS_RIG)
+tests_unit_test_tls_session_LDADD = $(TLS_RIG_LINK)
