@@ -11,5 +11,5 @@ src_worker_libworker_a_SOURCES = \
 	src/worker/verdict.c src/worker/verdict.h \
 	src/worker/worker.c src/worker/worker.h
 
-LINK_worker = src/worker/libworker.a $(LINK_net) $(LINK_handlers) $(LINK_delivery)
-LINK_worker_sim = src/worker/libworker.a $(LINK_net_sim) $(LINK_handlers_sim) $(LINK_delivery_sim)
+LINK_worker = src/worker/libworker.a $(LINK_net) $(LINK_auth) $(LINK_handlers) $(LINK_delivery)
+LINK_worker_sim = src/worker/libworker.a $(LINK_net_sim) $(LINK_auth_sim) $(LINK_handlers_sim) $(LINK_delivery_sim)

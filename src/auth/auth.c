@@ -1,0 +1,433 @@
+#include "auth/auth.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "auth/credentials.h"
+#include "auth/dovecot.h"
+#include "auth/failures.h"
+#include "auth/mechanism.h"
+#include "auth/sasl.h"
+#include "auth/user.h"
+#include "base/assert.h"
+
+/*
+ * Jobs that hash at one time: the pool is there for mail, too, and whoever comes by a hundred connections to
+ * guess passwords must not have all of it.
+ */
+enum { JOBS_MAX = 2 };
+
+struct authenticator {
+    struct reactor *reactor;
+    const struct pst_log *log;
+    msec_t failure_delay;
+    unsigned permitted; /* mechanisms */
+    struct failures *failures;
+    struct auth_counts counts;
+
+    struct dovecot *dovecot; /* or the three of a passwords file: */
+    Gsasl *context;
+    unsigned supported; /* mechanisms that the library has */
+    struct credentials *credentials;
+
+    GQueue waiting;     /* exchanges whose job has to wait */
+    unsigned jobs;      /* under way */
+    unsigned exchanges; /* neither cancelled nor ended */
+    bool is_closing;
+};
+
+struct auth_exchange {
+    struct authenticator *auth;
+    auth_on_step on_step;
+    void *owner;
+    int mechanism; /* -1: none of those offered */
+    char *client;
+    msec_t asked_at; /* when the client said what is being answered */
+
+    struct timer *timer; /* of what is told later: */
+    enum auth_kind kind;
+    char *user;
+    const char *reason;
+
+    struct dovecot_request *request;
+    struct sasl *sasl;
+
+    GList link; /* in `waiting` */
+    bool is_waiting, is_in_job, is_cancelled;
+    char *response; /* the job's; NULL: none */
+    struct sasl_answer answer;
+    struct diag problems;
+};
+
+/* ---- the end of an exchange, and of the authenticator ---- */
+
+static void authenticator_free(struct authenticator *a)
+{
+    failures_free(a->failures);
+    dovecot_close(a->dovecot);
+    credentials_free(a->credentials);
+    if (a->context != NULL)
+        gsasl_done(a->context);
+    g_free(a);
+}
+
+static void exchange_free(struct auth_exchange *x)
+{
+    timer_close(x->timer);
+    dovecot_cancel(x->request);
+    sasl_free(x->sasl);
+    password_wipe(x->response);
+    g_free(x->answer.challenge);
+    diag_clear(&x->problems);
+    g_free(x->client);
+    g_free(x->user);
+    g_free(x);
+}
+
+static void end(struct auth_exchange *x)
+{
+    x->auth->exchanges--;
+    exchange_free(x);
+}
+
+/* The exchange is gone when its owner hears of it, who may close everything then. */
+static void tell(struct auth_exchange *x)
+{
+    auth_on_step on_step = x->on_step;
+    void *owner = x->owner;
+    g_autofree char *user = g_steal_pointer(&x->user);
+    struct auth_step step = {
+        .kind = x->kind,
+        .user = user,
+        .mechanism = x->mechanism >= 0 ? mechanism_names[x->mechanism] : NULL,
+        .reason = x->reason,
+    };
+    end(x);
+    on_step(owner, &step);
+}
+
+static void on_timer(void *owner)
+{
+    tell(owner);
+}
+
+static void tell_at(struct auth_exchange *x, msec_t when)
+{
+    x->timer = timer_new(x->auth->reactor, on_timer, x);
+    timer_start(x->timer, when);
+}
+
+/* ---- answers ---- */
+
+/*
+ * How long a failure takes is counted from the client's words on, so that the time it took to find out is no
+ * part of it.
+ */
+static void fail(struct auth_exchange *x)
+{
+    struct authenticator *a = x->auth;
+    msec_t now = reactor_now(a->reactor);
+    msec_t due = x->asked_at + failures_add(a->failures, x->client, a->failure_delay, now);
+    a->counts.failures++;
+    tell_at(x, MAX(due, now));
+}
+
+/* The last answer, which has come from a callback of its own. */
+static void conclude(struct auth_exchange *x, enum auth_kind kind, const char *user, const char *reason)
+{
+    x->kind = kind;
+    x->user = g_strdup(user);
+    x->reason = reason;
+    if (kind == AUTH_FAILED) {
+        fail(x);
+        return;
+    }
+    if (kind == AUTH_DONE)
+        x->auth->counts.successes++;
+    else if (kind == AUTH_UNAVAILABLE)
+        x->auth->counts.unavailable++;
+    tell(x);
+}
+
+/* The same, but inside a call of the owner's. */
+static void conclude_soon(struct auth_exchange *x, enum auth_kind kind, const char *reason)
+{
+    x->kind = kind;
+    x->reason = reason;
+    if (kind == AUTH_UNAVAILABLE)
+        x->auth->counts.unavailable++;
+    tell_at(x, reactor_now(x->auth->reactor));
+}
+
+/* Whoever is told may go on or cancel inside. */
+static void challenge(struct auth_exchange *x, const char *text)
+{
+    struct auth_step step = {
+        .kind = AUTH_CHALLENGE,
+        .challenge = text,
+        .mechanism = mechanism_names[x->mechanism],
+    };
+    x->on_step(x->owner, &step);
+}
+
+/* ---- jobs ---- */
+
+static void start_waiting(struct authenticator *a);
+
+static void run_job(void *arg)
+{
+    struct auth_exchange *x = arg;
+    x->answer = sasl_step(x->sasl, x->response, x->asked_at, &x->problems);
+}
+
+static void log_problems(const struct authenticator *a, const struct diag *problems)
+{
+    for (guint i = 0; i < diag_count(problems); i++)
+        pst_log(a->log, PST_LOG_WARNING, "passwords-problem",
+                PST_STR("problem", (const char *)g_ptr_array_index(problems->problems, i)));
+}
+
+static void take_job_answer(struct auth_exchange *x)
+{
+    if (x->is_cancelled) {
+        exchange_free(x);
+        return;
+    }
+    g_clear_pointer(&x->response, password_wipe);
+    if (x->answer.kind != AUTH_CHALLENGE) {
+        conclude(x, x->answer.kind, x->answer.user, x->answer.reason);
+        return;
+    }
+    g_autofree char *text = g_steal_pointer(&x->answer.challenge);
+    challenge(x, text);
+}
+
+static void on_job_done(void *arg)
+{
+    struct auth_exchange *x = arg;
+    struct authenticator *a = x->auth;
+    x->is_in_job = false;
+    log_problems(a, &x->problems);
+    diag_clear(&x->problems);
+    take_job_answer(x); /* `a` stays: this job still counts */
+    a->jobs--;
+    if (!a->is_closing)
+        start_waiting(a);
+    else if (a->jobs == 0)
+        authenticator_free(a);
+}
+
+static void submit(struct auth_exchange *x)
+{
+    x->auth->jobs++;
+    x->is_in_job = true;
+    reactor_submit(x->auth->reactor, run_job, on_job_done, x);
+}
+
+static void start_waiting(struct authenticator *a)
+{
+    GList *first;
+    while (a->jobs < JOBS_MAX && (first = g_queue_peek_head_link(&a->waiting)) != NULL) {
+        struct auth_exchange *x = first->data;
+        g_queue_unlink(&a->waiting, first);
+        x->is_waiting = false;
+        submit(x);
+    }
+}
+
+static void step_in_job(struct auth_exchange *x, const char *response)
+{
+    x->response = g_strdup(response);
+    x->link.data = x;
+    x->is_waiting = true;
+    g_queue_push_tail_link(&x->auth->waiting, &x->link);
+    start_waiting(x->auth);
+}
+
+/* ---- Dovecot ---- */
+
+static void on_dovecot_answer(void *owner, const struct auth_step *answer)
+{
+    struct auth_exchange *x = owner;
+    if (answer->kind == AUTH_CHALLENGE) {
+        challenge(x, answer->challenge);
+        return;
+    }
+    x->request = NULL; /* which is gone */
+    conclude(x, answer->kind, answer->user, answer->reason);
+}
+
+static void take_dovecot_refusal(struct auth_exchange *x, int error)
+{
+    if (error == -EHOSTDOWN)
+        conclude_soon(x, AUTH_UNAVAILABLE, "dovecot-gone");
+    else if (error < 0)
+        conclude_soon(x, AUTH_MALFORMED, error == -EMSGSIZE ? "too-long" : "malformed");
+}
+
+/* ---- exchanges ---- */
+
+/* What this client may use; see authenticator_mechanisms(). */
+static unsigned offered_to(const struct authenticator *a, const struct auth_facts *facts)
+{
+    unsigned set = a->permitted;
+    unsigned plus = MECHANISM_BIT(MECHANISM_SCRAM_SHA_256_PLUS);
+    set &= a->dovecot != NULL ? dovecot_mechanisms(a->dovecot) : a->supported;
+    /* Who has keys for SCRAM can use it. If nobody has, clients that prefer it would only fail. */
+    if (a->credentials != NULL && !credentials_have_scram(a->credentials))
+        set &= ~(plus | MECHANISM_BIT(MECHANISM_SCRAM_SHA_256));
+    if (facts->certificate_identity == NULL)
+        set &= ~MECHANISM_BIT(MECHANISM_EXTERNAL);
+    if (facts->tls_exporter.len == 0 && facts->tls_unique.len == 0)
+        set &= ~plus;
+    return set;
+}
+
+/* A string of it; NULL when it is none. To be wiped. */
+static char *dup_response(struct slice text)
+{
+    return slice_find(text, 0, '\0') == text.len ? slice_dup(text) : NULL;
+}
+
+static char *dup_initial(struct slice text)
+{
+    return slice_equal(text, slice_str("=")) ? g_strdup("") : dup_response(text);
+}
+
+static void begin(struct auth_exchange *x, unsigned offered, const struct auth_facts *facts,
+                  const char *initial)
+{
+    struct authenticator *a = x->auth;
+    enum mechanism m = (enum mechanism)x->mechanism;
+    if (a->dovecot != NULL) {
+        take_dovecot_refusal(x,
+                             dovecot_ask(a->dovecot, m, facts, initial, on_dovecot_answer, x, &x->request));
+        return;
+    }
+    x->sasl = sasl_new(a->context, a->credentials, m, offered, facts);
+    step_in_job(x, initial);
+}
+
+struct auth_exchange *auth_begin(struct authenticator *a, const struct auth_facts *facts,
+                                 struct slice mechanism, const struct slice *initial, auth_on_step on_step,
+                                 void *owner)
+{
+    pst_assert(!a->is_closing);
+    struct auth_exchange *x = g_new0(struct auth_exchange, 1);
+    unsigned offered = offered_to(a, facts);
+    x->auth = a;
+    x->on_step = on_step;
+    x->owner = owner;
+    x->client = g_strdup(facts->client);
+    x->asked_at = reactor_now(a->reactor);
+    x->mechanism = mechanism_find(mechanism);
+    a->exchanges++;
+    if (x->mechanism < 0 || (offered & MECHANISM_BIT(x->mechanism)) == 0) {
+        conclude_soon(x, AUTH_UNKNOWN_MECHANISM, "unknown-mechanism");
+        return x;
+    }
+    auto_password char *text = initial != NULL ? dup_initial(*initial) : NULL;
+    if (initial != NULL && text == NULL)
+        conclude_soon(x, AUTH_MALFORMED, "malformed");
+    else
+        begin(x, offered, facts, text);
+    return x;
+}
+
+void auth_go_on(struct auth_exchange *x, struct slice response)
+{
+    pst_assert(!x->is_in_job && !x->is_waiting && x->timer == NULL);
+    x->asked_at = reactor_now(x->auth->reactor);
+    auto_password char *text = dup_response(response);
+    if (text == NULL) {
+        conclude_soon(x, AUTH_MALFORMED, "malformed");
+    } else if (x->sasl != NULL) {
+        step_in_job(x, text);
+    } else {
+        int r = dovecot_go_on(x->request, text);
+        if (r < 0)
+            x->request = NULL;
+        take_dovecot_refusal(x, r);
+    }
+}
+
+void auth_cancel(struct auth_exchange *x)
+{
+    if (x == NULL)
+        return;
+    pst_assert(!x->is_cancelled);
+    if (x->is_waiting)
+        g_queue_unlink(&x->auth->waiting, &x->link);
+    if (x->is_in_job) {
+        x->is_cancelled = true; /* the job's end frees it */
+        x->auth->exchanges--;
+        return;
+    }
+    end(x);
+}
+
+/* ---- the authenticator ---- */
+
+static int open_passwords(struct authenticator *a, const char *path)
+{
+    auto_val(diag) problems = { 0 };
+    int r = sasl_context_new(&a->context);
+    if (r < 0)
+        return r;
+    a->supported = sasl_mechanisms(a->context);
+    a->credentials = credentials_new(path, (struct origin){ NULL, 0 }, &problems);
+    log_problems(a, &problems);
+    return 0;
+}
+
+int authenticator_new(struct reactor *r, const struct auth_settings *s, const struct pst_log *log,
+                      struct authenticator **ret_authenticator)
+{
+    if (!auth_is_configured(s))
+        return -EINVAL;
+    struct authenticator *a = g_new0(struct authenticator, 1);
+    a->reactor = r;
+    a->log = log;
+    a->failure_delay = s->failure_delay;
+    a->permitted = s->mechanisms != 0 ? s->mechanisms : MECHANISMS_ALL;
+    a->failures = failures_new();
+    g_queue_init(&a->waiting);
+    int error =
+        s->dovecot != NULL ? dovecot_new(r, s->dovecot, log, &a->dovecot) : open_passwords(a, s->passwords);
+    if (error < 0) {
+        authenticator_free(a);
+        return error;
+    }
+    *ret_authenticator = a;
+    return 0;
+}
+
+void authenticator_close(struct authenticator *a)
+{
+    if (a == NULL)
+        return;
+    pst_assert(a->exchanges == 0 && !a->is_closing);
+    a->is_closing = true;
+    if (a->jobs == 0)
+        authenticator_free(a);
+}
+
+const char *authenticator_mechanisms(const struct authenticator *a, const struct auth_facts *facts,
+                                     char text[AUTH_MECHANISMS_SIZE])
+{
+    unsigned set = offered_to(a, facts);
+    text[0] = '\0';
+    for (int m = 0; m < MECHANISM_COUNT; m++)
+        if ((set & MECHANISM_BIT(m)) != 0) {
+            if (text[0] != '\0')
+                g_strlcat(text, " ", AUTH_MECHANISMS_SIZE);
+            g_strlcat(text, mechanism_names[m], AUTH_MECHANISMS_SIZE);
+        }
+    return text[0] != '\0' ? text : NULL;
+}
+
+struct auth_counts authenticator_counts(const struct authenticator *a)
+{
+    return a->counts;
+}

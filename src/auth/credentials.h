@@ -1,0 +1,48 @@
+/*
+ * auth/credentials.h - the passwords file in memory, and what of a user in it an exchange needs. A user who
+ * is not there, or is locked, has credentials too: such as nobody can meet, that cost what others cost, and
+ * that are the same each time. So no caller can forget to treat them alike.
+ *
+ * The file is read anew when it has changed, looked at once a second at most; a version with a wrong line, or
+ * one that cannot be read, is told once, and what there was before stays in use. May be asked from several
+ * threads at once; asking may block: for jobs.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "auth/password.h"
+#include "base/auto.h"
+#include "base/diag.h"
+#include "base/number.h"
+
+struct credentials;
+
+enum { CREDENTIALS_LOOK_MS = 1000 };
+
+/* Reads the file, which need not work. Problems say why. The path is copied. */
+struct credentials *credentials_new(const char *path, struct origin at, struct diag *problems);
+void credentials_free(struct credentials *c); /* with no question under way; NULL is welcome */
+AUTO_PTR_DEFINE(credentials);
+
+/* What could be read, if anything, has keys for SCRAM in at least one line. */
+bool credentials_have_scram(struct credentials *c);
+size_t credentials_count(struct credentials *c); /* users */
+
+struct credential {
+    struct credentials_table *table; /* which the rest lies in, but for: */
+    const char *hash;                /* for password_verify */
+    struct scram_keys scram;         /* always some */
+    char *decoy_salt, *decoy_stored_key, *decoy_server_key;
+    bool may_log_in; /* with the right password */
+    bool has_scram;  /* and with the right proof */
+};
+void credential_clear(struct credential *c);
+AUTO_VAL_DEFINE(credential);
+
+/*
+ * `user` is prepared; NULL: nobody. `now` is the reactor's. What is wrong with a new version of the file is
+ * added to `problems`. -EHOSTDOWN: there was never one that could be used.
+ */
+int credentials_find(struct credentials *c, const char *user, msec_t now, struct credential *ret_credential,
+                     struct diag *problems);
