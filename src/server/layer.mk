@@ -4,6 +4,7 @@ src_server_libserver_a_SOURCES = \
 	src/server/domains.c src/server/domains.h \
 	src/server/handlers.c src/server/handlers.h \
 	src/server/identity.c src/server/identity.h \
+	src/server/listeners.c src/server/listeners.h \
 	src/server/log_sink.c src/server/log_sink.h \
 	src/server/master.c src/server/master.h \
 	src/server/offline.c src/server/offline.h \

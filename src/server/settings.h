@@ -17,18 +17,13 @@
 #include "config/config.h"
 #include "handlers/handlers.h"
 #include "server/identity.h"
+#include "server/listeners.h"
 #include "server/log_sink.h"
 #include "worker/worker.h"
 
 /* The sections of postern.conf, for reading and for the manual. */
 extern const struct config_kind settings_kinds[];
 extern const size_t settings_kind_count;
-
-/* One address to listen at. */
-struct settings_listener {
-    struct worker_listener listener; /* without a descriptor */
-    mode_t socket_mode;              /* of a unix socket's file */
-};
 
 struct settings {
     struct config *config;

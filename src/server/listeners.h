@@ -1,0 +1,31 @@
+/*
+ * server/listeners.h - what the sections [listen NAME] say, made into the addresses to listen at.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/diag.h"
+#include "config/config.h"
+#include "worker/worker.h"
+
+struct listen_section {
+    GArray *addresses; /* struct net_address; NULL while there is no good value */
+    int protocol;
+    mode_t socket_mode;
+    struct net_networks *proxy, *xclient, *xforward; /* NULL: without */
+    msec_t greeting_delay;
+};
+
+extern const struct config_table listen_tables[];
+
+/* One address to listen at. */
+struct settings_listener {
+    struct worker_listener listener; /* without a descriptor */
+    mode_t socket_mode;              /* of a unix socket's file */
+};
+
+/* An array to be g_free'd, which borrows the configuration's values. `is_whole`: there must be one. All that
+ * is wrong is told. */
+struct settings_listener *listeners_take(const struct config *c, bool is_whole, size_t *ret_count,
+                                         struct diag *problems);
