@@ -84,6 +84,15 @@ static const struct config_kind *find_kind(const struct config *c, const char *n
     return NULL;
 }
 
+/* Of two kinds with one name, the one that has names or the one that has none. */
+static const struct config_kind *find_kind_for(const struct config *c, const char *kind, const char *name)
+{
+    for (size_t i = 0; i < c->kind_count; i++)
+        if (strcmp(c->kinds[i].name, kind) == 0 && (c->kinds[i].named != NULL) == (name != NULL))
+            return &c->kinds[i];
+    return find_kind(c, kind);
+}
+
 static struct config_section *find_section(const struct config *c, const struct config_kind *kind,
                                            const char *name)
 {
@@ -120,7 +129,7 @@ static void tell_unknown_kind(struct config *c, const char *word, const char *na
 static struct config_section *open_section(struct config *c, const char *kind_name, const char *name,
                                            struct origin at)
 {
-    const struct config_kind *kind = find_kind(c, kind_name);
+    const struct config_kind *kind = find_kind_for(c, kind_name, name);
     if (kind == NULL) {
         tell_unknown_kind(c, kind_name, name, at);
         return NULL;
@@ -400,12 +409,11 @@ void config_finish(struct config *c)
 const struct config_section *config_next(const struct config *c, const char *kind,
                                          const struct config_section *after)
 {
-    const struct config_kind *wanted = find_kind(c, kind);
-    pst_assert(wanted != NULL);
+    pst_assert(find_kind(c, kind) != NULL);
     bool begun = after == NULL;
     for (unsigned i = 0; i < c->sections->len; i++) {
         const struct config_section *s = g_ptr_array_index(c->sections, i);
-        if (begun && s->kind == wanted)
+        if (begun && strcmp(s->kind->name, kind) == 0)
             return s;
         begun = begun || s == after;
     }
@@ -414,7 +422,7 @@ const struct config_section *config_next(const struct config *c, const char *kin
 
 const struct config_section *config_find(const struct config *c, const char *kind, const char *name)
 {
-    const struct config_kind *wanted = find_kind(c, kind);
+    const struct config_kind *wanted = find_kind_for(c, kind, name);
     return wanted != NULL ? find_section(c, wanted, name) : NULL;
 }
 
@@ -445,8 +453,15 @@ struct origin config_key_origin(const struct config_section *s, const char *key)
     return given != NULL ? *given : s->origin;
 }
 
+bool config_key_is_given(const struct config_section *s, const char *key)
+{
+    return g_hash_table_contains(s->given, key);
+}
+
 bool config_knows_key(const struct config *c, const char *kind, const char *key)
 {
-    const struct config_kind *known = find_kind(c, kind);
-    return known != NULL && knows_key(known, key);
+    for (size_t i = 0; i < c->kind_count; i++)
+        if (strcmp(c->kinds[i].name, kind) == 0 && knows_key(&c->kinds[i], key))
+            return true;
+    return false;
 }

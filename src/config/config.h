@@ -27,6 +27,7 @@ struct config_table {
     size_t offset;
 };
 
+/* Two kinds may have one name, [tls] and [tls NAME], and keys of their own. */
 struct config_kind {
     const char *name;
     const char *named; /* [listen NAME], any number of them: what NAME is called in messages and the manual;
@@ -56,8 +57,8 @@ void config_set(struct config *c, const char *kind, const char *name, const char
 /* After all was read: looks for required keys that nobody gave. */
 void config_finish(struct config *c);
 
-/* The sections of a kind in the order of their appearance, beginning with `after` NULL. [log] is always
- * there. */
+/* The sections of that kind's name in the order of their appearance, beginning with `after` NULL. [log] is
+ * always there, and comes before any [log NAME]. */
 const struct config_section *config_next(const struct config *c, const char *kind,
                                          const struct config_section *after);
 /* NULL when there is none of that name. */
@@ -71,6 +72,8 @@ struct origin config_section_origin(
     const struct config_section *s); /* its header; for [log] that nobody wrote: the file */
 /* Where the value was given, right or wrong; the section's header if nowhere. */
 struct origin config_key_origin(const struct config_section *s, const char *key);
+
+bool config_key_is_given(const struct config_section *s, const char *key); /* right or wrong */
 
 /* Whether sections of that kind have such a key. */
 bool config_knows_key(const struct config *c, const char *kind, const char *key);

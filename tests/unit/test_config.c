@@ -96,6 +96,25 @@ static const struct option_row plug_rows[] = {
       .clear = clear_options,
       .expected = "anything else" },
 };
+/* [lamp] and [lamp NAME], which have a key in common and keys of their own. */
+struct lamp_values {
+    uint64_t watts;
+    bool dimmed;
+};
+static const struct option_row lamp_rows[] = {
+    { .name = "watts", .kind = OPTION_COUNT, .offset = OPTION_OFFSET(lamp_values, watts), .fallback = "40" },
+    { .name = "dimmed", .kind = OPTION_BOOL, .offset = OPTION_OFFSET(lamp_values, dimmed) },
+};
+struct bulb_values {
+    uint64_t watts;
+};
+static const struct option_row bulb_rows[] = {
+    { .name = "watts", .kind = OPTION_COUNT, .offset = OPTION_OFFSET(bulb_values, watts), .required = true },
+};
+static const size_t lamp_count = G_N_ELEMENTS(lamp_rows), bulb_count = G_N_ELEMENTS(bulb_rows);
+static const struct config_table lamp_tables[] = { { lamp_rows, &lamp_count, 0 } };
+static const struct config_table bulb_tables[] = { { bulb_rows, &bulb_count, 0 } };
+
 static const size_t server_count = G_N_ELEMENTS(server_rows), size_count = G_N_ELEMENTS(size_rows),
                     wait_count = G_N_ELEMENTS(wait_rows), door_count = G_N_ELEMENTS(door_rows),
                     plug_count = G_N_ELEMENTS(plug_rows);
@@ -113,6 +132,8 @@ static const struct config_kind kinds[] = {
     { "limits", NULL, limits_tables, 2, sizeof(struct limits_values), "" },
     { "door", "NAME", door_tables, 1, sizeof(struct door_values), "" },
     { "plug", "NAME", plug_tables, 1, sizeof(struct plug_values), "" },
+    { "lamp", NULL, lamp_tables, 1, sizeof(struct lamp_values), "" },
+    { "lamp", "NAME", bulb_tables, 1, sizeof(struct bulb_values), "" },
 };
 
 static struct config *new_config(struct diag *d)
@@ -140,7 +161,7 @@ struct problem_row {
     {                                                                                                        \
         (const uint8_t *)(literal), sizeof(literal) - 1                                                      \
     }
-#define KNOWN_SECTIONS "[server], [limits], [door NAME], [plug NAME]"
+#define KNOWN_SECTIONS "[server], [limits], [door NAME], [plug NAME], [lamp], [lamp NAME]"
 #define X10            "xxxxxxxxxx"
 #define X100           X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
 #define X186           X100 X10 X10 X10 X10 X10 X10 X10 X10 "xxxxxx"
@@ -178,6 +199,16 @@ static const struct problem_row problem_rows[] = {
     { "a named section twice", TEXT("[door a]\naddress = 1\n[door b]\naddress = 1\n[door a]\n"),
       "f:5: [door a] is there already, in line 1; expected it once\n" },
 
+    { "a kind with and without names", TEXT("[lamp]\ndimmed = yes\n[lamp a]\nwatts = 1\n"), "" },
+    { "what the named one needs", TEXT("[lamp]\n[lamp a]\n"),
+      "f:2: [lamp a] has no watts; expected a whole number\n" },
+    { "what only the other one has", TEXT("[lamp a]\nwatts = 1\ndimmed = yes\n"),
+      "f:3: unknown key dimmed in [lamp a]; it belongs in [lamp] (known here: watts)\n" },
+    { "a wrong name of such a kind", TEXT("[lamp a b]\n"),
+      "f:1: [lamp a b] is no section; expected [lamp NAME]\n" },
+    { "both twice", TEXT("[lamp]\n[lamp a]\nwatts = 1\n[lamp]\n[lamp a]\n"),
+      "f:4: [lamp] is there already, in line 1; expected it once\n"
+      "f:5: [lamp a] is there already, in line 2; expected it once\n" },
     { "keys with a free end", TEXT("[plug a]\noption.x = 1\noption.y.z = 2\n"), "" },
     { "a key with a free end that is not there", TEXT("[plug a]\noption. = 1\n"),
       "f:2: unknown key option. in [plug a]; did you mean option.*? (known: option.*)\n" },
@@ -394,6 +425,33 @@ static void check_free_keys(void **state)
     assert_false(config_knows_key(c, "dor", "address"));
 }
 
+static void check_two_kinds(void **state)
+{
+    (void)state;
+    auto_val(diag) d = { 0 };
+    auto_ptr(config) c = new_config(&d);
+    config_read_text(c, "f", slice_str("[lamp b]\nwatts = 1\n[lamp a]\nwatts = 2\n"));
+    config_set(c, "lamp", NULL, "dimmed", "yes", (struct origin){ "--set", 0 });
+    config_set(c, "lamp", "a", "watts", "3", (struct origin){ "--set", 0 });
+    config_finish(c);
+    assert_int_equal(diag_count(&d), 0);
+    const struct config_section *s = config_next(c, "lamp", NULL);
+    assert_null(config_section_name(s));
+    assert_ptr_equal(s, config_find(c, "lamp", NULL));
+    assert_false(config_key_is_given(s, "watts"));
+    assert_true(config_key_is_given(s, "dimmed"));
+    assert_int_equal(((const struct lamp_values *)config_section_values(s))->watts, 40);
+    s = config_next(c, "lamp", s);
+    assert_string_equal(config_section_name(s), "b");
+    s = config_next(c, "lamp", s);
+    assert_string_equal(config_section_name(s), "a");
+    assert_ptr_equal(s, config_find(c, "lamp", "a"));
+    assert_int_equal(((const struct bulb_values *)config_section_values(s))->watts, 3);
+    assert_null(config_next(c, "lamp", s));
+    assert_true(config_knows_key(c, "lamp", "dimmed"));
+    assert_true(config_knows_key(c, "lamp", "watts"));
+}
+
 static void check_no_text(void **state)
 {
     (void)state;
@@ -510,6 +568,7 @@ int main(int argc, char **argv)
     suite_add(s, "where things were said", check_origins, NULL);
     suite_add(s, "the command line overrides", check_command_line, NULL);
     suite_add(s, "keys with a free end", check_free_keys, NULL);
+    suite_add(s, "one kind with and without names", check_two_kinds, NULL);
     suite_add(s, "nothing was read", check_no_text, NULL);
     suite_add(s, "the longest lines arrive whole", check_longest_line, NULL);
     suite_add(s, "files that can be read and others", check_file, NULL);
