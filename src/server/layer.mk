@@ -10,6 +10,7 @@ src_server_libserver_a_SOURCES = \
 	src/server/offline.c src/server/offline.h \
 	src/server/offline_report.c src/server/offline_report.h \
 	src/server/pid_file.c src/server/pid_file.h \
+	src/server/reload.c src/server/reload.h \
 	src/server/settings.c src/server/settings.h \
 	src/server/show_route.c src/server/show_route.h \
 	src/server/sockets.c src/server/sockets.h \

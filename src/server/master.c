@@ -1,7 +1,6 @@
 #include "server/master.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "delivery/tables.h"
 #include "postern/version.h"
 #include "server/identity.h"
+#include "server/reload.h"
 #include "server/sockets.h"
 #include "server/worker_process.h"
 
@@ -137,59 +137,6 @@ static int share_memory(struct master *m)
     return 0;
 }
 
-/* In a child: what is wrong with the settings for whom they make us, one problem a line. */
-static int tell_as_worker(const struct settings *s, int to)
-{
-    auto_val(diag) problems = { 0 };
-    settings_drop_privileges(s, &problems);
-    if (diag_count(&problems) == 0)
-        settings_probe_handlers(s, &problems);
-    GString *text = g_string_new(NULL);
-    for (unsigned i = 0; i < diag_count(&problems); i++)
-        g_string_append_printf(text, "%s\n", (const char *)g_ptr_array_index(problems.problems, i));
-    bool told = write(to, text->str, text->len) == (ssize_t)text->len;
-    g_string_free(text, TRUE);
-    return told ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-static void read_problems(int from, struct diag *problems)
-{
-    char text[4096]; /* a pipe takes as much at once; what is longer is not told */
-    size_t len = 0;
-    for (ssize_t got; len < sizeof text - 1 && (got = read(from, text + len, sizeof text - 1 - len)) != 0;)
-        if (got > 0)
-            len += (size_t)got;
-        else if (errno != EINTR)
-            break;
-    text[len] = '\0';
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line != NULL; line++)
-        if (**line != '\0')
-            diag_add(problems, (struct origin){ 0 }, "%s", *line);
-}
-
-/* Whether the user that workers become can do their work: a child becomes that user, and looks. */
-static void check_as_worker(const struct settings *s, struct diag *problems)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        diag_add(problems, (struct origin){ 0 }, "no pipe: %s", g_strerror(errno));
-        return;
-    }
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(tell_as_worker(s, ends[1]));
-    (void)close(ends[1]);
-    if (pid < 0)
-        diag_add(problems, (struct origin){ 0 }, "no process: %s", g_strerror(errno));
-    else
-        read_problems(ends[0], problems);
-    (void)close(ends[0]);
-    int status = 0;
-    if (pid > 0 && (waitpid(pid, &status, 0) != pid || status != 0) && diag_count(problems) == 0)
-        diag_add(problems, (struct origin){ 0 }, "the check as the user of the workers did not end well");
-}
-
 static void log_problems(const struct master *m, enum pst_log_level level, const char *event,
                          const struct diag *problems)
 {
@@ -243,7 +190,7 @@ static int prepare(struct master *m)
         return r;
     say_loudly_what_is_unsafe(m);
     auto_val(diag) problems = { 0 };
-    check_as_worker(m->settings, &problems);
+    reload_check_as_worker(m->settings, &problems);
     log_problems(m, PST_LOG_FATAL, "bad-configuration", &problems);
     if (diag_count(&problems) == 0)
         return 0;
@@ -430,39 +377,6 @@ static size_t free_rows(const struct master *m)
     return count;
 }
 
-/* What cannot change while the server runs. */
-static void check_same(const struct master *m, const struct settings *next, struct diag *problems)
-{
-    const struct settings *now = m->settings;
-    if (next->workers != now->workers)
-        diag_add(problems, (struct origin){ 0 }, "workers = %u, not %u: needs a restart", next->workers,
-                 now->workers);
-    if (g_strcmp0(next->identity.user, now->identity.user) != 0)
-        diag_add(problems, (struct origin){ 0 }, "user = %s, not %s: needs a restart",
-                 next->identity.user != NULL ? next->identity.user : "",
-                 now->identity.user != NULL ? now->identity.user : "");
-    if (free_rows(m) < next->workers)
-        diag_add(problems, (struct origin){ 0 },
-                 "workers of former reloads have not finished yet: try again a little later");
-}
-
-/* The sink and the sockets of the next configuration; or what is wrong, and neither. */
-static void take_resources(struct master *m, const struct settings *next, struct log_sink **ret_sink,
-                           struct sockets **ret_sockets, struct diag *problems)
-{
-    auto_ptr(log_sink) sink = NULL;
-    int r = log_sink_open(&next->log, &sink);
-    if (r < 0) {
-        diag_add(problems, (struct origin){ 0 }, "%s: cannot be opened for the log: %s",
-                 next->log.target.path, g_strerror(-r));
-        return;
-    }
-    if (sockets_open(next, m->sockets, m->log, ret_sockets) < 0)
-        diag_add(problems, (struct origin){ 0 }, "an address cannot be listened at");
-    else
-        *ret_sink = g_steal_pointer(&sink);
-}
-
 /* The former workers go once they have told those who wait, and have finished; the sockets stay open all the
  * while. */
 static void begin_generation(struct master *m)
@@ -478,29 +392,22 @@ static void begin_generation(struct master *m)
 
 static void reload(struct master *m)
 {
+    const struct reload_former former = { m->settings, m->sockets, m->log, free_rows(m) };
+    struct reload next = { 0 };
     auto_val(diag) problems = { 0 };
-    auto_ptr(settings) next = m->events->load(m->owner, &problems);
-    struct log_sink *sink = NULL;
-    struct sockets *sockets = NULL;
-    if (diag_count(&problems) == 0)
-        check_same(m, next, &problems);
-    if (diag_count(&problems) == 0)
-        check_as_worker(next, &problems);
-    if (diag_count(&problems) == 0)
-        take_resources(m, next, &sink, &sockets, &problems);
+    reload_prepare(&former, m->events, m->owner, &next, &problems);
     if (diag_count(&problems) > 0) {
         log_problems(m, PST_LOG_ERROR, "reload-failed", &problems);
         return;
     }
     log_sink_free(m->sink);
-    m->sink = sink;
-    m->log = log_sink_log(sink);
-    sockets_succeed(sockets, m->sockets, m->log);
-    m->sockets = sockets;
+    m->sink = next.sink;
+    m->log = log_sink_log(next.sink);
+    sockets_succeed(next.sockets, m->sockets, m->log);
+    m->sockets = next.sockets;
     begin_generation(m);
-    struct settings *former = m->settings;
-    m->settings = g_steal_pointer(&next);
-    settings_free(former);
+    settings_free(m->settings);
+    m->settings = next.settings;
     raise_descriptor_limit(m);
     pst_log(m->log, PST_LOG_INFO, "reloaded", PST_UINT("workers", m->settings->workers),
             PST_UINT("leaving", m->leaving->len));
