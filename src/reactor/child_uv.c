@@ -47,6 +47,7 @@ static void child_on_uv_poll(uv_poll_t *poll, int error, int events)
     if (waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG) == 0 && end.si_pid == 0)
         return; /* woken for nothing */
     (void)uv_poll_stop(poll);
+    reactor_is_away(reactor_of(poll->loop));
     c->ended = true;
     bool exited = end.si_code == CLD_EXITED;
     if (c->forgotten)
@@ -223,6 +224,7 @@ static void watch_on_uv_signal(uv_signal_t *handle, int signal)
 {
     (void)signal;
     struct signal_watch *w = PAST_MAGIC(signal_watch, handle->data, WATCH_MAGIC);
+    reactor_is_away(reactor_of(handle->loop));
     w->on_raise(w->owner);
 }
 

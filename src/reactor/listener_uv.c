@@ -45,7 +45,9 @@ static void listener_pause(struct listener *l);
 
 static void listener_on_readable(uv_poll_t *handle, int status, int events)
 {
-    reactor_of(handle->loop)->is_busy = true;
+    struct reactor *r = reactor_of(handle->loop);
+    reactor_is_away(r);
+    r->is_busy = true;
     (void)events;
     struct listener *l = PAST_MAGIC(listener, handle->data, LISTENER_MAGIC);
     if (status < 0) {

@@ -59,6 +59,16 @@ enum { DEFER_TURNS = 64 };
  */
 void reactor_defer(struct reactor *r, void (*run)(void *arg), void *arg);
 
+/* ---- how long others wait ---- */
+
+/*
+ * Calls on_turn each time that the loop goes back to wait for events, if there were any: `away_ns` since the
+ * first of their callbacks, in which nothing else was heard. A loop that sleeps is not woken for it. The last
+ * turn before reactor_run returns may go untold. on_turn NULL: no more.
+ */
+typedef void (*reactor_on_turn)(void *owner, uint64_t away_ns);
+void reactor_watch_turns(struct reactor *r, reactor_on_turn on_turn, void *owner);
+
 /* ---- timers: those with equal deadlines fire in the order in which they were started ---- */
 
 typedef void (*timer_on_fire)(void *owner);

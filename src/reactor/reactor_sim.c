@@ -71,15 +71,24 @@ static struct sim_event *first_event(const struct reactor *r)
     return g_sequence_iter_is_end(first) ? NULL : g_sequence_get(first);
 }
 
+static void end_turn(struct reactor *r)
+{
+    int64_t away_us = r->spent_us;
+    r->spent_us = 0;
+    r->now_us += away_us;
+    if (r->on_turn != NULL)
+        r->on_turn(r->on_turn_owner, (uint64_t)away_us * 1000);
+}
+
 bool reactor_sim_step(struct reactor *r)
 {
     struct sim_event *e = first_event(r);
     if (e == NULL)
         return false;
-    pst_assert(e->at_us >= r->now_us);
-    r->now_us = e->at_us;
+    r->now_us = MAX(r->now_us, e->at_us); /* what should have happened meanwhile happens late */
     sim_cancel(r, e);
     e->happen(e->object);
+    end_turn(r);
     return true;
 }
 
@@ -96,6 +105,19 @@ void reactor_run(struct reactor *r)
 {
     while (r->open > 0 && reactor_sim_step(r))
         ;
+}
+
+/* ---- how long others wait: each event is a turn ---- */
+
+void reactor_watch_turns(struct reactor *r, reactor_on_turn on_turn, void *owner)
+{
+    r->on_turn = on_turn;
+    r->on_turn_owner = owner;
+}
+
+void reactor_sim_spend(struct reactor *r, msec_t ms)
+{
+    r->spent_us += ms * 1000;
 }
 
 /* ---- the trace ---- */

@@ -73,6 +73,10 @@ void reactor_sim_unlink(struct reactor *r, const char *path);
 
 void reactor_sim_raise(struct reactor *r, int signal);
 
+/* In a callback: it takes so long, where otherwise it takes no time. The clock moves on once it is through.
+ */
+void reactor_sim_spend(struct reactor *r, msec_t ms);
+
 /* A program that child_spawn finds under `file` (else -ENOENT). It says how the child ends and when. */
 struct reactor_sim_exit {
     msec_t after_ms; /* MSEC_NEVER: only a signal ends it */

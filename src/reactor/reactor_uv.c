@@ -123,6 +123,8 @@ int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
     }
     uv_unref((uv_handle_t *)&r->keeper);
     uv_idle_init(&r->loop, &r->later);
+    uv_prepare_init(&r->loop, &r->returning);
+    uv_unref((uv_handle_t *)&r->returning); /* watching alone is no reason to run */
     r->deferred = g_array_new(FALSE, FALSE, sizeof(struct deferred));
     r->spare = -1;
     reactor_refill_spare(r);
@@ -173,6 +175,7 @@ static void tell_broken(struct reactor *r)
 {
     /* Those that break now, in a callback, have their turn after the other events. */
     for (guint n = g_queue_get_length(&r->broken); n > 0; n--) {
+        reactor_is_away(r);
         struct stream *s = g_queue_pop_head(&r->broken);
         if (s != NULL) /* another's callback may have closed it */
             stream_tell_break(s);
@@ -190,6 +193,7 @@ static void run_deferred(struct reactor *r)
     if (was_busy && ++r->busy_turns < DEFER_TURNS)
         return;
     r->busy_turns = 0;
+    reactor_is_away(r);
     guint count = r->deferred->len;
     for (guint i = 0; i < count; i++) {
         struct deferred d = g_array_index(r->deferred, struct deferred, i); /* a copy: the array may grow */
@@ -223,6 +227,29 @@ void reactor_defer(struct reactor *r, void (*run)(void *arg), void *arg)
     g_array_append_val(r->deferred, d);
     reactor_hold(r);
     uv_idle_start(&r->later, on_later);
+}
+
+/* ---- how long others wait ---- */
+
+static void on_returning(uv_prepare_t *handle)
+{
+    struct reactor *r = reactor_of(handle->loop);
+    if (r->away_since == 0)
+        return;
+    uint64_t away_ns = uv_hrtime() - r->away_since;
+    r->away_since = 0;
+    r->on_turn(r->on_turn_owner, away_ns);
+}
+
+void reactor_watch_turns(struct reactor *r, reactor_on_turn on_turn, void *owner)
+{
+    r->on_turn = on_turn;
+    r->on_turn_owner = owner;
+    r->away_since = 0;
+    if (on_turn != NULL)
+        uv_prepare_start(&r->returning, on_returning);
+    else
+        uv_prepare_stop(&r->returning);
 }
 
 /* ---- clocks and randomness ---- */
@@ -290,6 +317,7 @@ struct timer *timer_new(struct reactor *r, timer_on_fire on_fire, void *owner)
 static void timer_on_uv(uv_timer_t *handle)
 {
     struct timer *t = PAST_MAGIC(timer, handle->data, TIMER_MAGIC);
+    reactor_is_away(reactor_of(handle->loop));
     t->on_fire(t->owner);
 }
 
@@ -344,6 +372,7 @@ static void job_on_done(uv_work_t *work, int status)
     pst_assert(status == 0); /* nobody cancels */
     g_autofree struct job *job = PAST_MAGIC(job, work->data, JOB_MAGIC);
     struct reactor *r = reactor_of(work->loop);
+    reactor_is_away(r);
     r->is_busy = true;
     job->done(job->arg);
     reactor_release(r);

@@ -33,6 +33,10 @@ struct reactor {
     unsigned busy_turns; /* in a row, while there are deferred ones */
     size_t open;         /* handles, and jobs under way */
     int spare;           /* a descriptor to give up when there is none for somebody who waits; or -1 */
+    uv_prepare_t returning;  /* runs just before libuv waits, while turns are watched */
+    reactor_on_turn on_turn; /* NULL: they are not */
+    void *on_turn_owner;
+    uint64_t away_since; /* uv_hrtime of this turn's first callback; 0: there was none */
     size_t random_left;  /* so many bytes at the end of `random` are fresh */
     uint8_t random[RANDOM_BUFFER];
     char read_buffer[READ_BUFFER]; /* for every stream: what is read is handed on before the next read */
@@ -43,6 +47,16 @@ struct reactor *reactor_of(uv_loop_t *loop);
 /* One open handle or job more, or less: reactor_run goes on while there are any. */
 void reactor_hold(struct reactor *r);
 void reactor_release(struct reactor *r);
+
+/*
+ * Each callback of libuv's that has much to do says so first. (libuv's own check handles come too late: it
+ * calls back while it polls. To ask it for the time that it waited would cost a system call each turn.)
+ */
+static inline void reactor_is_away(struct reactor *r)
+{
+    if (r->on_turn != NULL && r->away_since == 0)
+        r->away_since = uv_hrtime();
+}
 
 /* Takes the spare descriptor back, if it is lost and can be had. */
 void reactor_refill_spare(struct reactor *r);

@@ -49,6 +49,9 @@ struct reactor {
     struct child *newborn; /* while its program is called */
     int next_pid;
     GPtrArray *watches; /* struct signal_watch */
+    int64_t spent_us;   /* by this turn's callback */
+    reactor_on_turn on_turn;
+    void *on_turn_owner;
     uint64_t trace;
     reactor_sim_on_event on_event;
     void *on_event_owner;

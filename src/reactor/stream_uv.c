@@ -179,6 +179,7 @@ static void stream_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret
     (void)suggested;
     const struct stream *s = PAST_MAGIC(stream, handle->data, STREAM_MAGIC);
     struct reactor *r = reactor_of(handle->loop);
+    reactor_is_away(r); /* to read takes time, too */
     bool wanted = s->reading || s->linger != NULL;
     *ret_buffer = wanted ? uv_buf_init(r->read_buffer, sizeof r->read_buffer) : uv_buf_init(NULL, 0);
 }
@@ -295,6 +296,7 @@ static void write_kept(struct stream *s, struct kept *take_kept)
 static void stream_on_written(uv_write_t *request, int status)
 {
     struct stream *s = stream_of(request->handle);
+    reactor_is_away(reactor_of(request->handle->loop));
     struct kept *kept = (struct kept *)(void *)((char *)request - offsetof(struct kept, uv));
     g_free(kept);
     s->writing = false;
@@ -396,6 +398,7 @@ size_t stream_unsent(const struct stream *s)
 static void stream_on_connected(uv_connect_t *request, int status)
 {
     struct stream *s = stream_of(request->handle);
+    reactor_is_away(reactor_of(request->handle->loop));
     g_free(request);
     s->connecting = false;
     if (uv_is_closing(&s->uv.handle))

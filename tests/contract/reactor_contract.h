@@ -98,7 +98,9 @@ struct address local_address(int family); /* loopback with port 0, or a path tha
 /* ---- the shim ---- */
 
 struct reactor *twin_new(unsigned pool_threads);
-void twin_turn(struct reactor *r); /* lets at least one thing happen */
+void twin_turn(struct reactor *r);             /* lets at least one thing happen */
+void twin_idle_turn(struct reactor *r);        /* one in which nothing happens, if nothing is due */
+void twin_spend(struct reactor *r, msec_t ms); /* in a callback: it takes at least so long */
 void twin_unlink(struct reactor *r, const char *path);
 void twin_raise(struct reactor *r, int signal);
 void twin_add_programs(struct reactor *r); /* /bin/sh -c "exit N" or "kill -N $$", and /bin/sleep */

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "reactor_contract.h"
 
@@ -115,19 +114,10 @@ static void free_right_after_close(void **state)
 
 /* ---- clocks and randomness ---- */
 
-static void burn_ms(int ms)
-{
-    struct timespec from, now;
-    clock_gettime(CLOCK_MONOTONIC, &from);
-    do
-        clock_gettime(CLOCK_MONOTONIC, &now);
-    while ((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000 < ms);
-}
-
 static void now_must_not_move(struct entry *e)
 {
     msec_t before = reactor_now(e->d->w.r);
-    burn_ms(5);
+    twin_spend(e->d->w.r, 5);
     assert_int_equal(reactor_now(e->d->w.r), before);
     timer_close(g_steal_pointer(&e->t));
 }
@@ -507,6 +497,131 @@ static void deferred_in_bustle(void **state)
     world_end(&b.w);
 }
 
+/* ---- how long others wait ---- */
+
+enum { SPENT_MS = 20 };
+
+/* What the watch was told. */
+struct turns {
+    unsigned count;
+    uint64_t longest_ns;
+};
+
+static void note_turn(void *owner, uint64_t away_ns)
+{
+    struct turns *turns = owner;
+    turns->count++;
+    turns->longest_ns = MAX(turns->longest_ns, away_ns);
+}
+
+static void spend(void *reactor)
+{
+    twin_spend(reactor, SPENT_MS);
+}
+
+static void spend_in_timer(struct entry *e)
+{
+    timer_close(g_steal_pointer(&e->t));
+    spend(e->d->w.r);
+}
+
+static void spend_in_deferred(struct entry *e)
+{
+    timer_close(g_steal_pointer(&e->t));
+    reactor_defer(e->d->w.r, spend, e->d->w.r);
+}
+
+static void spend_in_job_done(struct entry *e)
+{
+    timer_close(g_steal_pointer(&e->t));
+    reactor_submit(e->d->w.r, nothing, spend, e->d->w.r);
+}
+
+struct spender {
+    const char *name;
+    void (*then)(struct entry *e);
+};
+
+static const struct spender spenders[] = {
+    { "the loop tells how long it was away: a timer", spend_in_timer },
+    { "the loop tells how long it was away: what was deferred", spend_in_deferred },
+    { "the loop tells how long it was away: a job that is done", spend_in_job_done },
+};
+
+static void turn_is_told(void **state)
+{
+    const struct spender *spender = *state;
+    struct diary d;
+    struct turns turns = { 0 };
+    diary_begin(&d);
+    INSIDE(&d.w, reactor_watch_turns(d.w.r, note_turn, &turns));
+    assert_int_equal(turns.count, 0);
+    struct entry e = entry_of(&d, 'a');
+    e.then = spender->then;
+    entry_start(&e, reactor_now(d.w.r) + 1);
+    while (turns.longest_ns < SPENT_MS * 1000000) /* the last turn before a loop ends is not told */
+        world_settle(&d.w);
+    diary_end(&d, "a");
+}
+
+static void spend_in_read(struct end *e, enum told told)
+{
+    if (told == TOLD_READ)
+        spend(e->w->r);
+}
+
+static void turn_with_a_read_is_told(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct turns turns = { 0 };
+    pair_begin(&p, AF_INET);
+    reactor_watch_turns(p.w.r, note_turn, &turns);
+    p.server.then = spend_in_read;
+    stream_set_reading(p.server.s, true);
+    end_write_text(&p.client, "hello");
+    while (turns.longest_ns < SPENT_MS * 1000000)
+        world_settle(&p.w);
+    pair_end(&p);
+}
+
+static void idle_turns_are_not_told(void **state)
+{
+    (void)state;
+    enum { TIMERS = 10 };
+    struct diary d;
+    struct turns turns = { 0 };
+    diary_begin(&d);
+    reactor_watch_turns(d.w.r, note_turn, &turns);
+    struct timer *unstarted = timer_new(d.w.r, entry_on_fire, NULL); /* the loop goes on between the others */
+    for (unsigned i = 0; i < TIMERS; i++) {
+        struct entry e = entry_of(&d, 'a');
+        entry_start(&e, reactor_now(d.w.r) + 2);
+        RUN_UNTIL(&d.w, e.t == NULL);
+    }
+    twin_idle_turn(d.w.r);
+    assert_int_equal(turns.count, TIMERS);
+    twin_idle_turn(d.w.r);
+    assert_int_equal(turns.count, TIMERS);
+    timer_close(unstarted);
+    diary_end(&d, "aaaaaaaaaa");
+}
+
+static void turns_are_told_no_more(void **state)
+{
+    (void)state;
+    struct world w;
+    struct turns turns = { 0 };
+    world_begin(&w);
+    reactor_watch_turns(w.r, note_turn, &turns);
+    world_settle(&w);
+    reactor_watch_turns(w.r, NULL, NULL);
+    turns.count = 0;
+    world_settle(&w);
+    assert_int_equal(turns.count, 0);
+    world_end(&w);
+}
+
 void add_loop_cases(struct suite *suite)
 {
     static const struct {
@@ -532,10 +647,14 @@ void add_loop_cases(struct suite *suite)
         { "a job runs, and is done on the loop", job_runs },
         { "a job's done submits another", job_submits_job },
         { "many jobs are done", many_jobs },
+        { "the loop tells how long it was away: what was read", turn_with_a_read_is_told },
+        { "turns in which nothing happens are not told", idle_turns_are_not_told },
+        { "turns that nobody watches any more are not told", turns_are_told_no_more },
         { "what is deferred runs once, in order, and behind timers that are due", deferred_in_order },
         { "what is deferred runs in a loop that is never idle, too", deferred_in_bustle },
         { "what defers itself lets other events happen", deferred_again },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
         suite_add(suite, cases[i].name, cases[i].run, NULL);
+    suite_add_rows(suite, spenders, turn_is_told);
 }

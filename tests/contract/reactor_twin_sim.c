@@ -24,6 +24,16 @@ void twin_turn(struct reactor *r)
     assert_true(reactor_sim_step(r));
 }
 
+void twin_idle_turn(struct reactor *r)
+{
+    reactor_sim_run_until(r, reactor_now(r));
+}
+
+void twin_spend(struct reactor *r, msec_t ms)
+{
+    reactor_sim_spend(r, ms);
+}
+
 void twin_unlink(struct reactor *r, const char *path)
 {
     reactor_sim_unlink(r, path);

@@ -30,6 +30,19 @@ void twin_turn(struct reactor *r)
     uv_run(&r->loop, UV_RUN_NOWAIT);
 }
 
+void twin_idle_turn(struct reactor *r)
+{
+    uv_run(&r->loop, UV_RUN_NOWAIT);
+}
+
+void twin_spend(struct reactor *r, msec_t ms)
+{
+    (void)r;
+    uint64_t end = uv_hrtime() + (uint64_t)ms * 1000000;
+    while (uv_hrtime() < end)
+        ;
+}
+
 void twin_unlink(struct reactor *r, const char *path)
 {
     (void)r;

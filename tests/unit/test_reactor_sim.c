@@ -240,6 +240,47 @@ static void hours_pass_at_once(void **state)
     assert_int_equal(reactor_free(r), 0);
 }
 
+struct spell {
+    struct reactor *r;
+    uint64_t away_ns;
+};
+
+static void note_spell(void *owner, uint64_t away_ns)
+{
+    ((struct spell *)owner)->away_ns += away_ns;
+}
+
+static void spend_an_hour(void *owner)
+{
+    const struct spell *spell = owner;
+    msec_t before = reactor_now(spell->r);
+    reactor_sim_spend(spell->r, 3600 * 1000);
+    assert_int_equal(reactor_now(spell->r), before);
+}
+
+static void callbacks_take_no_time_unless_told(void **state)
+{
+    (void)state;
+    struct spell spell = { .r = reactor_sim_new(1) };
+    bool fired = false;
+    reactor_watch_turns(spell.r, note_spell, &spell);
+    struct timer *slow = timer_new(spell.r, spend_an_hour, &spell);
+    struct timer *late = timer_new(spell.r, note_fired, &fired);
+    msec_t start = reactor_now(spell.r);
+    timer_start(slow, start + 1000);
+    timer_start(late, start + 2000);
+    assert_true(reactor_sim_step(spell.r));
+    assert_int_equal(spell.away_ns, UINT64_C(3600000000000));
+    assert_int_equal(reactor_now(spell.r), start + 1000 + 3600 * 1000);
+    assert_true(reactor_sim_step(spell.r));
+    assert_true(fired);
+    assert_int_equal(spell.away_ns, UINT64_C(3600000000000));
+    assert_int_equal(reactor_now(spell.r), start + 1000 + 3600 * 1000);
+    timer_close(slow);
+    timer_close(late);
+    assert_int_equal(reactor_free(spell.r), 0);
+}
+
 static void returns_when_stuck(void **state)
 {
     (void)state;
@@ -507,6 +548,7 @@ int main(int argc, char **argv)
         { "the trace knows the bytes", bytes_are_traced },
         { "events are watched", events_are_watched },
         { "hours pass at once", hours_pass_at_once },
+        { "callbacks take no time unless told", callbacks_take_no_time_unless_told },
         { "a reactor that is stuck returns", returns_when_stuck },
         { "a stream octet by octet", octet_by_octet },
         { "the window bounds what is taken", window_is_bounded },
