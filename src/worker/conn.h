@@ -17,6 +17,7 @@
 #include "net/network.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
+#include "worker/counters.h"
 #include "worker/crowd.h"
 
 /* What all connections of a listener share; outlives them. */
@@ -38,6 +39,7 @@ struct conn_host {
     msec_t greeting_delay;               /* or GREETING_DELAY_AUTO */
     GByteArray
         *replies; /* what is about to be written; used by one connection at a time, empty between two */
+    struct counters *counters;    /* of the worker */
     struct crowd *crowd;          /* where its connections are, from accept until they are gone */
     void (*on_gone)(void *owner); /* the connection is out of the crowd, and freed right after */
     void *owner;

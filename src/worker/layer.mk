@@ -1,6 +1,7 @@
 noinst_LIBRARIES += src/worker/libworker.a
 src_worker_libworker_a_SOURCES = \
 	src/worker/conn.c src/worker/conn.h \
+	src/worker/counters.c src/worker/counters.h \
 	src/worker/crowd.c src/worker/crowd.h \
 	src/worker/envelope.c src/worker/envelope.h \
 	src/worker/lookup.c src/worker/lookup.h \

@@ -263,15 +263,33 @@ static void answer(const struct transaction *t, const struct recipient *r, enum 
     conn_answer(t->conn, t->ticket, (struct smtp_verdict){ .outcome = outcome, .detail = detail }, more);
 }
 
-/* LMTP has one for each recipient (RFC 2033 4.2). */
+static void count_accepted(const struct transaction *t, guint recipients)
+{
+    struct counters *counters = conn_host(t->conn)->counters;
+    counters_add(counters, COUNTER_MESSAGES, recipients > 0);
+    counters_add(counters, COUNTER_RECIPIENTS, recipients);
+}
+
+static guint delivered(const struct transaction *t, const int *results)
+{
+    guint count = 0;
+    for (guint i = 0; i < t->envelope.recipients->len; i++)
+        count += outcome_of(t, envelope_recipient(&t->envelope, i), results) == SMTP_DELIVERED;
+    return count;
+}
+
+/* LMTP has one for each recipient (RFC 2033 4.2). What a client has been told of was counted. */
 static void answer_all(const struct transaction *t, const int *results)
 {
     guint count = t->envelope.recipients->len;
     if (!transaction_is_lmtp(t)) {
         const struct recipient *r = speaker(t, results);
-        answer(t, r, outcome_of(t, r, results), false);
+        enum smtp_outcome outcome = outcome_of(t, r, results);
+        count_accepted(t, outcome == SMTP_DELIVERED ? count : 0);
+        answer(t, r, outcome, false);
         return;
     }
+    count_accepted(t, delivered(t, results));
     for (guint i = 0; i < count; i++) {
         const struct recipient *r = envelope_recipient(&t->envelope, i);
         answer(t, r, outcome_of(t, r, results), i + 1 < count);

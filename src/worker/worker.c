@@ -75,6 +75,7 @@ struct worker {
 
 static void worker_free(struct worker *w)
 {
+    reactor_watch_turns(w->reactor, NULL, NULL);
     timer_close(w->patience);
     timer_close(w->telling);
     timer_close(w->relief);
@@ -96,6 +97,11 @@ static struct worker_share *share_of(const struct worker *w)
 static void count_connections(struct worker *w, int64_t change)
 {
     atomic_fetch_add_explicit(&share_of(w)->connections, (uint64_t)change, memory_order_relaxed);
+}
+
+static void on_turn(void *owner, uint64_t away_ns)
+{
+    counters_note_stall(&share_of(owner)->counters, away_ns);
 }
 
 static uint64_t connections_of_all(const struct worker *w)
@@ -256,6 +262,7 @@ static int let_in(struct port *p)
     if (r < 0)
         return r;
     count_connections(w, 1);
+    counters_add(&share_of(w)->counters, COUNTER_CONNECTIONS, 1);
     if (crowd_size(&w->crowd) > part(w) && w->settings->workers > 1)
         plan_relief(w);
     return 0;
@@ -334,6 +341,7 @@ static int port_open(struct port *p, struct worker *w, const struct worker_liste
         .xforward = l->xforward,
         .greeting_delay = l->greeting_delay,
         .replies = w->replies,
+        .counters = &share_of(w)->counters,
         .crowd = &w->crowd,
         .on_gone = on_conn_gone,
         .owner = w,
@@ -370,6 +378,7 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     if (settings->handlers != NULL && settings->handlers->config.handler_count > 0)
         w->pool = handler_pool_new(r, settings->handlers, log);
     plan_sweeps(w);
+    reactor_watch_turns(r, on_turn, w);
     for (; w->port_count < settings->listener_count; w->port_count++) {
         int error = port_open(&w->ports[w->port_count], w, &settings->listeners[w->port_count]);
         if (error < 0) {

@@ -16,6 +16,7 @@
 #include "net/network.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
+#include "worker/counters.h"
 
 struct worker_listener {
     const char *name; /* of the [listen NAME] section */
@@ -37,12 +38,13 @@ extern const size_t worker_limit_row_count;
 
 /*
  * What workers know of each other: a row each, in memory that the master shares between them. A worker writes
- * its own row and reads the others'; the master clears the row of one that died.
+ * its own row and reads the others'; the master clears the row of one that died, but for the counters.
  */
 struct worker_share {
     _Alignas(64) _Atomic uint64_t connections; /* a cache line of its own */
     _Atomic bool
         has_silent; /* it has more than its part of all connections, and one of them could give way */
+    struct counters counters;
 };
 
 /* More than so many need not linger: whoever is one too many goes without a word. */

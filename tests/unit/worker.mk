@@ -1,4 +1,5 @@
 worker_tests = \
+	tests/unit/test_counters \
 	tests/unit/test_crowd \
 	tests/unit/test_envelope \
 	tests/unit/test_greeting \
@@ -6,6 +7,9 @@ worker_tests = \
 	tests/unit/test_verdict
 check_PROGRAMS += $(worker_tests)
 TESTS += $(worker_tests)
+
+tests_unit_test_counters_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_counters_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 
 tests_unit_test_crowd_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_crowd_LDADD = $(TEST_LINK) $(LINK_worker_sim)
