@@ -9,6 +9,19 @@ enum {
     TAB_COLUMNS = 8,
 };
 
+const char *trace_protocol(bool lmtp, bool extended, bool utf8, bool secure, bool authenticated)
+{
+    static const char *const words[][4] = {
+        { "SMTP", "SMTP", "SMTP", "SMTP" },
+        { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" },
+        { "LMTP", "LMTPS", "LMTPA", "LMTPSA" },
+        { "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" },
+        { "UTF8LMTP", "UTF8LMTPS", "UTF8LMTPA", "UTF8LMTPSA" },
+    };
+    unsigned protocol = utf8 ? 3 + lmtp : lmtp ? 2 : extended;
+    return words[protocol][(unsigned)secure + 2U * authenticated];
+}
+
 /* A header field that grows word by word, and is folded between words. */
 struct field {
     GString *text;
@@ -125,6 +138,39 @@ static void append_date(struct field *f, int64_t wall_us)
     append_word(f, "", text, "");
 }
 
+/*
+ * A comment that is one word to whoever folds and parses. What is in it comes from clients and their
+ * certificates, and those who read Received look for parentheses, "for <", and the semicolon before the date
+ * with little care: all but a few characters become "?", rather than a quoted-pair (RFC 5322 3.2.1).
+ */
+static void append_comment(struct field *f, const char *what, const char *text)
+{
+    enum { COMMENT_MAX = 200 };
+    static const char safe[] = "!#$%&'*+,-./:=@^_`{|}~";
+    if (text == NULL)
+        return;
+    begin_word(f);
+    g_string_append_printf(f->text, "(%s", what);
+    size_t len = strnlen(text, COMMENT_MAX);
+    for (size_t i = 0; i < len; i++) {
+        bool is_safe = g_ascii_isalnum(text[i]) || strchr(safe, text[i]) != NULL || text[i] == ' ';
+        g_string_append_c(f->text, is_safe ? text[i] : '?');
+    }
+    g_string_append_c(f->text, ')');
+    fold_word_if_wide(f);
+}
+
+static void append_security(struct field *f, const struct trace *t)
+{
+    if (t->tls_version != NULL) {
+        g_autofree char *tls = g_strjoin(" ", t->tls_version, t->tls_cipher, NULL);
+        append_comment(f, "", tls);
+    }
+    append_comment(f, "server name ", t->tls_server_name);
+    append_comment(f, "client certificate ", t->tls_client);
+    append_comment(f, "authenticated as ", t->user);
+}
+
 static void append_received(GString *to, const struct trace *t, const struct smtp_address *for_recipient)
 {
     struct field f = { .text = to, .line = to->len };
@@ -133,6 +179,7 @@ static void append_received(GString *to, const struct trace *t, const struct smt
     put_word(&f, "by ", t->hostname, "");
     fold_word(&f); /* always, as people know it */
     append_word(&f, "with ", t->protocol, "");
+    append_security(&f, t);
     append_word(&f, "id ", t->id, for_recipient != NULL ? "" : ";");
     if (for_recipient != NULL) {
         begin_word(&f);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "smtp/address.h"
@@ -14,13 +15,24 @@
 struct trace {
     const char *id;          /* of the message: stands in Received, the log and the reply */
     const char *hostname;    /* ours */
-    const char *protocol;    /* "SMTP", "ESMTP", "LMTP"; "UTF8SMTP", "UTF8LMTP" (RFC 6531 4.3) */
+    const char *protocol;    /* what trace_protocol() says */
     const char *helo;        /* what the client said, valid as Domain or address-literal */
     const char *client;      /* its address: "192.0.2.1", "IPv6:2001:db8::1", "unix", or "unknown" */
     const char *client_name; /* a Domain that a trusted relay knows it by; or NULL */
     const struct smtp_address *reverse_path;
     int64_t arrived_us; /* microseconds since 1970 UTC */
+    /* Comments of Received; each of any text, or NULL. */
+    const char *tls_version, *tls_cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
+    const char *tls_server_name;          /* whom the client thought it was connecting to */
+    const char *tls_client;               /* the subject of its certificate */
+    const char *user;                     /* whom it authenticated as */
 };
+
+/*
+ * The word of `with`, "ESMTPSA" or another (RFC 3848, 6531 4.3). `extended`: EHLO, not HELO, whose "SMTP" has
+ * no form for the rest.
+ */
+const char *trace_protocol(bool lmtp, bool extended, bool utf8, bool secure, bool authenticated);
 
 /*
  * Appends the fields for one copy. `mailbox` is the address of the mailbox that it goes into; NULL: that is

@@ -149,6 +149,11 @@ static void perform(struct session *s, const struct smtp_effect *e)
     case SMTP_EFFECT_WRITE:
         write_reply(s, e->bytes);
         break;
+    case SMTP_EFFECT_STARTTLS: /* neither is offered */
+    case SMTP_EFFECT_AUTH:
+    case SMTP_EFFECT_AUTH_RESPONSE:
+    case SMTP_EFFECT_AUTH_CANCEL:
+        break;
     case SMTP_EFFECT_XCLIENT:
         session_log_facts(s->log, s->id, e);
         break;

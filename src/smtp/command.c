@@ -73,6 +73,19 @@ bool smtp_line_is_clean(struct slice line)
     return true;
 }
 
+bool smtp_base64_valid(struct slice text)
+{
+    static const bool is_digit[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['+'] = true, ['/'] = true
+    };
+    size_t digits = 0;
+    while (digits < text.len && is_digit[text.data[digits]])
+        digits++;
+    struct slice pad = slice_skip(text, digits);
+    return text.len % 4 == 0 &&
+           (pad.len == 0 || slice_equal_nocase(pad, "=") || slice_equal_nocase(pad, "=="));
+}
+
 bool smtp_path_argument(struct slice argument, const char *keyword, struct slice *ret_path)
 {
     if (!slice_has_prefix_nocase(argument, keyword))

@@ -35,6 +35,9 @@ bool smtp_line_is_foreign(struct slice line);
 /* True when no octet of the line is a control character. */
 bool smtp_line_is_clean(struct slice line);
 
+/* True for BASE64 (RFC 4648 4) as RFC 4954 4 wants it, to the letter; also when it is empty. */
+bool smtp_base64_valid(struct slice text);
+
 /* The path and what follows it, of an argument that begins with `keyword` ("FROM:"). False when it does not.
  */
 bool smtp_path_argument(struct slice argument, const char *keyword, struct slice *ret_path);

@@ -25,9 +25,10 @@ const struct option_row smtp_limit_rows[] = {
     ROW(errors, .name = "errors", .kind = OPTION_COUNT, .fallback = "20", .min = 1, .max = 1000000,
         .sentence = "Commands that break the protocol before a session is ended with 421."),
     ROW(command_length, .name = "command-length", .kind = OPTION_SIZE, .fallback = "2K",
-        .min = SMTP_COMMAND_LENGTH_MIN, .max = SMTP_KEEP_MAX,
+        .min = SMTP_COMMAND_LENGTH_MIN, .max = SMTP_COMMAND_LENGTH_MAX,
         .sentence = "The longest command line, in octets with CR LF; a longer one is refused, and not kept. "
-                    "No client needs more than the least that can be set."),
+                    "No client needs more than the least that can be set. What AUTH sends may have 12 KiB, "
+                    "where it is offered."),
     ROW(commands, .name = "commands-per-session", .kind = OPTION_COUNT, .fallback = "1000000", .min = 100,
         .max = 1000000000,
         .sentence =
@@ -41,6 +42,9 @@ const struct option_row smtp_limit_rows[] = {
         .sentence =
             "Recipients refused because they are not known here before a session is ended with 421: more "
             "than any mailing list has, and few for somebody who tries out names."),
+    ROW(auth_failures, .name = "auth-failures", .kind = OPTION_COUNT, .fallback = "3", .min = 1,
+        .max = 1000000,
+        .sentence = "Wrong credentials before a session is ended with 421. They do not count as errors."),
     ROW(data_rate, .name = "data-rate", .kind = OPTION_SIZE, .fallback = "100", .min = 0,
         .max = UINT64_C(1) << 30,
         .sentence = "How many octets a second a client must send of a message at least, averaged over "

@@ -20,9 +20,9 @@
     }
 
 /*
- * One row an outcome. Greeting, HELO, EHLO and 354 have no enhanced code (RFC 2034 4). The compiler puts each
- * reply together, so that saying it is to copy it; what stands in front of a detail and behind it is told
- * apart.
+ * One row an outcome. Greeting, HELO, EHLO, 334 and 354 have no enhanced code (RFC 2034 4). The compiler puts
+ * each reply together, so that saying it is to copy it; what stands in front of a detail and behind it is
+ * told apart.
  */
 static const struct row {
     uint16_t code;
@@ -50,6 +50,8 @@ static const struct row {
         REPLY(421, "too-many-messages", "4.7.0 Enough messages for one session, come again"),
     [SMTP_TOO_MANY_STRANGERS] =
         REPLY(421, "too-many-strangers", "4.7.0 Too many unknown recipients, closing the connection"),
+    [SMTP_TOO_MANY_AUTH_FAILURES] =
+        REPLY(421, "too-many-auth-failures", "4.7.0 Too many failures, closing the connection"),
     [SMTP_TOO_EARLY] = REPLY(554, "too-early", "5.5.1 You spoke before the greeting"),
     [SMTP_FOREIGN_PROTOCOL] = REPLY(554, "foreign-protocol", "5.5.1 This is a mail server"),
     [SMTP_TOO_MANY_CONNECTIONS] =
@@ -83,6 +85,26 @@ static const struct row {
     [SMTP_PARAMETER_SYNTAX] = REPLY(501, "parameter-syntax", "5.5.4 Malformed parameter"),
     [SMTP_PARAMETER_UNKNOWN] = REPLY(555, "parameter-unknown", "5.5.4 Parameter not recognized, or repeated"),
 
+    [SMTP_TLS_READY] = REPLY(220, "tls-ready", "2.0.0 Ready for TLS"),
+    [SMTP_TLS_NOT_OFFERED] = REPLY(502, "tls-not-offered", "5.5.1 There is no TLS here"),
+    [SMTP_TLS_TWICE] = REPLY(503, "tls-twice", "5.5.1 TLS is active already"),
+    [SMTP_NEEDS_TLS] = REPLY(530, "needs-tls", "5.7.0 STARTTLS first"),
+    [SMTP_NEEDS_AUTH] = REPLY(530, "needs-auth", "5.7.0 Authentication required"),
+    [SMTP_AUTH_CHALLENGE] = REPLY_WITH_DETAIL(334, "auth-challenge", "", ""),
+    [SMTP_AUTHENTICATED] = REPLY(235, "authenticated", "2.7.0 Authentication succeeded"),
+    [SMTP_AUTH_FAILED] = REPLY(535, "auth-failed", "5.7.8 Authentication credentials invalid"),
+    [SMTP_AUTH_MALFORMED] = REPLY(501, "auth-malformed", "5.5.2 Not what the mechanism wants"),
+    [SMTP_AUTH_UNKNOWN_MECHANISM] =
+        REPLY(504, "auth-unknown-mechanism", "5.5.4 That mechanism is not offered"),
+    [SMTP_AUTH_UNAVAILABLE] =
+        REPLY(454, "auth-unavailable", "4.7.0 Cannot authenticate now, try again later"),
+    [SMTP_AUTH_NOT_OFFERED] = REPLY(503, "auth-not-offered", "5.5.1 There is no authentication here"),
+    [SMTP_AUTH_NEEDS_TLS] = REPLY(538, "auth-needs-tls", "5.7.11 Authentication needs TLS: STARTTLS first"),
+    [SMTP_AUTH_TWICE] = REPLY(503, "auth-twice", "5.5.1 You have authenticated already"),
+    [SMTP_AUTH_CANCELLED] = REPLY(501, "auth-cancelled", "5.7.0 Authentication cancelled"),
+    [SMTP_AUTH_NOT_BASE64] = REPLY(501, "auth-not-base64", "5.5.2 That is not Base64"),
+    [SMTP_AUTH_TOO_LONG] = REPLY(500, "auth-too-long", "5.5.6 Authentication exchange line is too long"),
+
     [SMTP_SENDER_OK] = REPLY(250, "sender-ok", "2.1.0 Sender OK"),
     [SMTP_RECIPIENT_OK] = REPLY(250, "recipient-ok", "2.1.5 Recipient OK"),
     [SMTP_NO_SUCH_MAILBOX] = REPLY(550, "no-such-mailbox", "5.1.1 No such mailbox here"),
@@ -103,8 +125,7 @@ static const struct row {
     [SMTP_TOO_MANY_FIELDS] = REPLY(554, "too-many-fields", "5.6.0 Too many header fields"),
     [SMTP_BARE_CR_OR_LF] =
         REPLY(550, "bare-cr-or-lf", "5.6.0 CR or LF alone in the message: lines end in CR LF"),
-    [SMTP_BAD_STRUCTURE] =
-        REPLY(554, "bad-structure", "5.6.0 The message's structure exceeds the limits"),
+    [SMTP_BAD_STRUCTURE] = REPLY(554, "bad-structure", "5.6.0 The message's structure exceeds the limits"),
     [SMTP_MAIL_LOOP] = REPLY(554, "mail-loop", "5.4.6 This message goes round in a loop"),
     [SMTP_DISK_FULL] = REPLY(452, "disk-full", "4.3.1 Not enough storage, try again later"),
     [SMTP_LOCAL_ERROR] = REPLY(451, "local-error", "4.3.0 Local error, try again later"),
@@ -124,8 +145,11 @@ const char *smtp_outcome_name(enum smtp_outcome outcome)
 
 bool smtp_outcome_is_mistake(enum smtp_outcome outcome)
 {
-    unsigned code = rows[outcome].code;
-    return (code >= 500 && code <= 503) || code == 553 || code == 555 || outcome == SMTP_FACTS_REFUSED;
+    static const uint16_t codes[] = { 500, 501, 502, 503, 504, 530, 538, 553, 555 };
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (rows[outcome].code == codes[i])
+            return outcome != SMTP_AUTH_CANCELLED; /* which is a client's right */
+    return outcome == SMTP_FACTS_REFUSED;
 }
 
 /* A text that grows and has room for all that is written to it. */

@@ -12,17 +12,19 @@ enum {
     SIZE_DIGITS_MAX = 20, /* RFC 1870 4: size-value = 1*20DIGIT */
     ENVID_MAX = 100,      /* RFC 3461 4.4 */
     ORCPT_MAX = 500,      /* RFC 3461 4.2 */
+    AUTH_MAX = 500,       /* RFC 4954 3 */
 };
 
 /* One command's parameters while they are read. */
 struct parse {
-    uint64_t size_limit;
+    struct smtp_mail_terms terms;
     bool utf8;
     struct smtp_mail_parameters mail;
     struct smtp_rcpt_parameters rcpt;
 };
 
-/* A keyword and what takes its value, which is empty when there was none: 0, -EBADMSG or -E2BIG. */
+/* A keyword and what takes its value, which is empty when there was none: 0, -EBADMSG, -E2BIG, or -ENOENT:
+ * not offered now. */
 struct row {
     const char *keyword;
     size_t len;
@@ -33,7 +35,7 @@ static int take_size(struct parse *p, struct slice value)
 {
     if (value.len > SIZE_DIGITS_MAX)
         return -EBADMSG;
-    int r = pst_parse_u64(value, p->size_limit, &p->mail.size);
+    int r = pst_parse_u64(value, p->terms.message_size, &p->mail.size);
     return r == -ERANGE ? -E2BIG : r < 0 ? -EBADMSG : 0;
 }
 
@@ -53,6 +55,30 @@ static int take_smtputf8(struct parse *p, struct slice value)
 {
     p->mail.utf8 = true;
     return value.len == 0 ? 0 : -EBADMSG;
+}
+
+/* RFC 8689 2: offered and taken inside TLS alone; without a value. */
+static int take_requiretls(struct parse *p, struct slice value)
+{
+    if (!p->terms.secure)
+        return -ENOENT;
+    p->mail.require_tls = true;
+    return value.len == 0 ? 0 : -EBADMSG;
+}
+
+/* RFC 4954 5: "<>", or a Mailbox, as xtext. A server that trusts nobody to speak for others checks it, and
+ * has done its part. */
+static int take_auth(struct parse *p, struct slice value)
+{
+    char text[AUTH_MAX];
+    struct smtp_address address;
+    if (!p->terms.auth)
+        return -ENOENT;
+    int len = smtp_xtext_decode(value, text, sizeof text);
+    if (len <= 0)
+        return -EBADMSG;
+    struct slice mailbox = slice_of(text, (size_t)len);
+    return slice_equal_nocase(mailbox, "<>") || smtp_address_parse(mailbox, &address) == 0 ? 0 : -EBADMSG;
 }
 
 static int take_ret(struct parse *p, struct slice value)
@@ -197,8 +223,13 @@ static int take_orcpt(struct parse *p, struct slice value)
 
 /* Those that nearly every client sends come first. */
 static const struct row mail_rows[] = {
-    { KEYWORD("SIZE"), take_size }, { KEYWORD("BODY"), take_body },   { KEYWORD("SMTPUTF8"), take_smtputf8 },
-    { KEYWORD("RET"), take_ret },   { KEYWORD("ENVID"), take_envid },
+    { KEYWORD("SIZE"), take_size },
+    { KEYWORD("BODY"), take_body },
+    { KEYWORD("SMTPUTF8"), take_smtputf8 },
+    { KEYWORD("RET"), take_ret },
+    { KEYWORD("ENVID"), take_envid },
+    { KEYWORD("AUTH"), take_auth },
+    { KEYWORD("REQUIRETLS"), take_requiretls },
 };
 
 static const struct row rcpt_rows[] = {
@@ -228,15 +259,15 @@ static enum smtp_outcome parse(struct parse *p, struct slice rest, const struct 
         seen |= 1U << i;
         r = rows[i].take(p, one.value);
         if (r < 0)
-            return r == -E2BIG ? SMTP_TOO_BIG : SMTP_PARAMETER_SYNTAX;
+            return r == -E2BIG ? SMTP_TOO_BIG : r == -ENOENT ? SMTP_PARAMETER_UNKNOWN : SMTP_PARAMETER_SYNTAX;
     }
     return r < 0 ? SMTP_PARAMETER_SYNTAX : good;
 }
 
-enum smtp_outcome smtp_mail_parameters_parse(struct slice rest, uint64_t message_size_limit,
+enum smtp_outcome smtp_mail_parameters_parse(struct slice rest, const struct smtp_mail_terms *terms,
                                              struct smtp_mail_parameters *ret)
 {
-    struct parse p = { .size_limit = message_size_limit };
+    struct parse p = { .terms = *terms };
     enum smtp_outcome outcome = parse(&p, rest, mail_rows, G_N_ELEMENTS(mail_rows), SMTP_SENDER_OK);
     if (outcome == SMTP_SENDER_OK)
         *ret = p.mail;

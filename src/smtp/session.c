@@ -10,10 +10,17 @@
  *                                      │  ▼
  *                                    CHUNKING ──RSET──▶ READY
  *
+ *   START, READY ──STARTTLS──▶ SECURING ──handshake──▶ START
+ *
+ *          READY ──AUTH──▶ AUTHENTICATING ──answer──▶ READY
+ *                               ▲  │ challenge          ▲
+ *                      response │  ▼                    │
+ *                             CHALLENGED ──cancel───────┘
+ *
  * A chunk that is refused, in whichever phase: SKIPPING, until its end; REFUSING, until its replies are out;
  * and then, if it was of a message and not the last, FAILED, until RSET. SILENT is before START, while the
- * greeting is held back. From everywhere: ENDED, by QUIT, a timeout, too many errors, or because the server
- * shuts down.
+ * greeting is held back. From everywhere, but where a question is open: ENDED, by QUIT, a timeout, too many
+ * errors, or because the server shuts down.
  */
 #include "smtp/session.h"
 
@@ -26,18 +33,23 @@ const char *const smtp_protocol_names[] = { "smtp", "lmtp", NULL };
 
 #define IN(phase) (1U << SMTP_PHASE_##phase)
 
-/* Where a command may come. */
-#define ANYWHERE (IN(START) | IN(READY) | IN(MAIL) | IN(CHUNKING) | IN(FAILED))
-#define MESSAGE  (IN(DATA) | IN(DRAINING))
-#define CHUNK    (IN(CHUNK) | IN(SKIPPING))
+#define MESSAGE (IN(DATA) | IN(DRAINING))
+#define CHUNK   (IN(CHUNK) | IN(SKIPPING))
+
+/* Where the client waits for us. */
+#define WAITING (IN(SECURING) | IN(AUTHENTICATING) | IN(ROUTING) | IN(FINISHING))
 
 /* Where a message is on its way; between two of its chunks, too. */
 #define UNDERWAY (MESSAGE | CHUNK | IN(CHUNKING))
 
 static const unsigned legal_next[] = {
     [SMTP_PHASE_SILENT] = IN(START) | IN(ENDED),
-    [SMTP_PHASE_START] = IN(START) | IN(READY) | IN(SKIPPING) | IN(ENDED),
-    [SMTP_PHASE_READY] = IN(START) | IN(READY) | IN(MAIL) | IN(SKIPPING) | IN(ENDED),
+    [SMTP_PHASE_START] = IN(START) | IN(SECURING) | IN(READY) | IN(SKIPPING) | IN(ENDED),
+    [SMTP_PHASE_SECURING] = IN(START),
+    [SMTP_PHASE_READY] =
+        IN(START) | IN(SECURING) | IN(READY) | IN(AUTHENTICATING) | IN(MAIL) | IN(SKIPPING) | IN(ENDED),
+    [SMTP_PHASE_AUTHENTICATING] = IN(READY) | IN(CHALLENGED),
+    [SMTP_PHASE_CHALLENGED] = IN(READY) | IN(AUTHENTICATING) | IN(ENDED),
     [SMTP_PHASE_MAIL] =
         IN(READY) | IN(ROUTING) | IN(DATA) | IN(CHUNK) | IN(SKIPPING) | IN(FAILED) | IN(ENDED),
     [SMTP_PHASE_ROUTING] = IN(MAIL) | IN(ENDED),
@@ -53,42 +65,23 @@ static const unsigned legal_next[] = {
 };
 
 static const char *const phase_names[] = {
-    [SMTP_PHASE_SILENT] = "silent",     [SMTP_PHASE_START] = "start",
-    [SMTP_PHASE_READY] = "ready",       [SMTP_PHASE_MAIL] = "mail",
-    [SMTP_PHASE_ROUTING] = "routing",   [SMTP_PHASE_DATA] = "data",
-    [SMTP_PHASE_DRAINING] = "draining", [SMTP_PHASE_CHUNKING] = "chunking",
-    [SMTP_PHASE_CHUNK] = "chunk",       [SMTP_PHASE_SKIPPING] = "skipping",
-    [SMTP_PHASE_FAILED] = "failed",     [SMTP_PHASE_FINISHING] = "finishing",
-    [SMTP_PHASE_REFUSING] = "refusing", [SMTP_PHASE_ENDED] = "ended",
-};
-
-enum argument { ARGUMENT_NONE, ARGUMENT_OPTIONAL, ARGUMENT_REQUIRED };
-
-#define VERB(name) name, sizeof(name) - 1
-
-/* Those of every message come first. */
-static const struct verb {
-    const char *name;
-    size_t len;
-    unsigned phases;
-    enum argument argument;
-    void (*start)(struct smtp_session *s, const struct smtp_command *command);
-} verbs[] = {
-    { VERB("MAIL"), IN(READY), ARGUMENT_OPTIONAL, smtp_start_mail },
-    { VERB("RCPT"), IN(MAIL), ARGUMENT_OPTIONAL, smtp_start_rcpt },
-    { VERB("DATA"), IN(MAIL) | IN(CHUNKING), ARGUMENT_NONE, smtp_start_data },
-    { VERB("BDAT"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_bdat },
-    { VERB("EHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
-    { VERB("HELO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
-    { VERB("LHLO"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_hello },
-    { VERB("RSET"), ANYWHERE, ARGUMENT_NONE, smtp_start_rset },
-    { VERB("NOOP"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_noop },
-    { VERB("VRFY"), ANYWHERE, ARGUMENT_REQUIRED, smtp_start_vrfy },
-    { VERB("EXPN"), ANYWHERE, ARGUMENT_REQUIRED, smtp_start_expn },
-    { VERB("HELP"), ANYWHERE, ARGUMENT_OPTIONAL, smtp_start_help },
-    { VERB("QUIT"), ANYWHERE, ARGUMENT_NONE, smtp_start_quit },
-    { VERB("XCLIENT"), IN(START) | IN(READY), ARGUMENT_REQUIRED, smtp_start_xclient },
-    { VERB("XFORWARD"), IN(START) | IN(READY), ARGUMENT_REQUIRED, smtp_start_xforward },
+    [SMTP_PHASE_SILENT] = "silent",
+    [SMTP_PHASE_START] = "start",
+    [SMTP_PHASE_SECURING] = "securing",
+    [SMTP_PHASE_READY] = "ready",
+    [SMTP_PHASE_AUTHENTICATING] = "authenticating",
+    [SMTP_PHASE_CHALLENGED] = "challenged",
+    [SMTP_PHASE_MAIL] = "mail",
+    [SMTP_PHASE_ROUTING] = "routing",
+    [SMTP_PHASE_DATA] = "data",
+    [SMTP_PHASE_DRAINING] = "draining",
+    [SMTP_PHASE_CHUNKING] = "chunking",
+    [SMTP_PHASE_CHUNK] = "chunk",
+    [SMTP_PHASE_SKIPPING] = "skipping",
+    [SMTP_PHASE_FAILED] = "failed",
+    [SMTP_PHASE_FINISHING] = "finishing",
+    [SMTP_PHASE_REFUSING] = "refusing",
+    [SMTP_PHASE_ENDED] = "ended",
 };
 
 /* ---- phases ---- */
@@ -109,7 +102,7 @@ static msec_t patience(const struct smtp_session *s)
 {
     enum { SHUT_GRACE_MS = 5000 }; /* for a transaction whose message has not come yet */
     const struct smtp_limits *limits = &s->service->limits;
-    if (is_in(s, IN(ROUTING) | IN(FINISHING) | IN(ENDED))) /* ours to act, or nobody's */
+    if (is_in(s, WAITING | IN(ENDED))) /* ours to act, or nobody's */
         return MSEC_NEVER;
     if (is_in(s, IN(SILENT)))
         return s->client.greeting_delay;
@@ -189,11 +182,16 @@ void smtp_reset(struct smtp_session *s)
     smtp_enter(s, SMTP_PHASE_READY);
 }
 
-void smtp_greet(struct smtp_session *s)
+void smtp_forget(struct smtp_session *s)
 {
     g_clear_pointer(&s->helo, g_free);
-    s->extended = false;
+    s->extended = s->authenticated = false;
     smtp_enter(s, SMTP_PHASE_START);
+}
+
+void smtp_greet(struct smtp_session *s)
+{
+    smtp_forget(s);
     smtp_reply(s, SMTP_GREETING);
 }
 
@@ -202,6 +200,8 @@ void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome)
 {
     if (is_in(s, IN(MAIL) | IN(DATA) | IN(CHUNKING) | IN(CHUNK)))
         smtp_push(s, SMTP_EFFECT_RESET);
+    if (is_in(s, IN(CHALLENGED)))
+        smtp_push(s, SMTP_EFFECT_AUTH_CANCEL);
     smtp_reply(s, outcome);
     smtp_push(s, SMTP_EFFECT_END)->outcome = outcome;
     s->after = s->phase;
@@ -209,15 +209,20 @@ void smtp_say_goodbye(struct smtp_session *s, enum smtp_outcome outcome)
     s->deadline = MSEC_NEVER;
 }
 
+bool smtp_count_mistake(struct smtp_session *s, enum smtp_outcome outcome)
+{
+    if (!smtp_outcome_is_mistake(outcome) || ++s->errors < s->service->limits.errors)
+        return true;
+    smtp_say_goodbye(s, SMTP_TOO_MANY_ERRORS);
+    return false;
+}
+
 bool smtp_blame(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
 {
     struct smtp_slot *slot = smtp_push(s, SMTP_EFFECT_REFUSED);
     slot->outcome = outcome;
     slot->bytes = line;
-    if (!smtp_outcome_is_mistake(outcome) || ++s->errors < s->service->limits.errors)
-        return true;
-    smtp_say_goodbye(s, SMTP_TOO_MANY_ERRORS);
-    return false;
+    return smtp_count_mistake(s, outcome);
 }
 
 void smtp_refuse(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
@@ -227,7 +232,7 @@ void smtp_refuse(struct smtp_session *s, enum smtp_outcome outcome, struct slice
 }
 
 /* Nobody to talk with: one reply, and the end. */
-static void turn_away(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
+void smtp_turn_away(struct smtp_session *s, enum smtp_outcome outcome, struct slice line)
 {
     struct smtp_slot *slot = smtp_push(s, SMTP_EFFECT_REFUSED);
     slot->outcome = outcome;
@@ -238,8 +243,15 @@ static void turn_away(struct smtp_session *s, enum smtp_outcome outcome, struct 
 /* The server wants to stop, and now it can. */
 static void shut_if_idle(struct smtp_session *s)
 {
-    if (s->shutting && is_in(s, IN(SILENT) | IN(START) | IN(READY) | IN(FAILED)))
+    if (s->shutting && is_in(s, IN(SILENT) | IN(START) | IN(READY) | IN(CHALLENGED) | IN(FAILED)))
         smtp_say_goodbye(s, s->shut);
+}
+
+static void reply_verdict(struct smtp_session *s, struct smtp_verdict verdict)
+{
+    struct smtp_slot *slot = smtp_push(s, SMTP_EFFECT_WRITE);
+    slot->outcome = verdict.outcome;
+    slot->bytes = slice_str(verdict.detail != NULL ? verdict.detail : "");
 }
 
 static void finish_transaction(struct smtp_session *s, enum smtp_phase next)
@@ -250,140 +262,14 @@ static void finish_transaction(struct smtp_session *s, enum smtp_phase next)
     shut_if_idle(s);
 }
 
-/* ---- commands ---- */
-
-/* Most of the verbs are passed over by their length and first letter. */
-static const struct verb *find_verb(struct slice name)
-{
-    if (name.len == 0)
-        return NULL;
-    const char first = g_ascii_toupper((char)name.data[0]);
-    for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-        if (verbs[i].len == name.len && verbs[i].name[0] == first &&
-            slice_begins_nocase(name, verbs[i].name, verbs[i].len))
-            return &verbs[i];
-    return NULL;
-}
-
-enum smtp_outcome smtp_out_of_sequence(const struct smtp_session *s)
-{
-    return is_in(s, IN(START))      ? SMTP_NEEDS_HELO
-           : is_in(s, IN(READY))    ? SMTP_NEEDS_MAIL
-           : is_in(s, IN(CHUNKING)) ? SMTP_NEEDS_BDAT
-           : is_in(s, IN(FAILED))   ? SMTP_NEEDS_RSET
-                                    : SMTP_NESTED_MAIL;
-}
-
-static bool refuses_foreign(const struct smtp_session *s)
-{
-    return s->service->limits.foreign == SMTP_FOREIGN_REFUSE;
-}
-
-/* As whoever is in front of us may read it: blanks before the verb, and whatever is no letter behind it. */
-static bool is_bdat(struct slice line)
-{
-    static const char verb[] = "BDAT";
-    while (line.len > 0 && (line.data[0] == ' ' || line.data[0] == '\t'))
-        line = slice_skip(line, 1);
-    struct slice rest = slice_skip(line, sizeof verb - 1);
-    return slice_has_prefix_nocase(line, verb) && (rest.len == 0 || !g_ascii_isalnum((char)rest.data[0]));
-}
-
-/* The same of a line that is too long, by its beginning: that may be blanks alone, or half a verb. */
-static bool may_be_bdat(const struct smtp_session *s, struct slice line)
-{
-    struct slice seen = slice_first(line, s->service->limits.command_length - 2);
-    size_t blanks = 0;
-    while (blanks < seen.len && (seen.data[blanks] == ' ' || seen.data[blanks] == '\t'))
-        blanks++;
-    struct slice rest = slice_skip(seen, blanks);
-    return rest.len < 4 ? slice_begins_nocase(rest, "BDAT", rest.len) : is_bdat(rest);
-}
-
-/* A line that is not read. If it told of a chunk, nobody knows where that ends, and its octets must not be
- * taken for commands. */
-static void refuse_line(struct smtp_session *s, enum smtp_outcome outcome, struct slice line, bool bdat)
-{
-    smtp_refuse(s, outcome, line);
-    if (bdat && !is_in(s, IN(ENDED)))
-        smtp_say_goodbye(s, SMTP_OUT_OF_STEP);
-}
-
-static void run_line(struct smtp_session *s, struct slice line)
-{
-    if (!smtp_line_is_clean(line)) {
-        refuse_line(s, SMTP_BAD_LINE, line, is_bdat(line));
-        return;
-    }
-    struct smtp_command command = smtp_command_split(line);
-    const struct verb *verb = find_verb(command.verb);
-    if (verb == NULL && refuses_foreign(s) && smtp_line_is_foreign(line))
-        turn_away(s, SMTP_FOREIGN_PROTOCOL, line);
-    else if (verb == NULL)
-        refuse_line(s, SMTP_UNKNOWN_COMMAND, line, is_bdat(line));
-    else if (++s->commands > s->service->limits.commands)
-        smtp_say_goodbye(s, SMTP_TOO_MANY_COMMANDS);
-    else if (verb->argument == ARGUMENT_NONE && command.argument.len > 0)
-        smtp_refuse(s, SMTP_NO_ARGUMENT_WANTED, line);
-    else if (verb->argument == ARGUMENT_REQUIRED && command.argument.len == 0)
-        smtp_refuse(s, SMTP_ARGUMENT_WANTED, line);
-    else if (!is_in(s, verb->phases))
-        smtp_refuse(s, smtp_out_of_sequence(s), line);
-    else
-        verb->start(s, &command);
-}
-
-/* Only CR LF ends a line. The index of its LF, or in.len. */
-static size_t find_line_feed(struct slice in)
-{
-    size_t at = slice_find(in, 0, '\n');
-    while (at < in.len && (at == 0 || in.data[at - 1] != '\r'))
-        at = slice_find(in, at + 1, '\n');
-    return at;
-}
-
-/* An endless line is not kept: all of it is taken but a CR that may be half of its end. */
-static size_t skip_part_of_line(struct smtp_session *s, struct slice in)
-{
-    size_t len = in.data[in.len - 1] == '\r' ? in.len - 1 : in.len;
-    if (!s->skipping && len + 2 <= s->service->limits.command_length)
-        return 0; /* it may still become a line */
-    if (!s->skipping)
-        s->skipping_bdat = may_be_bdat(s, in);
-    s->skipping = true;
-    return len;
-}
-
-/* Neither a client of TLS nor a proxy's binary header, which has QUIT in it, comes to the end of a line. */
-static bool is_binary(const struct smtp_session *s, struct slice in)
-{
-    bool may_be = in.data[0] < ' ' || in.data[0] == 'Q';
-    return may_be && !s->skipping && refuses_foreign(s) && smtp_line_is_foreign(in);
-}
-
-/* Takes one line and carries it out. Returns the octets taken: 0 when its end has not come. */
-static size_t take_line(struct smtp_session *s, struct slice in)
-{
-    if (is_binary(s, in)) {
-        turn_away(s, SMTP_FOREIGN_PROTOCOL, slice_first(in, 16));
-        return in.len;
-    }
-    size_t lf = find_line_feed(in);
-    if (lf == in.len)
-        return skip_part_of_line(s, in);
-    struct slice line = slice_first(in, lf - 1);
-    enum smtp_phase before = s->phase;
-    if (s->skipping || lf + 1 > s->service->limits.command_length)
-        refuse_line(s, SMTP_LINE_TOO_LONG, slice_first(line, 64),
-                    s->skipping ? s->skipping_bdat : may_be_bdat(s, line));
-    else
-        run_line(s, line);
-    s->skipping = false;
-    move_clock(s, before, lf + 1);
-    return lf + 1;
-}
-
 /* ---- what the owner calls ---- */
+
+/* They are told in a line of EHLO, which has room for so much. */
+static void set_mechanisms(struct smtp_session *s, const char *mechanisms)
+{
+    pst_assert(mechanisms == NULL || strlen(mechanisms) <= SMTP_MECHANISMS_MAX);
+    s->client.mechanisms = mechanisms;
+}
 
 struct smtp_session *smtp_session_new(const struct smtp_service *service, const struct smtp_client *client,
                                       msec_t now)
@@ -391,6 +277,7 @@ struct smtp_session *smtp_session_new(const struct smtp_service *service, const 
     struct smtp_session *s = g_new0(struct smtp_session, 1);
     s->service = service;
     s->client = *client;
+    set_mechanisms(s, client->mechanisms);
     s->now = now;
     s->phase = SMTP_PHASE_SILENT;
     if (client->greeting_delay == 0)
@@ -409,21 +296,22 @@ void smtp_session_free(struct smtp_session *s)
 
 bool smtp_session_is_waiting(const struct smtp_session *s)
 {
-    return is_in(s, IN(ROUTING) | IN(FINISHING));
+    return is_in(s, WAITING);
 }
 
 /* What can be taken in this phase. */
 static size_t take(struct smtp_session *s, struct slice in)
 {
     if (is_in(s, IN(SILENT))) {
-        turn_away(s, SMTP_TOO_EARLY, slice_first(in, 64));
+        smtp_turn_away(s, SMTP_TOO_EARLY, slice_first(in, 64));
         return in.len;
     }
-    if (!is_in(s, MESSAGE | CHUNK))
-        return take_line(s, in);
     enum smtp_phase before = s->phase;
-    size_t count = is_in(s, MESSAGE) ? smtp_data_feed(s, in) : smtp_chunk_feed(s, in);
-    move_clock(s, before, count);
+    size_t count = is_in(s, MESSAGE) ? smtp_data_feed(s, in)
+                   : is_in(s, CHUNK) ? smtp_chunk_feed(s, in)
+                                     : smtp_line_feed(s, in);
+    if (count > 0 && s->skip == SMTP_SKIP_NOTHING) /* part of a line is no sign of life */
+        move_clock(s, before, count);
     return count;
 }
 
@@ -431,8 +319,7 @@ size_t smtp_session_feed(struct smtp_session *s, struct slice in, msec_t now)
 {
     s->now = s->fed_at = now;
     size_t taken = 0;
-    while (taken < in.len && smtp_has_room(s) &&
-           !is_in(s, IN(ROUTING) | IN(FINISHING) | IN(REFUSING) | IN(ENDED))) {
+    while (taken < in.len && smtp_has_room(s) && !is_in(s, WAITING | IN(REFUSING) | IN(ENDED))) {
         size_t count = take(s, slice_skip(in, taken));
         if (count == 0)
             break;
@@ -442,23 +329,47 @@ size_t smtp_session_feed(struct smtp_session *s, struct slice in, msec_t now)
     return is_in(s, IN(ENDED)) ? in.len : taken;
 }
 
+static void take_route(struct smtp_session *s, struct smtp_verdict verdict)
+{
+    reply_verdict(s, verdict);
+    s->accepted += smtp_outcome_code(verdict.outcome) < 400;
+    s->strangers += smtp_outcome_code(verdict.outcome) >= 500;
+    smtp_enter(s, SMTP_PHASE_MAIL);
+    if (s->strangers > s->service->limits.strangers)
+        smtp_say_goodbye(s, SMTP_TOO_MANY_STRANGERS);
+}
+
+static void take_result(struct smtp_session *s, struct smtp_verdict verdict)
+{
+    reply_verdict(s, verdict);
+    if (--s->answers_due == 0)
+        finish_transaction(s, SMTP_PHASE_READY);
+}
+
 void smtp_session_answer(struct smtp_session *s, uint64_t ticket, struct smtp_verdict verdict, msec_t now)
 {
-    if (ticket != s->ticket || !smtp_session_is_waiting(s))
+    if (ticket != s->ticket || !is_in(s, WAITING & ~IN(SECURING)))
         return; /* a question from before a hang-up or a RSET */
     s->now = now;
-    struct smtp_slot *slot = smtp_push(s, SMTP_EFFECT_WRITE);
-    slot->outcome = verdict.outcome;
-    slot->bytes = slice_str(verdict.detail != NULL ? verdict.detail : "");
     if (is_in(s, IN(ROUTING))) {
-        s->accepted += smtp_outcome_code(verdict.outcome) < 400;
-        s->strangers += smtp_outcome_code(verdict.outcome) >= 500;
-        smtp_enter(s, SMTP_PHASE_MAIL);
-        if (s->strangers > s->service->limits.strangers)
-            smtp_say_goodbye(s, SMTP_TOO_MANY_STRANGERS);
-    } else if (--s->answers_due == 0) {
-        finish_transaction(s, SMTP_PHASE_READY);
+        take_route(s, verdict);
+    } else if (is_in(s, IN(FINISHING))) {
+        take_result(s, verdict);
+    } else {
+        smtp_auth_answer(s, verdict);
+        shut_if_idle(s);
     }
+    restart_clock(s);
+}
+
+void smtp_session_secured(struct smtp_session *s, const char *mechanisms, msec_t now)
+{
+    pst_assert(is_in(s, IN(SECURING)));
+    s->now = now;
+    s->client.tls = SMTP_TLS_ACTIVE;
+    set_mechanisms(s, mechanisms);
+    smtp_forget(s); /* RFC 3207 4.2 */
+    shut_if_idle(s);
     restart_clock(s);
 }
 
@@ -513,6 +424,16 @@ const char *smtp_session_helo(const struct smtp_session *s)
 bool smtp_session_is_extended(const struct smtp_session *s)
 {
     return s->extended;
+}
+
+bool smtp_session_is_secure(const struct smtp_session *s)
+{
+    return s->client.tls == SMTP_TLS_ACTIVE;
+}
+
+bool smtp_session_is_authenticated(const struct smtp_session *s)
+{
+    return s->authenticated;
 }
 
 const char *smtp_session_phase(const struct smtp_session *s)

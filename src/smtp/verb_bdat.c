@@ -101,7 +101,9 @@ void smtp_start_bdat(struct smtp_session *s, const struct smtp_command *command)
     } else if (s->phase == SMTP_PHASE_MAIL || s->phase == SMTP_PHASE_CHUNKING) {
         begin_chunk(s, command->line);
     } else {
-        refuse_chunk(s, smtp_out_of_sequence(s), command->line);
+        enum smtp_outcome why = smtp_out_of_sequence(s);
+        (void)smtp_is_barred(s, &why);
+        refuse_chunk(s, why, command->line);
     }
 }
 

@@ -4,16 +4,19 @@
 #include "smtp/session_internal.h"
 
 /* SMTP_SENDER_OK, or why not. */
-static enum smtp_outcome check(struct slice argument, uint64_t limit, struct smtp_path *ret_path,
-                               struct smtp_mail_parameters *ret_parameters)
+static enum smtp_outcome check(const struct smtp_session *s, struct slice argument,
+                               struct smtp_path *ret_path, struct smtp_mail_parameters *ret_parameters)
 {
     int r = smtp_path_read(argument, ret_path);
     if (r < 0)
         return r == -E2BIG ? SMTP_PATH_TOO_LONG : SMTP_BAD_SENDER;
     if (ret_path->domain_len == 0 && !smtp_path_is_null(ret_path))
         return SMTP_BAD_SENDER; /* <postmaster> */
+    const struct smtp_mail_terms terms = { .message_size = s->service->limits.message_size,
+                                           .secure = smtp_session_is_secure(s),
+                                           .auth = s->client.mechanisms != NULL };
     enum smtp_outcome outcome =
-        smtp_mail_parameters_parse(slice_skip(argument, ret_path->len), limit, ret_parameters);
+        smtp_mail_parameters_parse(slice_skip(argument, ret_path->len), &terms, ret_parameters);
     if (outcome == SMTP_SENDER_OK && !ret_path->ascii && !ret_parameters->utf8)
         outcome = SMTP_NEEDS_UTF8; /* RFC 6531 3.5 */
     return outcome;
@@ -28,7 +31,7 @@ void smtp_start_mail(struct smtp_session *s, const struct smtp_command *command)
     }
     struct smtp_path sender;
     struct smtp_mail_parameters parameters;
-    enum smtp_outcome outcome = check(argument, s->service->limits.message_size, &sender, &parameters);
+    enum smtp_outcome outcome = check(s, argument, &sender, &parameters);
     if (outcome != SMTP_SENDER_OK) {
         smtp_refuse(s, outcome, command->line);
         return;

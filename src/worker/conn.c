@@ -165,6 +165,11 @@ static void perform(struct conn *c, const struct smtp_effect *e)
     case SMTP_EFFECT_WRITE:
         write_reply(c, e->bytes);
         break;
+    case SMTP_EFFECT_STARTTLS: /* neither is offered yet */
+    case SMTP_EFFECT_AUTH:
+    case SMTP_EFFECT_AUTH_RESPONSE:
+    case SMTP_EFFECT_AUTH_CANCEL:
+        break;
     case SMTP_EFFECT_XCLIENT:
         take_client(c, &e->facts);
         session_log_facts(c->host->log, c->id, e);

@@ -10,11 +10,18 @@ enum { START_MS = 86400000 }; /* the clock's, so that a deadline reckoned from 0
 
 /* A question that was not answered yet. Only one can be open. */
 struct question {
-    enum { QUESTION_NONE, QUESTION_RCPT, QUESTION_FINISH } kind;
+    enum { QUESTION_NONE, QUESTION_RCPT, QUESTION_FINISH, QUESTION_AUTH } kind;
     uint64_t ticket;
     char *mailbox;             /* RCPT: the one meant, or NULL */
     enum smtp_outcome refusal; /* RCPT: when mailbox is NULL */
     guint answered;            /* FINISH in LMTP: so many recipients were answered for */
+};
+
+/* AUTH from its first question to its last answer. */
+struct exchange {
+    bool open;
+    char *mechanism;
+    GPtrArray *heard; /* GByteArray *: the responses, decoded */
 };
 
 struct core {
@@ -31,12 +38,16 @@ struct core {
     uint8_t *fed;     /* what it was handed last, for as long as effects may point into it */
     size_t fed_len;
     struct question question;
+    bool securing, authenticated;
+    struct exchange exchange;
     /* the transaction */
     bool in_mail, open;
     char *reverse_path;
     GPtrArray *recipients; /* char *: accepted mailboxes */
     GByteArray *message;
     /* what the script says */
+    enum smtp_outcome auth_answer; /* with `answers_auth`: to AUTH's next question */
+    bool answers_auth;
     GHashTable *refusals; /* mailbox -> outcome + 1 */
     GHashTable *failures; /* mailbox, or "" for all -> outcome + 1 */
     GHashTable *stored;   /* mailbox -> GPtrArray of struct message */
@@ -136,6 +147,60 @@ static void answer_finish_next(struct core *c)
         close_message(c);
 }
 
+/* ---- AUTH ---- */
+
+static void close_exchange(struct core *c)
+{
+    g_clear_pointer(&c->exchange.mechanism, g_free);
+    g_clear_pointer(&c->exchange.heard, g_ptr_array_unref);
+    c->exchange.open = false;
+}
+
+static void hear(struct core *c, struct slice base64)
+{
+    gsize len = 0;
+    g_autofree char *text = slice_dup(base64);
+    guchar *bytes = *text != '\0' ? g_base64_decode(text, &len) : NULL;
+    g_ptr_array_add(c->exchange.heard, g_byte_array_new_take(bytes, len));
+}
+
+static bool heard(const struct core *c, guint index, const char *text, size_t len)
+{
+    const GByteArray *bytes = g_ptr_array_index(c->exchange.heard, index);
+    return slice_equal(slice_of(bytes->data, bytes->len), slice_of(text, len));
+}
+
+/* One user, one password, two mechanisms: what is wanted next, or how it went. */
+static enum smtp_outcome judge(const struct core *c, const char **ret_challenge)
+{
+    static const char plain[] = "\0alice\0secret";
+    bool is_login = strcmp(c->exchange.mechanism, "LOGIN") == 0;
+    guint count = c->exchange.heard->len;
+    if (count < (is_login ? 2 : 1)) {
+        *ret_challenge = !is_login ? "" : count == 0 ? "VXNlcm5hbWU6" : "UGFzc3dvcmQ6";
+        return SMTP_AUTH_CHALLENGE;
+    }
+    const GByteArray *first = g_ptr_array_index(c->exchange.heard, 0);
+    if (!is_login && (first->len == 0 || memchr(first->data, '\0', first->len) == NULL))
+        return SMTP_AUTH_MALFORMED;
+    bool right =
+        is_login ? heard(c, 0, "alice", 5) && heard(c, 1, "secret", 6) : heard(c, 0, plain, sizeof plain - 1);
+    return right ? SMTP_AUTHENTICATED : SMTP_AUTH_FAILED;
+}
+
+static void answer_auth(struct core *c)
+{
+    const char *challenge = NULL;
+    enum smtp_outcome outcome = c->answers_auth ? c->auth_answer : judge(c, &challenge);
+    uint64_t ticket = c->question.ticket;
+    c->answers_auth = false;
+    close_question(c);
+    c->authenticated = outcome == SMTP_AUTHENTICATED;
+    if (outcome != SMTP_AUTH_CHALLENGE)
+        close_exchange(c);
+    answer(c, ticket, outcome, challenge);
+}
+
 /* Gives one answer to the question that is open. */
 static void answer_question(struct core *c)
 {
@@ -147,6 +212,8 @@ static void answer_question(struct core *c)
         answer(c, c->question.ticket + 1000, SMTP_LOCAL_ERROR, "of a ticket that was never given");
     if (c->question.kind == QUESTION_RCPT)
         answer_rcpt(c);
+    else if (c->question.kind == QUESTION_AUTH)
+        answer_auth(c);
     else
         (c->service.protocol == SMTP_PROTOCOL_LMTP ? answer_finish_next : answer_finish)(c);
     if (smtp_session_is_waiting(c->session) != (c->question.kind != QUESTION_NONE))
@@ -191,6 +258,55 @@ static void do_rcpt(struct core *c, const struct smtp_effect *e)
         q.refusal = SMTP_NO_SUCH_MAILBOX;
     }
     ask(c, q);
+}
+
+static void do_auth(struct core *c, const struct smtp_effect *e)
+{
+    if (c->exchange.open || c->in_mail || c->authenticated)
+        broke(c, "AUTH inside an exchange or a transaction, or a second time");
+    g_autofree char *name = slice_dup(e->bytes);
+    close_exchange(c);
+    c->exchange = (struct exchange){
+        .open = true,
+        .mechanism = g_ascii_strup(name, -1),
+        .heard = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref),
+    };
+    if (!g_str_equal(c->exchange.mechanism, "PLAIN") && !g_str_equal(c->exchange.mechanism, "LOGIN"))
+        broke(c, "AUTH by a mechanism that is not offered");
+    if (e->has_initial)
+        hear(c, e->initial);
+    ask(c, (struct question){ .kind = QUESTION_AUTH, .ticket = e->ticket });
+}
+
+static void do_auth_response(struct core *c, const struct smtp_effect *e)
+{
+    if (!c->exchange.open) {
+        broke(c, "a response outside an exchange");
+        return;
+    }
+    hear(c, e->bytes);
+    ask(c, (struct question){ .kind = QUESTION_AUTH, .ticket = e->ticket });
+}
+
+static void do_auth_cancel(struct core *c)
+{
+    if (!c->exchange.open || c->question.kind != QUESTION_NONE)
+        broke(c, "CANCEL outside an exchange, or of one whose answer is awaited");
+    close_exchange(c);
+}
+
+static bool holds(struct slice bytes, const char *text)
+{
+    return bytes.len > 0 && memmem(bytes.data, bytes.len, text, strlen(text)) != NULL;
+}
+
+/* The ends of "\0alice\0secret" and "secret" in Base64, where the scripts have them. */
+static void do_refused(struct core *c, const struct smtp_effect *e)
+{
+    if (smtp_outcome_code(e->outcome) < 400)
+        broke(c, "REFUSED with what is no refusal");
+    if (holds(e->bytes, "AHNlY3Jl") || holds(e->bytes, "c2VjcmV0"))
+        broke(c, "a password for the log");
 }
 
 static void do_mail(struct core *c, const struct smtp_effect *e)
@@ -241,6 +357,8 @@ static void do_end(struct core *c)
 {
     if (c->in_mail)
         broke(c, "END inside a transaction, without RESET");
+    if (c->exchange.open)
+        broke(c, "END inside an exchange, without CANCEL");
     c->ended = c->base.closed = true;
 }
 
@@ -268,7 +386,23 @@ static void perform(struct core *c, const struct smtp_effect *e)
     case SMTP_EFFECT_WRITE:
         do_write(c, e);
         break;
+    case SMTP_EFFECT_STARTTLS:
+        if (c->in_mail || c->exchange.open || c->securing)
+            broke(c, "STARTTLS inside a transaction or an exchange, or twice");
+        c->securing = true;
+        break;
+    case SMTP_EFFECT_AUTH:
+        do_auth(c, e);
+        break;
+    case SMTP_EFFECT_AUTH_RESPONSE:
+        do_auth_response(c, e);
+        break;
+    case SMTP_EFFECT_AUTH_CANCEL:
+        do_auth_cancel(c);
+        break;
     case SMTP_EFFECT_XCLIENT:
+        c->authenticated = false;
+        /* fall through */
     case SMTP_EFFECT_XFORWARD:
         if (c->in_mail)
             broke(c, "XCLIENT or XFORWARD inside a transaction");
@@ -292,8 +426,7 @@ static void perform(struct core *c, const struct smtp_effect *e)
         do_reset(c);
         break;
     case SMTP_EFFECT_REFUSED:
-        if (smtp_outcome_code(e->outcome) < 400)
-            broke(c, "REFUSED with what is no refusal");
+        do_refused(c, e);
         break;
     case SMTP_EFFECT_END:
         do_end(c);
@@ -331,7 +464,10 @@ static bool feed(struct core *c)
 {
     c->fed_len = c->kept->len;
     c->fed = g_memdup2(c->kept->data, c->fed_len);
+    bool securing = c->securing;
     size_t taken = smtp_session_feed(c->session, slice_of(c->fed, c->fed_len), c->now);
+    if (securing && taken > 0)
+        broke(c, "it took what came behind STARTTLS and before TLS");
     if (taken > c->fed_len) {
         broke(c, "it took more than it was fed");
         taken = c->fed_len;
@@ -359,8 +495,12 @@ static void pump(struct core *c)
             moved = true;
         }
     }
-    if (!c->base.closed && c->question.kind == QUESTION_NONE && c->kept->len > SMTP_KEEP_MAX)
-        broke(c, "it leaves more than SMTP_KEEP_MAX octets to be fed again");
+    if (c->securing != (strcmp(smtp_session_phase(c->session), "securing") == 0) ||
+        c->authenticated != smtp_session_is_authenticated(c->session))
+        broke(c, "it is not where it told us");
+    uint64_t most = c->base.script->mechanisms != NULL ? SMTP_KEEP_MAX : c->service.limits.command_length;
+    if (!c->base.closed && c->question.kind == QUESTION_NONE && !c->securing && c->kept->len >= most)
+        broke(c, "it leaves more than it may to be fed again");
     if (c->base.closed)
         g_byte_array_set_size(c->kept, 0);
 }
@@ -435,6 +575,24 @@ static bool core_receive(struct player *p, char **ret_problem)
     return false;
 }
 
+/* RFC 3207 4.2: what was said before TLS is none of what is said inside. */
+static void handshake(struct core *c, char **ret_problem)
+{
+    if (!c->securing) {
+        *ret_problem = g_strdup_printf("no STARTTLS (phase %s)", smtp_session_phase(c->session));
+        return;
+    }
+    if (!smtp_session_is_waiting(c->session) || smtp_session_deadline(c->session) != MSEC_NEVER)
+        broke(c, "it does not wait for TLS, or not for as long as that takes");
+    g_byte_array_set_size(c->kept, 0);
+    c->securing = c->authenticated = false;
+    smtp_session_secured(c->session, c->base.script->mechanisms, c->now);
+    if (!smtp_session_is_secure(c->session) || *smtp_session_helo(c->session) != '\0')
+        broke(c, "TLS is not active, or the client is still known by name");
+    (void)pull(c);
+    pump(c);
+}
+
 static void set_outcome(GHashTable *table, const char *mailbox, enum smtp_outcome outcome)
 {
     g_hash_table_insert(table, g_strdup(mailbox), g_memdup2(&outcome, sizeof outcome));
@@ -446,6 +604,13 @@ static bool core_control(struct player *p, const struct step *step, char **ret_p
     if (step->kind == STEP_NOTHING && p->received->len > 0) {
         *ret_problem = bytes_quote(slice_of(p->received->data, p->received->len));
         return false;
+    } else if (step->kind == STEP_HANDSHAKE) {
+        handshake(c, ret_problem);
+        if (*ret_problem != NULL)
+            return false;
+    } else if (step->kind == STEP_ANSWER_AUTH) {
+        c->auth_answer = step->outcome;
+        c->answers_auth = true;
     } else if (step->kind == STEP_WAIT) {
         let_pass(c, step->wait_ms);
     } else if (step->kind == STEP_REFUSE) {
@@ -499,6 +664,7 @@ static void core_free(struct player *p)
     g_hash_table_unref(c->refusals);
     g_hash_table_unref(c->failures);
     g_hash_table_unref(c->stored);
+    close_exchange(c);
     g_free(c->question.mailbox);
     g_free(c->reverse_path);
     g_free(c->broken);

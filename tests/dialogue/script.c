@@ -156,6 +156,37 @@ static void parse_greeting_delay(struct parser *p, const char *rest)
     g_ptr_array_add(p->limits, g_strdup_printf("listen.greeting-delay=%s", rest));
 }
 
+static void parse_tls(struct parser *p, const char *rest)
+{
+    static const char *const names[] = {
+        [SMTP_TLS_OFFERED] = "optional", [SMTP_TLS_REQUIRED] = "required", [SMTP_TLS_ACTIVE] = "implicit"
+    };
+    for (size_t i = SMTP_TLS_OFFERED; i < G_N_ELEMENTS(names); i++)
+        if (strcmp(rest, names[i]) == 0)
+            p->script->client.tls = (enum smtp_tls)i;
+    if (p->script->client.tls == SMTP_TLS_NONE)
+        problem(p, "expected 'tls optional', 'tls required' or 'tls implicit'");
+    g_ptr_array_add(p->limits, g_strdup_printf("listen.tls=%s", rest));
+}
+
+static void parse_auth(struct parser *p, const char *rest)
+{
+    p->script->client.auth_required = strcmp(rest, "required") == 0;
+    if (!p->script->client.auth_required && strcmp(rest, "optional") != 0)
+        problem(p, "expected 'auth optional' or 'auth required'");
+    p->script->mechanisms = "PLAIN LOGIN";
+    g_ptr_array_add(p->limits, g_strdup_printf("listen.auth=%s", rest));
+}
+
+static void parse_auth_without_tls(struct parser *p, const char *rest)
+{
+    (void)rest;
+    if (p->script->mechanisms == NULL)
+        problem(p, "'auth-without-tls' needs 'auth' before it");
+    p->script->client.mechanisms = p->script->mechanisms;
+    g_ptr_array_add(p->limits, g_strdup("listen.auth-without-tls=yes"));
+}
+
 static void parse_proxy(struct parser *p, const char *rest)
 {
     (void)rest;
@@ -249,6 +280,12 @@ static void parse_want_close(struct parser *p, const char *rest)
     add_step(p, STEP_WANT_CLOSE);
 }
 
+static void parse_handshake(struct parser *p, const char *rest)
+{
+    (void)rest;
+    add_step(p, STEP_HANDSHAKE);
+}
+
 static void parse_hangup(struct parser *p, const char *rest)
 {
     (void)rest;
@@ -315,6 +352,11 @@ static void parse_fail(struct parser *p, const char *rest)
         step->mailbox = take_mailbox(p, &rest);
 }
 
+static void parse_answer_auth(struct parser *p, const char *rest)
+{
+    (void)take_outcome(p, &rest, &add_step(p, STEP_ANSWER_AUTH)->outcome);
+}
+
 static void parse_hold(struct parser *p, const char *rest)
 {
     (void)rest;
@@ -345,6 +387,9 @@ static const struct directive {
     { "limit", parse_limit, ARGUMENT },
     { "may", parse_may, ARGUMENT },
     { "greeting-delay", parse_greeting_delay, ARGUMENT },
+    { "tls", parse_tls, ARGUMENT },
+    { "auth", parse_auth, ARGUMENT },
+    { "auth-without-tls", parse_auth_without_tls, NO_ARGUMENT },
     { "proxy", parse_proxy, NO_ARGUMENT },
     { "domain", parse_domain, ARGUMENT },
     { "hello", parse_hello, NO_ARGUMENT },
@@ -356,6 +401,7 @@ static const struct directive {
     { "nothing", parse_nothing, NO_ARGUMENT },
     { "want-close", parse_want_close, NO_ARGUMENT },
     { "bye", parse_bye, NO_ARGUMENT },
+    { "handshake", parse_handshake, NO_ARGUMENT },
     { "hangup", parse_hangup, NO_ARGUMENT },
     { "stored", parse_stored, ARGUMENT },
     { "message", parse_message, ARGUMENT },
@@ -364,6 +410,7 @@ static const struct directive {
     { "wait", parse_wait, ARGUMENT, true },
     { "refuse", parse_refuse, ARGUMENT, true },
     { "fail", parse_fail, ARGUMENT, true },
+    { "answer-auth", parse_answer_auth, ARGUMENT, true },
     { "hold", parse_hold, NO_ARGUMENT, true },
     { "release", parse_release, NO_ARGUMENT, true },
     { "shut", parse_shut, NO_ARGUMENT, true },
@@ -464,6 +511,9 @@ int script_parse(const char *path, const char *text, struct diag *diag, struct s
         p.line = i + 1;
         (i == 0 ? parse_title : parse_line)(&p, g_ptr_array_index(s->lines, i));
     }
+    if (s->client.tls == SMTP_TLS_ACTIVE)
+        s->client.mechanisms = s->mechanisms;
+    s->client.auth_in_tls = s->mechanisms != NULL && s->client.tls != SMTP_TLS_NONE;
     s->limits_text = join_limits(limits);
     if (diag_count(diag) > before)
         return -EINVAL;

@@ -11,6 +11,10 @@
  *     limit message-size 64K       as in [limits] of the configuration
  *     may xclient|xforward         the client may say it
  *     greeting-delay 1s            as in [listen]
+ *     tls optional|required|implicit    the same
+ *     auth optional|required       the same; who says alice and the password "secret" is let in, by PLAIN
+ *                                  and LOGIN, inside TLS
+ *     auth-without-tls             the same, and outside TLS, too
  *     proxy                        a PROXY header comes first (only daemon: the core knows of none)
  *     domain other.example         is taken too, with the same mailboxes
  *
@@ -22,6 +26,7 @@
  *     want-lines CODE ITEM, ITEM   the next reply, whose second and later lines are these in any order
  *     nothing                      no reply is there (on a daemon: only sends what was held for sending)
  *     want-close                   the server ends the connection, and said no more
+ *     handshake                    TLS begins; what was sent behind STARTTLS is gone
  *     bye                          QUIT, its answer, want-close
  *     hangup                       the client ends the connection, without QUIT
  *
@@ -36,6 +41,7 @@
  *     wait 5m                      time passes
  *     refuse MAILBOX OUTCOME       the answer to its RCPT
  *     fail OUTCOME [MAILBOX]       the answer to the end of the message (for that recipient)
+ *     answer-auth OUTCOME          the answer to what AUTH asks next
  *     hold, release                questions stay unanswered; are answered
  *     shut                         the server wants to stop
  *
@@ -56,6 +62,7 @@ enum step_kind {
     STEP_WANT, /* want, count */
     STEP_NOTHING,
     STEP_WANT_CLOSE,
+    STEP_HANDSHAKE,
     STEP_HANGUP,
     STEP_STORED_COUNT,    /* mailbox, count */
     STEP_STORED_CONTAINS, /* mailbox, bytes */
@@ -66,6 +73,7 @@ enum step_kind {
     STEP_WAIT,            /* wait_ms */
     STEP_REFUSE,          /* mailbox, outcome */
     STEP_FAIL,            /* mailbox or NULL, outcome */
+    STEP_ANSWER_AUTH,     /* outcome */
     STEP_HOLD,
     STEP_RELEASE,
     STEP_SHUT,
@@ -90,12 +98,13 @@ struct script {
     enum smtp_protocol protocol;
     bool only_core, only_daemon;
     struct smtp_limits limits;
-    struct smtp_client client;
-    char *domain;         /* besides example.org; or NULL */
-    char *limits_text;    /* "errors=5 listen.xclient=unix": what the script sets, sorted; "" for none */
-    GPtrArray *mailboxes; /* char * */
-    GArray *steps;        /* struct step */
-    GPtrArray *lines;     /* char *: the text, for reports */
+    struct smtp_client client; /* as it is when it has connected */
+    const char *mechanisms;    /* what it may authenticate with inside TLS; or NULL */
+    char *domain;              /* besides example.org; or NULL */
+    char *limits_text;         /* "errors=5 listen.xclient=unix": what the script sets, sorted; "" for none */
+    GPtrArray *mailboxes;      /* char * */
+    GArray *steps;             /* struct step */
+    GPtrArray *lines;          /* char *: the text, for reports */
 };
 
 /* 0 or -errno, with every problem in `diag`. */

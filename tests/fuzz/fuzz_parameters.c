@@ -54,15 +54,16 @@ static char *write_mail(const struct smtp_mail_parameters *p)
     static const char *const bodies[] = { "7BIT", "8BITMIME", "BINARYMIME" };
     static const char *const rets[] = { "", " RET=FULL", " RET=HDRS" };
     g_autofree char *envid = p->envid.len > 0 ? slice_dup(p->envid) : NULL;
-    return g_strdup_printf(" SIZE=%" PRIu64 " BODY=%s%s%s%s%s", p->size, bodies[p->body],
-                           p->utf8 ? " SMTPUTF8" : "", rets[p->ret], envid != NULL ? " ENVID=" : "",
-                           envid != NULL ? envid : "");
+    return g_strdup_printf(" SIZE=%" PRIu64 " BODY=%s%s%s%s%s%s", p->size, bodies[p->body],
+                           p->utf8 ? " SMTPUTF8" : "", p->require_tls ? " REQUIRETLS" : "", rets[p->ret],
+                           envid != NULL ? " ENVID=" : "", envid != NULL ? envid : "");
 }
 
 static void check_mail(struct slice rest, uint64_t limit)
 {
+    const struct smtp_mail_terms terms = { .message_size = limit, .secure = true, .auth = true };
     struct smtp_mail_parameters p, again;
-    enum smtp_outcome outcome = smtp_mail_parameters_parse(rest, limit, &p);
+    enum smtp_outcome outcome = smtp_mail_parameters_parse(rest, &terms, &p);
     if (outcome != SMTP_SENDER_OK) {
         pst_assert(outcome == SMTP_TOO_BIG || outcome == SMTP_PARAMETER_UNKNOWN ||
                    outcome == SMTP_PARAMETER_SYNTAX);
@@ -72,8 +73,9 @@ static void check_mail(struct slice rest, uint64_t limit)
                is_ascii(p.envid));
     g_autofree char *text = write_mail(&p);
     uint8_t *copy = fuzz_copy(slice_str(text));
-    pst_assert(smtp_mail_parameters_parse(slice_of(copy, strlen(text)), limit, &again) == SMTP_SENDER_OK);
-    pst_assert(p.size == again.size && p.body == again.body && p.utf8 == again.utf8 && p.ret == again.ret);
+    pst_assert(smtp_mail_parameters_parse(slice_of(copy, strlen(text)), &terms, &again) == SMTP_SENDER_OK);
+    pst_assert(p.size == again.size && p.body == again.body && p.utf8 == again.utf8 && p.ret == again.ret &&
+               p.require_tls == again.require_tls);
     pst_assert(slice_equal(p.envid, again.envid));
     free(copy);
 }

@@ -6,7 +6,7 @@
     {                                                                                                        \
         .message_size = 100000, .header_size = 100000, .header_fields = 1000, .recipients = 100,             \
         .command_length = 2048, .commands = 1000000, .messages = 1000, .errors = 5, .strangers = 10,         \
-        .command_timeout = 300000, .data_timeout = 600000                                                    \
+        .auth_failures = 3, .command_timeout = 300000, .data_timeout = 600000                                \
     }
 
 const struct smtp_service rig_smtp = { .protocol = SMTP_PROTOCOL_SMTP,
@@ -20,11 +20,20 @@ const struct smtp_client rig_client;
 void rig_pull(struct smtp_session *s, GString *trace, uint64_t *ret_ticket)
 {
     static const char *const names[] = {
-        [SMTP_EFFECT_MAIL] = "mail",       [SMTP_EFFECT_RCPT] = "rcpt",
-        [SMTP_EFFECT_OPEN] = "open",       [SMTP_EFFECT_APPEND] = "append",
-        [SMTP_EFFECT_FINISH] = "finish",   [SMTP_EFFECT_RESET] = "reset",
-        [SMTP_EFFECT_REFUSED] = "refused", [SMTP_EFFECT_END] = "end",
-        [SMTP_EFFECT_XCLIENT] = "xclient", [SMTP_EFFECT_XFORWARD] = "xforward",
+        [SMTP_EFFECT_MAIL] = "mail",
+        [SMTP_EFFECT_RCPT] = "rcpt",
+        [SMTP_EFFECT_OPEN] = "open",
+        [SMTP_EFFECT_APPEND] = "append",
+        [SMTP_EFFECT_FINISH] = "finish",
+        [SMTP_EFFECT_RESET] = "reset",
+        [SMTP_EFFECT_REFUSED] = "refused",
+        [SMTP_EFFECT_END] = "end",
+        [SMTP_EFFECT_XCLIENT] = "xclient",
+        [SMTP_EFFECT_XFORWARD] = "xforward",
+        [SMTP_EFFECT_STARTTLS] = "starttls",
+        [SMTP_EFFECT_AUTH] = "auth",
+        [SMTP_EFFECT_AUTH_RESPONSE] = "response",
+        [SMTP_EFFECT_AUTH_CANCEL] = "cancel",
     };
     struct smtp_effect e;
     while (smtp_session_next(s, &e)) {
@@ -32,7 +41,8 @@ void rig_pull(struct smtp_session *s, GString *trace, uint64_t *ret_ticket)
             g_string_append_printf(trace, "%.3s ", (const char *)e.bytes.data);
         else
             g_string_append_printf(trace, "%s ", names[e.kind]);
-        if (ret_ticket != NULL && (e.kind == SMTP_EFFECT_RCPT || e.kind == SMTP_EFFECT_FINISH))
+        if (ret_ticket != NULL && (e.kind == SMTP_EFFECT_RCPT || e.kind == SMTP_EFFECT_FINISH ||
+                                   e.kind == SMTP_EFFECT_AUTH || e.kind == SMTP_EFFECT_AUTH_RESPONSE))
             *ret_ticket = e.ticket;
     }
 }

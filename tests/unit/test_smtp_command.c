@@ -26,6 +26,39 @@ static void check_split(void **state)
     assert_true(slice_equal(command.argument, slice_str(row->argument)));
 }
 
+static const struct base64_row {
+    const char *name, *text;
+    bool valid;
+} base64_rows[] = {
+    { "base64: nothing", "", true },
+    { "base64: three octets", "AGFs", true },
+    { "base64: all digits", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true },
+    { "base64: two octets", "AGE=", true },
+    { "base64: one octet", "AA==", true },
+    { "base64: three pads", "A===", false },
+    { "base64: only pads", "====", false },
+    { "base64: a pad in front", "=AAA", false },
+    { "base64: a pad in the middle", "AAA=BBB=", false },
+    { "base64: a digit between pads", "AA=A", false },
+    { "base64: a pad alone", "=", false },
+    { "base64: too short", "AAA", false },
+    { "base64: too long", "AAAAA", false },
+    { "base64: a pad too many", "AAAA=", false },
+    { "base64: a blank", "AA A", false },
+    { "base64: a blank at the end", "AAAA ", false },
+    { "base64: the other alphabet", "AA-_", false },
+    { "base64: a control character", "AAA\x01", false },
+    { "base64: an octet above 127", "AAA\xc1", false },
+    { "base64: an asterisk", "*", false },
+};
+
+static void check_base64(void **state)
+{
+    const struct base64_row *row = *state;
+    g_autofree char *copy = g_memdup2(row->text, strlen(row->text));
+    assert_int_equal(smtp_base64_valid(slice_of(copy, strlen(row->text))), row->valid);
+}
+
 /* `want` lists the parameters as "K=V;", and ends in "!" when what follows is malformed. */
 static const struct parameter_row {
     const char *name, *input, *want;
@@ -153,6 +186,7 @@ int main(int argc, char **argv)
 {
     struct suite *s = suite_new("smtp/command");
     suite_add_rows(s, split_rows, check_split);
+    suite_add_rows(s, base64_rows, check_base64);
     suite_add_rows(s, parameter_rows, check_parameters);
     suite_add(s, "paths follow their keyword", paths_follow_their_keyword, NULL);
     suite_add_rows(s, foreign_rows, check_foreign);

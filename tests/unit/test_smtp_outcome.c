@@ -7,7 +7,7 @@
 
 static bool has_no_enhanced_code(enum smtp_outcome o)
 {
-    return o == SMTP_GREETING || o == SMTP_HELLO || o == SMTP_GO_AHEAD; /* RFC 2034 4 */
+    return o == SMTP_GREETING || o == SMTP_HELLO || smtp_outcome_code(o) / 100 == 3; /* RFC 2034 4 */
 }
 
 /* Of some, all of the reply is what whoever decided it says. */
@@ -74,10 +74,22 @@ static void detail_has_its_place(void **state)
 static void mistakes_are_the_clients(void **state)
 {
     (void)state;
-    static const enum smtp_outcome mistakes[] = { SMTP_UNKNOWN_COMMAND, SMTP_NEEDS_RCPT, SMTP_NEEDS_BDAT,
-                                                  SMTP_BDAT_SYNTAX,     SMTP_NEEDS_UTF8, SMTP_FACTS_REFUSED };
-    static const enum smtp_outcome others[] = { SMTP_NO_SUCH_MAILBOX, SMTP_NO_SUCH_DOMAIN,   SMTP_TOO_BIG,
-                                                SMTP_DISK_FULL,       SMTP_FOREIGN_PROTOCOL, SMTP_DELIVERED };
+    static const enum smtp_outcome mistakes[] = { SMTP_UNKNOWN_COMMAND,
+                                                  SMTP_NEEDS_RCPT,
+                                                  SMTP_NEEDS_BDAT,
+                                                  SMTP_BDAT_SYNTAX,
+                                                  SMTP_NEEDS_UTF8,
+                                                  SMTP_FACTS_REFUSED,
+                                                  SMTP_NEEDS_TLS,
+                                                  SMTP_NEEDS_AUTH,
+                                                  SMTP_AUTH_NEEDS_TLS,
+                                                  SMTP_AUTH_NOT_BASE64,
+                                                  SMTP_AUTH_UNKNOWN_MECHANISM };
+    static const enum smtp_outcome others[] = { SMTP_NO_SUCH_MAILBOX,  SMTP_NO_SUCH_DOMAIN,
+                                                SMTP_TOO_BIG,          SMTP_DISK_FULL,
+                                                SMTP_FOREIGN_PROTOCOL, SMTP_DELIVERED,
+                                                SMTP_AUTH_FAILED,      SMTP_AUTH_CANCELLED,
+                                                SMTP_AUTH_UNAVAILABLE };
     for (size_t i = 0; i < G_N_ELEMENTS(mistakes); i++)
         assert_true(smtp_outcome_is_mistake(mistakes[i]));
     for (size_t i = 0; i < G_N_ELEMENTS(others); i++)

@@ -15,11 +15,13 @@ enum { LIMIT = 10000 };
 static const char *const bodies[] = { "7BIT", "8BITMIME", "BINARYMIME" };
 static const char *const rets[] = { "", "FULL", "HDRS" };
 
-/* `want`: what was understood, as SIZE,BODY,SMTPUTF8,RET,ENVID, or NULL where the outcome says it all. */
+/* `want`: what was understood, as SIZE,BODY,SMTPUTF8,RET,ENVID and perhaps REQUIRETLS, or NULL where the
+ * outcome says it all. */
 static const struct mail_row {
     const char *name, *input;
     enum smtp_outcome outcome;
     const char *want;
+    bool secure, auth;
 } mail_rows[] = {
     { "none", "", SMTP_SENDER_OK, "0,7BIT,,," },
     { "only blanks", "  ", SMTP_SENDER_OK, "0,7BIT,,," },
@@ -76,8 +78,24 @@ static const struct mail_row {
     { "unknown, without a value", " X-THING", SMTP_PARAMETER_UNKNOWN, NULL },
     { "a known one with more behind", " SIZED=1", SMTP_PARAMETER_UNKNOWN, NULL },
     { "a part of a known one", " SIZ=1", SMTP_PARAMETER_UNKNOWN, NULL },
-    { "REQUIRETLS is not offered", " REQUIRETLS", SMTP_PARAMETER_UNKNOWN, NULL },
-    { "AUTH is not offered", " AUTH=<>", SMTP_PARAMETER_UNKNOWN, NULL },
+    { "REQUIRETLS is not offered outside TLS", " REQUIRETLS", SMTP_PARAMETER_UNKNOWN, NULL, false, true },
+    { "nor with a value", " REQUIRETLS=1", SMTP_PARAMETER_UNKNOWN, NULL, false, true },
+    { "REQUIRETLS", " requiretls SIZE=1", SMTP_SENDER_OK, "1,7BIT,,,,requiretls", true, false },
+    { "REQUIRETLS with a value", " REQUIRETLS=yes", SMTP_PARAMETER_SYNTAX, NULL, true, false },
+    { "REQUIRETLS twice", " REQUIRETLS REQUIRETLS", SMTP_PARAMETER_UNKNOWN, NULL, true, false },
+    { "AUTH is not offered", " AUTH=<>", SMTP_PARAMETER_UNKNOWN, NULL, true, false },
+    { "AUTH of nobody", " AUTH=<>", SMTP_SENDER_OK, "0,7BIT,,,", false, true },
+    { "AUTH of somebody", " AUTH=e+3Dmc2@example.com", SMTP_SENDER_OK, "0,7BIT,,,", false, true },
+    { "AUTH in hexadecimal digits", " AUTH=+3C+3E", SMTP_SENDER_OK, "0,7BIT,,,", false, true },
+    { "AUTH of 500 octets, which are no address", " AUTH=" A493 "@b.test", SMTP_PARAMETER_SYNTAX, NULL, false,
+      true },
+    { "AUTH of 501 octets", " AUTH=" A493 "@b.test+", SMTP_PARAMETER_SYNTAX, NULL, false, true },
+    { "AUTH in angle brackets", " AUTH=<carol@example.net>", SMTP_PARAMETER_SYNTAX, NULL, false, true },
+    { "AUTH without a domain", " AUTH=carol", SMTP_PARAMETER_SYNTAX, NULL, false, true },
+    { "AUTH with a line end", " AUTH=a@b+0D+0A", SMTP_PARAMETER_SYNTAX, NULL, false, true },
+    { "AUTH that is no xtext", " AUTH=a+@b", SMTP_PARAMETER_SYNTAX, NULL, false, true },
+    { "AUTH without a value", " AUTH", SMTP_PARAMETER_SYNTAX, NULL, false, true },
+    { "AUTH twice", " AUTH=<> AUTH=<>", SMTP_PARAMETER_UNKNOWN, NULL, false, true },
     { "BY is not offered", " BY=120;R", SMTP_PARAMETER_UNKNOWN, NULL },
     { "MT-PRIORITY is not offered", " MT-PRIORITY=3", SMTP_PARAMETER_UNKNOWN, NULL },
     { "HOLDFOR is not offered", " HOLDFOR=60", SMTP_PARAMETER_UNKNOWN, NULL },
@@ -102,8 +120,9 @@ static void check_mail(void **state)
 {
     const struct mail_row *row = *state;
     g_autofree char *copy = exact_copy(row->input);
+    const struct smtp_mail_terms terms = { .message_size = LIMIT, .secure = row->secure, .auth = row->auth };
     struct smtp_mail_parameters p = { .size = 77, .ret = SMTP_RET_HDRS };
-    enum smtp_outcome outcome = smtp_mail_parameters_parse(slice_of(copy, strlen(row->input)), LIMIT, &p);
+    enum smtp_outcome outcome = smtp_mail_parameters_parse(slice_of(copy, strlen(row->input)), &terms, &p);
     assert_int_equal(outcome, row->outcome);
     if (row->want == NULL) {
         assert_int_equal(p.size, 77);
@@ -111,8 +130,9 @@ static void check_mail(void **state)
         return;
     }
     g_autofree char *envid = slice_dup(p.envid);
-    g_autofree char *got = g_strdup_printf("%" G_GUINT64_FORMAT ",%s,%s,%s,%s", p.size, bodies[p.body],
-                                           p.utf8 ? "utf8" : "", rets[p.ret], envid);
+    g_autofree char *got =
+        g_strdup_printf("%" G_GUINT64_FORMAT ",%s,%s,%s,%s%s", p.size, bodies[p.body], p.utf8 ? "utf8" : "",
+                        rets[p.ret], envid, p.require_tls ? ",requiretls" : "");
     assert_string_equal(got, row->want);
 }
 

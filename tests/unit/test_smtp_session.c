@@ -111,7 +111,7 @@ static void what_must_be_kept_is_bounded(void **state)
 {
     (void)state;
     struct smtp_service service = rig_smtp;
-    for (service.limits.command_length = 2048; service.limits.command_length <= SMTP_KEEP_MAX;
+    for (service.limits.command_length = 2048; service.limits.command_length <= SMTP_COMMAND_LENGTH_MAX;
          service.limits.command_length *= 2)
         for (size_t len = 1; len < 5000; len++) {
             g_autofree char *part = g_strnfill(len, 'M');
