@@ -188,21 +188,6 @@ static char **take_listeners(const struct config *c, const struct config_section
 
 /* ---- files ---- */
 
-/* A path without a slash would be looked for among the system's libraries. */
-static char *absolute(const char *path, struct origin at)
-{
-    if (g_path_is_absolute(path))
-        return g_strdup(path);
-    while (g_str_has_prefix(path, "./"))
-        path += 2;
-    g_autofree char *working = g_get_current_dir();
-    g_autofree char *folder = at.line > 0 ? g_path_get_dirname(at.file) : g_strdup(".");
-    if (strcmp(folder, ".") == 0)
-        return g_build_filename(working, path, NULL);
-    return g_path_is_absolute(folder) ? g_build_filename(folder, path, NULL)
-                                      : g_build_filename(working, folder, path, NULL);
-}
-
 /* 0, or what is the matter with what should be a shared object. */
 static int file_error(const char *path)
 {
@@ -223,7 +208,8 @@ static char *take_file(const struct config_section *at, const char *load, struct
     if (load == NULL)
         return g_strdup(""); /* told already */
     struct origin origin = config_key_origin(at, "load");
-    char *file = absolute(load, origin);
+    /* One without a slash would be looked for among the system's libraries. */
+    char *file = value_path(load, origin);
     int error = file_error(file);
     if (error != 0 && !is_decided_later(error))
         diag_add(d, origin, "load = %s: %s; expected a shared object that can be read", file,

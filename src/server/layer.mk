@@ -15,10 +15,12 @@ src_server_libserver_a_SOURCES = \
 	src/server/show_route.c src/server/show_route.h \
 	src/server/sockets.c src/server/sockets.h \
 	src/server/spool.c src/server/spool.h \
+	src/server/tls_settings.c src/server/tls_settings.h \
 	src/server/trial.c src/server/trial.h \
 	src/server/trial_mail.c src/server/trial_mail.h \
 	src/server/typed_lines.c src/server/typed_lines.h \
 	src/server/values.c src/server/values.h \
+	src/server/watch.c src/server/watch.h \
 	src/server/worker_process.c src/server/worker_process.h
 
 LINK_server = src/server/libserver.a $(LINK_config) $(LINK_worker)

@@ -9,6 +9,10 @@
     .parse = value_networks, .clear = value_networks_clear,                                                  \
     .expected = "networks such as 127.0.0.0/8, ::1 or unix, separated by commas", .sentence = (text)
 
+static const char *const tls_client_names[] = {
+    [TLS_CLIENT_OFF] = "off", [TLS_CLIENT_REQUEST] = "request", [TLS_CLIENT_REQUIRE] = "require", NULL
+};
+
 static const struct option_row listen_rows[] = {
     { .name = "address",
       .kind = OPTION_CUSTOM,
@@ -53,6 +57,35 @@ static const struct option_row listen_rows[] = {
       .expected = "auto, or a duration such as 500ms or 5s, at most 1m",
       .sentence = "How long the greeting is held back; a client that speaks before it is refused. "
                   "With auto, 100 ms for clients of SMTP that are not on this host." },
+    { .name = "tls",
+      .kind = OPTION_CHOICE,
+      .offset = OPTION_OFFSET(listen_section, tls),
+      .fallback = "off",
+      .choices = worker_tls_names,
+      .sentence =
+          "Whether clients can use TLS, with the certificates of [tls]: optional, by STARTTLS; required, so "
+          "that nothing is done for them before it; implicit, from the first octet. Where other servers "
+          "send mail to, required would turn some of them away." },
+    { .name = "tls-client",
+      .kind = OPTION_CHOICE,
+      .offset = OPTION_OFFSET(listen_section, tls_client),
+      .fallback = "off",
+      .choices = tls_client_names,
+      .sentence = "Whether clients are asked for a certificate, which client-ca of [tls] is to have signed: "
+                  "request takes those who have none or another one as well." },
+    { .name = "auth",
+      .kind = OPTION_CHOICE,
+      .offset = OPTION_OFFSET(listen_section, auth),
+      .fallback = "off",
+      .choices = worker_auth_names,
+      .sentence = "Whether clients can say who they are, see [auth]; with required, they must before mail is "
+                  "taken from them. It is offered inside TLS." },
+    { .name = "auth-without-tls",
+      .kind = OPTION_BOOL,
+      .offset = OPTION_OFFSET(listen_section, auth_without_tls),
+      .fallback = "no",
+      .sentence = "Whether it is offered outside TLS as well, where each address is a unix socket or one of "
+                  "loopback." },
 };
 static const size_t listen_row_count = G_N_ELEMENTS(listen_rows);
 const struct config_table listen_tables[] = { { listen_rows, &listen_row_count, 0 } };
@@ -98,11 +131,64 @@ static void check_networks(const struct config_section *at, const char *key, con
              net_address_format(&addresses[0], text), network_for(&addresses[0]));
 }
 
+static void check_tls(const struct config_section *at, const struct listen_means *means, struct diag *d)
+{
+    const struct listen_section *values = config_section_values(at);
+    if (values->tls != WORKER_TLS_OFF && !means->certificates)
+        diag_add(d, config_key_origin(at, "tls"),
+                 "tls = %s: there is no certificate; expected certificate and private-key in [tls]",
+                 worker_tls_names[values->tls]);
+    if (values->tls_client == TLS_CLIENT_OFF)
+        return;
+    const char *problem = NULL;
+    if (values->tls == WORKER_TLS_OFF)
+        problem = "there is no TLS here; expected tls = optional, required or implicit";
+    else if (!means->client_ca)
+        problem = "nobody's signature makes a client's certificate good; expected client-ca = FILE in [tls]";
+    else if (values->tls_client == TLS_CLIENT_REQUIRE && values->tls == WORKER_TLS_OPTIONAL)
+        problem = "without STARTTLS, clients need none; expected tls = required or implicit";
+    if (problem != NULL)
+        diag_add(d, config_key_origin(at, "tls-client"), "tls-client = %s: %s",
+                 tls_client_names[values->tls_client], problem);
+}
+
+static void check_without_tls(const struct config_section *at, struct diag *d)
+{
+    const struct listen_section *values = config_section_values(at);
+    char text[NET_ADDRESS_TEXT];
+    for (guint i = 0; values->addresses != NULL && i < values->addresses->len; i++) {
+        const struct net_address *a = &g_array_index(values->addresses, struct net_address, i);
+        if (!net_address_is_local(a))
+            diag_add(d, config_key_origin(at, "auth-without-tls"),
+                     "auth-without-tls = yes: passwords would come in clear text to %s; expected addresses "
+                     "that are unix sockets or of loopback, or no",
+                     net_address_format(a, text));
+    }
+}
+
+static void check_auth(const struct config_section *at, const struct listen_means *means, struct diag *d)
+{
+    const struct listen_section *values = config_section_values(at);
+    const char *problem = NULL;
+    if (values->auth != WORKER_AUTH_OFF && !means->auth)
+        problem = "nobody knows the passwords; expected passwords = FILE or dovecot = PATH in [auth]";
+    else if (values->auth != WORKER_AUTH_OFF && values->tls == WORKER_TLS_OFF && !values->auth_without_tls)
+        problem = "it is offered inside TLS alone, which there is none of here; expected tls = optional, "
+                  "required or implicit, or auth-without-tls = yes";
+    if (problem != NULL)
+        diag_add(d, config_key_origin(at, "auth"), "auth = %s: %s", worker_auth_names[values->auth], problem);
+    if (values->auth_without_tls && values->auth == WORKER_AUTH_OFF)
+        diag_add(d, config_key_origin(at, "auth-without-tls"),
+                 "auth-without-tls = yes: there is no AUTH here; expected auth = optional or required");
+    else if (values->auth_without_tls)
+        check_without_tls(at, d);
+}
+
 /*
  * Each address needs its proxies, or it refuses everybody. Of the clients that may say more, it is enough
  * when they can come to one of the addresses; and behind a proxy they can be anywhere.
  */
-static void check_section(const struct config_section *at, struct diag *d)
+static void check_clients(const struct config_section *at, struct diag *d)
 {
     const struct listen_section *values = config_section_values(at);
     if (values->addresses == NULL)
@@ -141,7 +227,11 @@ static void add_listeners(const struct config_section *at, struct settings_liste
                           .proxy = values->proxy,
                           .xclient = values->xclient,
                           .xforward = values->xforward,
-                          .greeting_delay = values->greeting_delay },
+                          .greeting_delay = values->greeting_delay,
+                          .tls = (enum worker_tls)values->tls,
+                          .tls_client = (enum tls_client_mode)values->tls_client,
+                          .auth = (enum worker_auth)values->auth,
+                          .auth_without_tls = values->auth_without_tls },
             .socket_mode = values->socket_mode,
         };
         check_unique(to, *count, l, config_key_origin(at, "address"), d);
@@ -149,7 +239,8 @@ static void add_listeners(const struct config_section *at, struct settings_liste
     }
 }
 
-struct settings_listener *listeners_take(const struct config *c, bool is_whole, size_t *ret_count,
+struct settings_listener *listeners_take(const struct config *c, bool is_whole,
+                                         const struct listen_means *means, size_t *ret_count,
                                          struct diag *problems)
 {
     if (is_whole && config_next(c, "listen", NULL) == NULL)
@@ -159,7 +250,9 @@ struct settings_listener *listeners_take(const struct config *c, bool is_whole, 
     size_t count = 0;
     for (const struct config_section *at = NULL; (at = config_next(c, "listen", at)) != NULL;) {
         add_listeners(at, listeners, &count, problems);
-        check_section(at, problems);
+        check_clients(at, problems);
+        check_tls(at, means, problems);
+        check_auth(at, means, problems);
     }
     *ret_count = count;
     return listeners;

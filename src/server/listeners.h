@@ -15,6 +15,8 @@ struct listen_section {
     mode_t socket_mode;
     struct net_networks *proxy, *xclient, *xforward; /* NULL: without */
     msec_t greeting_delay;
+    int tls, tls_client, auth; /* enum worker_tls, tls_client_mode, worker_auth */
+    bool auth_without_tls;
 };
 
 extern const struct config_table listen_tables[];
@@ -25,7 +27,13 @@ struct settings_listener {
     mode_t socket_mode;              /* of a unix socket's file */
 };
 
+/* What other sections have for them, be it wrong: a problem is told once. */
+struct listen_means {
+    bool certificates, client_ca, auth;
+};
+
 /* An array to be g_free'd, which borrows the configuration's values. `is_whole`: there must be one. All that
  * is wrong is told. */
-struct settings_listener *listeners_take(const struct config *c, bool is_whole, size_t *ret_count,
+struct settings_listener *listeners_take(const struct config *c, bool is_whole,
+                                         const struct listen_means *means, size_t *ret_count,
                                          struct diag *problems);

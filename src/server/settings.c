@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "auth/auth.h"
 #include "delivery/table.h"
 #include "disk/disk.h"
 #include "message/guard.h"
@@ -85,6 +86,8 @@ static const struct config_table limits_tables[] = {
     { worker_limit_rows, &worker_limit_row_count, OPTION_OFFSET(limits_section, worker) },
 };
 
+static const struct config_table auth_tables[] = { { auth_rows, &auth_row_count, 0 } };
+
 struct delivery_section {
     int sync;
     bool single_instance;
@@ -125,6 +128,15 @@ const struct config_kind settings_kinds[] = {
       .size = sizeof(struct listen_section),
       .named = "NAME",
       .sentence = "A place to listen. The name is for the log." },
+    { KIND("tls", tls_section, tls_tables),
+      .sentence = "Certificates, and how TLS is spoken, for the listeners that have it. Clients that ask for "
+                  "a name that no certificate has, or for none, get the certificates of this section, or of "
+                  "the first one with a name if there are none in this one." },
+    { KIND("tls", tls_files, tls_host_tables), .named = "NAME",
+      .sentence = "More certificates. Clients get them that ask for one of the names in them (SNI); the "
+                  "section's own is for the log." },
+    { KIND("auth", auth_settings, auth_tables),
+      .sentence = "Who knows the users and their passwords, for the listeners that have auth." },
     { .name = "domain",
       .tables = domain_tables,
       .table_count = 1,
@@ -258,6 +270,28 @@ void settings_drop_privileges(const struct settings *s, struct diag *problems)
     g_autofree char *whom =
         s->identity.user != NULL ? g_strconcat(" to user ", s->identity.user, NULL) : g_strdup("");
     domains_check_access(s->config, whom, problems);
+    if (s->worker.auth != NULL)
+        auth_check(s->worker.auth, true, config_section_origin(config_next(s->config, "auth", NULL)),
+                   problems);
+}
+
+int settings_load_certificates(struct settings *s, struct diag *problems)
+{
+    int r = tls_settings_load(&s->tls, problems);
+    s->worker.tls = s->tls.store;
+    return r;
+}
+
+void settings_check_certificates(const struct settings *s, struct diag *problems, struct diag *notes)
+{
+    tls_settings_check_dates(&s->tls, g_get_real_time() / G_USEC_PER_SEC, problems, notes);
+    bool is_used = false;
+    for (size_t i = 0; i < s->listener_count; i++)
+        is_used |= s->listeners[i].listener.tls != WORKER_TLS_OFF;
+    if (s->tls.store != NULL && !is_used)
+        diag_add(
+            notes, config_section_origin(config_next(s->config, "tls", NULL)),
+            "no [listen NAME] uses the certificates; expected tls = optional, required or implicit in one");
 }
 
 void settings_probe_handlers(const struct settings *s, struct diag *problems)
@@ -280,6 +314,36 @@ static void take_handlers(struct settings *s, struct diag *d)
     uint64_t largest = limits->message_size + limits->header_size; /* a message that got fields */
     handlers_take(s->config, s->router, largest, &s->handlers, d);
     s->worker.handlers = s->handlers.config.handler_count > 0 ? &s->handlers : NULL;
+}
+
+/* Wrong or right. */
+static bool certificates_are_given(const struct config *c)
+{
+    for (const struct config_section *at = NULL; (at = config_next(c, "tls", at)) != NULL;)
+        if (config_key_is_given(at, "certificate") || config_key_is_given(at, "private-key"))
+            return true;
+    return false;
+}
+
+static void take_listeners(struct settings *s, bool is_whole, struct diag *d)
+{
+    const struct config_section *auth = config_next(s->config, "auth", NULL);
+    const struct listen_means means = {
+        .certificates = certificates_are_given(s->config),
+        .client_ca = config_key_is_given(config_next(s->config, "tls", NULL), "client-ca"),
+        .auth = config_key_is_given(auth, "passwords") || config_key_is_given(auth, "dovecot"),
+    };
+    s->listeners = listeners_take(s->config, is_whole, &means, &s->listener_count, d);
+}
+
+static void take_auth(struct settings *s, struct diag *d)
+{
+    const struct config_section *at = config_next(s->config, "auth", NULL);
+    const struct auth_settings *values = config_section_values(at);
+    if (config_key_is_given(at, "passwords") && config_key_is_given(at, "dovecot"))
+        diag_add(d, config_key_origin(at, "dovecot"),
+                 "dovecot beside passwords: there would be two who know; expected one of them");
+    s->worker.auth = auth_is_configured(values) ? values : NULL;
 }
 
 static void free_table(void *table)
@@ -305,7 +369,9 @@ static struct settings *new_settings(struct config *take_config, bool is_whole, 
     s->worker.router = s->router;
     s->worker.tables = s->tables;
     take_server(s, is_whole, problems);
-    s->listeners = listeners_take(s->config, is_whole, &s->listener_count, problems);
+    take_listeners(s, is_whole, problems);
+    tls_settings_take(s->config, &s->tls, problems);
+    take_auth(s, problems);
     take_domains(s, is_whole, problems);
     settings_check_folders(s, problems);
     take_handlers(s, problems);
@@ -327,6 +393,7 @@ void settings_free(struct settings *s)
     if (s == NULL)
         return;
     handler_settings_clear(&s->handlers);
+    tls_settings_clear(&s->tls);
     router_free(s->router);
     g_ptr_array_unref(s->tables);
     identity_clear(&s->identity);

@@ -19,6 +19,7 @@
 #include "server/identity.h"
 #include "server/listeners.h"
 #include "server/log_sink.h"
+#include "server/tls_settings.h"
 #include "worker/worker.h"
 
 /* The sections of postern.conf, for reading and for the manual. */
@@ -33,6 +34,7 @@ struct settings {
     struct router *router;
     GPtrArray *tables; /* struct table, of the router's domains */
     struct handler_settings handlers;
+    struct tls_settings tls;
     unsigned workers;
     struct log_options log;   /* borrows the configuration's */
     struct identity identity; /* `user` NULL: stay who we are */
@@ -60,6 +62,19 @@ void settings_check_folders(const struct settings *s, struct diag *problems);
  * than a worker has. Then asks as settings_check_folders does.
  */
 void settings_drop_privileges(const struct settings *s, struct diag *problems);
+
+/*
+ * Reads certificates and keys, as whoever we are: before privileges are dropped, since the keys may be closed
+ * to the user that workers become. Again, when they have changed. -EINVAL: there are problems, and what was
+ * there before stays.
+ */
+int settings_load_certificates(struct settings *s, struct diag *problems);
+
+/*
+ * Of certificates that were loaded: those that have expired are problems; that they will within 14 days, or
+ * that nothing uses them, are notes.
+ */
+void settings_check_certificates(const struct settings *s, struct diag *problems, struct diag *notes);
 
 /* Loads the handlers into a host, and ends it. Who loads them matters: drop privileges before. */
 void settings_probe_handlers(const struct settings *s, struct diag *problems);

@@ -91,6 +91,20 @@ void value_words_clear(void *field)
     g_clear_pointer((char ***)field, g_strfreev);
 }
 
+char *value_path(const char *path, struct origin at)
+{
+    if (g_path_is_absolute(path))
+        return g_strdup(path);
+    while (g_str_has_prefix(path, "./"))
+        path += 2;
+    g_autofree char *working = g_get_current_dir();
+    g_autofree char *folder = at.line > 0 ? g_path_get_dirname(at.file) : g_strdup(".");
+    if (strcmp(folder, ".") == 0)
+        return g_build_filename(working, path, NULL);
+    return g_path_is_absolute(folder) ? g_build_filename(folder, path, NULL)
+                                      : g_build_filename(working, folder, path, NULL);
+}
+
 int value_log_target(const char *text, void *field, char **ret_problem)
 {
     (void)ret_problem; /* what is expected says it all */

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "base/diag.h"
+
 /* "0.0.0.0:25, [::]:25": the field is a GArray * of struct net_address, never empty. */
 int value_addresses(const char *text, void *field, char **ret_problem);
 void value_addresses_clear(void *field);
@@ -18,6 +20,10 @@ int value_words(const char *text, void *field, char **ret_problem);
 /* The same, of absolute paths. */
 int value_paths(const char *text, void *field, char **ret_problem);
 void value_words_clear(void *field);
+
+/* A path as it was written there, made absolute: a relative one begins where that file lies, or for the
+ * command line in the working directory. g_free it. */
+char *value_path(const char *path, struct origin at);
 
 /* "stderr", "syslog", "file:PATH": the field is a struct log_target. */
 int value_log_target(const char *text, void *field, char **ret_problem);

@@ -11,6 +11,20 @@
 #include "worker/conn.h"
 #include "worker/lookup.h"
 
+const char *const worker_tls_names[] = {
+    [WORKER_TLS_OFF] = "off",
+    [WORKER_TLS_OPTIONAL] = "optional",
+    [WORKER_TLS_REQUIRED] = "required",
+    [WORKER_TLS_IMPLICIT] = "implicit",
+    NULL,
+};
+const char *const worker_auth_names[] = {
+    [WORKER_AUTH_OFF] = "off",
+    [WORKER_AUTH_OPTIONAL] = "optional",
+    [WORKER_AUTH_REQUIRED] = "required",
+    NULL,
+};
+
 #define ROW(field, ...)                                                                                      \
     {                                                                                                        \
         .offset = OPTION_OFFSET(worker_limits, field), __VA_ARGS__                                           \

@@ -14,9 +14,22 @@
 #include "message/guard.h"
 #include "net/address.h"
 #include "net/network.h"
+#include "net/tls_session.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
 #include "worker/counters.h"
+
+/* What a listener does about TLS and about AUTH: the keys `tls` and `auth` of [listen NAME]. */
+enum worker_tls {
+    WORKER_TLS_OFF,
+    WORKER_TLS_OPTIONAL, /* STARTTLS is offered */
+    WORKER_TLS_REQUIRED, /* and before it nothing is done */
+    WORKER_TLS_IMPLICIT, /* from the first octet, or the first one behind a PROXY header */
+};
+extern const char *const worker_tls_names[]; /* "off", ..., NULL: as the configuration has them */
+
+enum worker_auth { WORKER_AUTH_OFF, WORKER_AUTH_OPTIONAL, WORKER_AUTH_REQUIRED };
+extern const char *const worker_auth_names[];
 
 struct worker_listener {
     const char *name; /* of the [listen NAME] section */
@@ -27,6 +40,10 @@ struct worker_listener {
     const struct net_networks *xclient;  /* which clients may say XCLIENT; NULL: none */
     const struct net_networks *xforward; /* and XFORWARD */
     msec_t greeting_delay;               /* or GREETING_DELAY_AUTO */
+    enum worker_tls tls;                 /* OFF where the settings have no store */
+    enum tls_client_mode tls_client;     /* OFF where it has no client_ca */
+    enum worker_auth auth;               /* OFF where there are no settings of it */
+    bool auth_without_tls;               /* it is offered outside TLS, too */
 };
 
 struct worker_limits {
@@ -60,6 +77,8 @@ struct worker_settings {
     const struct router *router;
     const GPtrArray *tables; /* struct table, those of the router's that may change; NULL: none */
     const struct handler_settings *handlers; /* NULL: there are none */
+    const struct tls_store *tls;             /* NULL: there are no certificates */
+    const struct auth_settings *auth;        /* NULL: there is no authentication */
     const struct worker_listener *listeners;
     size_t listener_count;
     struct worker_share *shares; /* of all workers, those that are about to end, too; this one's is

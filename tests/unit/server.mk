@@ -4,7 +4,9 @@ SERVER_TESTS = \
 	tests/unit/test_settings \
 	tests/unit/test_sockets \
 	tests/unit/test_spool \
-	tests/unit/test_typed_lines
+	tests/unit/test_tls_settings \
+	tests/unit/test_typed_lines \
+	tests/unit/test_watch
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 
@@ -20,3 +22,7 @@ tests_unit_test_spool_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_spool_LDADD = $(TEST_LINK) $(LINK_server)
 tests_unit_test_typed_lines_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_typed_lines_LDADD = $(TEST_LINK) $(LINK_server)
+tests_unit_test_tls_settings_CPPFLAGS = $(TEST_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_test_tls_settings_LDADD = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_server)
+tests_unit_test_watch_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_watch_LDADD = $(TEST_LINK) $(LINK_server)

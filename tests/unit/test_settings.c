@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "auth/auth.h"
 #include "delivery/router.h"
 #include "server/settings.h"
 #include "suite.h"
@@ -77,6 +78,8 @@ struct problem_row {
 #define DOMAINS     "a domain name such as example.org, *.example.org for all beneath it, or * for all others"
 #define HANDLER     "[handler h]\nload = /dev/null\n"
 #define PATHS       "absolute paths of what there is, separated by commas"
+#define TLS_HERE    "[tls]\ncertificate = /c\nprivate-key = /k\n"
+#define AUTH_HERE   "[auth]\npasswords = /p\n"
 #define NETWORKS    "networks such as 127.0.0.0/8, ::1 or unix, separated by commas"
 
 static const struct problem_row problem_rows[] = {
@@ -267,10 +270,78 @@ static const struct problem_row problem_rows[] = {
       "paths, writable-paths, network, option.*)\n"
       "f:10: unknown key timeout in [handler h]; it belongs in [handlers] (known here: load, domains, "
       "listeners, paths, writable-paths, network, option.*)\n" },
+    { "TLS in all ways",
+      SERVER DOMAIN_HERE LISTEN "tls = optional\n[listen b]\naddress = [::1]:25\ntls = required\n"
+                                "tls-client = require\n[listen c]\naddress = 127.0.0.1:465\n"
+                                "tls = implicit\ntls-client = request\n" TLS_HERE "client-ca = /ca\n",
+      "" },
+    { "TLS with certificates that have names alone",
+      SERVER DOMAIN_HERE LISTEN "tls = optional\n[tls a]\ncertificate = /c\nprivate-key = /k\n", "" },
+    { "TLS without a certificate",
+      SERVER DOMAIN_HERE LISTEN "tls = optional\n[listen b]\naddress = [::]:465\ntls = implicit\n[tls]\n",
+      "f:7: tls = optional: there is no certificate; expected certificate and private-key in [tls]\n"
+      "f:10: tls = implicit: there is no certificate; expected certificate and private-key in [tls]\n" },
+    { "another word for TLS", SERVER DOMAIN_HERE LISTEN "tls = yes\ntls-client = yes\nauth = yes\n",
+      "f:7: tls = yes: expected one of off, optional, required, implicit\n"
+      "f:8: tls-client = yes: expected one of off, request, require\n"
+      "f:9: auth = yes: expected one of off, optional, required\n" },
+    { "a certificate without a key", SERVER DOMAIN_HERE LISTEN "tls = optional\n[tls]\ncertificate = /c\n",
+      "f:8: [tls] has certificate and no private-key; expected both or neither\n" },
+    { "a key without a certificate",
+      SERVER DOMAIN_HERE LISTEN "tls = optional\n[tls a]\nprivate-key = /k\n[tls]\nprivate-key = /k\n",
+      "f:8: [tls a] has no certificate; expected paths of PEM files, separated by commas\n"
+      "f:10: [tls] has private-key and no certificate; expected both or neither\n" },
+    { "fewer keys than certificates",
+      SERVER DOMAIN_HERE LISTEN "[tls]\ncertificate = /c, /d\nprivate-key = /k\n[tls a]\n"
+                                "certificate = /c\nprivate-key = /k, /l\n",
+      "f:9: private-key: 1 of them, for 2 certificates; expected one for each, in their order\n"
+      "f:12: private-key: 2 of them, for 1 certificates; expected one for each, in their order\n" },
+    { "ciphers for one name", SERVER DOMAIN_HERE LISTEN "[tls a]\nciphers = x\n",
+      "f:8: unknown key ciphers in [tls a]; it belongs in [tls] (known here: certificate, private-key)\n"
+      "f:7: [tls a] has no certificate; expected paths of PEM files, separated by commas\n"
+      "f:7: [tls a] has no private-key; expected paths of PEM files, separated by commas\n" },
+    { "an old version of TLS", SERVER DOMAIN_HERE LISTEN "[tls]\nminimum-version = 1.1\ntickets = off\n",
+      "f:8: minimum-version = 1.1: expected one of 1.2, 1.3\n"
+      "f:9: tickets = off: expected yes or no\n" },
+    { "clients' certificates without TLS",
+      SERVER DOMAIN_HERE LISTEN "tls-client = request\n" TLS_HERE "client-ca = /ca\n",
+      "f:7: tls-client = request: there is no TLS here; expected tls = optional, required or implicit\n" },
+    { "clients' certificates that nobody signs",
+      SERVER DOMAIN_HERE LISTEN "tls = required\ntls-client = require\n" TLS_HERE,
+      "f:8: tls-client = require: nobody's signature makes a client's certificate good; expected client-ca "
+      "= FILE in [tls]\n" },
+    { "clients' certificates that need not be shown",
+      SERVER DOMAIN_HERE LISTEN "tls = optional\ntls-client = require\n" TLS_HERE "client-ca = /ca\n",
+      "f:8: tls-client = require: without STARTTLS, clients need none; expected tls = required or "
+      "implicit\n" },
+    { "AUTH in all ways",
+      SERVER DOMAIN_HERE LISTEN
+      "auth = required\nauth-without-tls = yes\n[listen b]\naddress = 0.0.0.0:587\n"
+      "auth = optional\ntls = required\n[listen c]\naddress = unix:/s\n"
+      "protocol = lmtp\nauth = required\nauth-without-tls = yes\n[listen d]\n"
+      "address = [::1]:24\nauth = optional\nauth-without-tls = yes\n" TLS_HERE AUTH_HERE,
+      "" },
+    { "AUTH and nobody who knows", SERVER DOMAIN_HERE LISTEN "auth = optional\nauth-without-tls = yes\n",
+      "f:7: auth = optional: nobody knows the passwords; expected passwords = FILE or dovecot = PATH in "
+      "[auth]\n" },
+    { "AUTH without TLS", SERVER DOMAIN_HERE LISTEN "auth = required\n" AUTH_HERE,
+      "f:7: auth = required: it is offered inside TLS alone, which there is none of here; expected tls = "
+      "optional, required or implicit, or auth-without-tls = yes\n" },
+    { "AUTH in clear text through the network",
+      SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25, 192.0.2.1:25, [::]:25\n"
+                         "auth = optional\nauth-without-tls = yes\n" AUTH_HERE,
+      "f:8: auth-without-tls = yes: passwords would come in clear text to 192.0.2.1:25; expected addresses "
+      "that are unix sockets or of loopback, or no\n"
+      "f:8: auth-without-tls = yes: passwords would come in clear text to [::]:25; expected addresses "
+      "that are unix sockets or of loopback, or no\n" },
+    { "no AUTH without TLS", SERVER DOMAIN_HERE LISTEN "auth-without-tls = yes\n",
+      "f:7: auth-without-tls = yes: there is no AUTH here; expected auth = optional or required\n" },
+    { "two who know the passwords", SERVER DOMAIN_HERE LISTEN AUTH_HERE "dovecot = /run/s\n",
+      "f:9: dovecot beside passwords: there would be two who know; expected one of them\n" },
     { "all of it in one run",
       "[server]\nhostname = -\nuser = no-such-user-here\n[listen in]\nadress = 1\n[domain x]\n",
       "f:5: unknown key adress in [listen in]; did you mean address? (known: address, protocol, "
-      "socket-mode, proxy, xclient, xforward, greeting-delay)\n"
+      "socket-mode, proxy, xclient, xforward, greeting-delay, tls, tls-client, auth, auth-without-tls)\n"
       "f:4: [listen in] has no address; expected " ADDRESSES "\n"
       "f:6: [domain x] has no maildirs; expected a directory whose directories are maildirs\n"
       "f:2: hostname = -: expected a domain name such as mx.example.org\n"
@@ -330,6 +401,15 @@ static void check_defaults(void **state)
     assert_null(s->listeners[0].listener.xclient);
     assert_null(s->listeners[0].listener.xforward);
     assert_int_equal(s->listeners[0].listener.greeting_delay, GREETING_DELAY_AUTO);
+    assert_int_equal(s->listeners[0].listener.tls, WORKER_TLS_OFF);
+    assert_int_equal(s->listeners[0].listener.tls_client, TLS_CLIENT_OFF);
+    assert_int_equal(s->listeners[0].listener.auth, WORKER_AUTH_OFF);
+    assert_false(s->listeners[0].listener.auth_without_tls);
+    assert_false(tls_settings_have_certificates(&s->tls));
+    assert_int_equal(s->tls.policy.minimum_version, TLS_1_2);
+    assert_true(s->tls.policy.tickets);
+    assert_null(s->worker.tls);
+    assert_null(s->worker.auth);
 }
 
 static void check_values(void **state)
@@ -410,6 +490,86 @@ static void check_networks(void **state)
     assert_null(s->listeners[2].listener.xclient);
     assert_networks(s->listeners[2].listener.xforward, "0011");
     assert_int_equal(s->listeners[2].listener.greeting_delay, 0);
+}
+
+/* ---- TLS and AUTH ---- */
+
+static void assert_option(const struct tls_option *o, const char *value, unsigned line)
+{
+    assert_string_equal(o->value, value);
+    assert_string_equal(o->origin.file, "/etc/f");
+    assert_int_equal(o->origin.line, line);
+}
+
+static void check_tls(void **state)
+{
+    (void)state;
+    static const char text[] = SERVER DOMAIN_HERE /* 4 lines */
+        "[listen in]\naddress = 127.0.0.1:25, [::1]:25\ntls = required\ntls-client = require\n"
+        "[listen other]\naddress = 127.0.0.1:465\ntls = implicit\n"
+        "[tls b]\ncertificate = b.pem\nprivate-key = b.pem\n"
+        "[tls]\ncertificate = /ec.pem, rsa/rsa.pem\nprivate-key = /ec.key,rsa/rsa.key\nminimum-version = "
+        "1.3\n"
+        "ciphers = C\nciphersuites = S\ncurves = P-256\ntickets = no\nclient-ca = ca.pem\n"
+        "[tls a]\ncertificate = /a.pem\nprivate-key = /a.key\n";
+    auto_val(folder) f;
+    folder_make(&f);
+    auto_val(diag) d = { 0 };
+    struct config *c = settings_config_new(&d);
+    g_autofree char *full = with_folder(text, &f);
+    config_read_text(c, "/etc/f", slice_str(full));
+    auto_ptr(settings) s = settings_new(c, &d);
+    assert_int_equal(diag_count(&d), 0);
+
+    assert_int_equal(s->listener_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(s->listeners[i].listener.tls, i < 2 ? WORKER_TLS_REQUIRED : WORKER_TLS_IMPLICIT);
+        assert_int_equal(s->listeners[i].listener.tls_client, i < 2 ? TLS_CLIENT_REQUIRE : TLS_CLIENT_OFF);
+    }
+    const struct tls_policy *p = &s->tls.policy;
+    assert_int_equal(p->minimum_version, TLS_1_3);
+    assert_false(p->tickets);
+    assert_option(&p->ciphers, "C", 19);
+    assert_option(&p->suites, "S", 20);
+    assert_option(&p->curves, "P-256", 21);
+    assert_option(&p->client_ca, "/etc/ca.pem", 23);
+
+    /* The one without a name is the first, wherever it stands. */
+    static const struct {
+        const char *name, *certificate, *private_key;
+        guint host;
+        size_t pair;
+        unsigned line;
+    } wanted[] = {
+        { NULL, "/ec.pem", "/ec.key", 0, 0, 16 },
+        { NULL, "/etc/rsa/rsa.pem", "/etc/rsa/rsa.key", 0, 1, 16 },
+        { "b", "/etc/b.pem", "/etc/b.pem", 1, 0, 13 },
+        { "a", "/a.pem", "/a.key", 2, 0, 25 },
+    };
+    assert_int_equal(s->tls.hosts->len, 3);
+    for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++) {
+        const struct tls_host *host = &g_array_index(s->tls.hosts, struct tls_host, wanted[i].host);
+        assert_int_equal(g_strcmp0(host->name, wanted[i].name), 0);
+        assert_true(wanted[i].pair < host->pair_count);
+        assert_option(&host->pairs[wanted[i].pair].certificate, wanted[i].certificate, wanted[i].line);
+        assert_option(&host->pairs[wanted[i].pair].private_key, wanted[i].private_key, wanted[i].line + 1);
+    }
+    assert_null(s->worker.tls); /* nothing is read before it is asked for */
+}
+
+static void check_auth(void **state)
+{
+    (void)state;
+    static const char text[] =
+        SERVER LISTEN DOMAIN_HERE "[listen unix]\naddress = unix:/s\nauth = required\nauth-without-tls = "
+                                  "yes\n[auth]\ndovecot = /run/d\n";
+    auto_val(folder) f;
+    auto_ptr(settings) s = load_good(text, &f);
+    assert_int_equal(s->listeners[0].listener.auth, WORKER_AUTH_OFF);
+    assert_int_equal(s->listeners[1].listener.auth, WORKER_AUTH_REQUIRED);
+    assert_true(s->listeners[1].listener.auth_without_tls);
+    assert_string_equal(s->worker.auth->dovecot, "/run/d");
+    assert_null(s->worker.auth->passwords);
 }
 
 /* ---- handlers ---- */
@@ -826,6 +986,8 @@ int main(int argc, char **argv)
     suite_add(s, "a table that is missing", check_missing_table, NULL);
     suite_add(s, "a domain in UTF-8", check_utf8_domain, NULL);
     suite_add(s, "a folder that may not be entered", check_access, NULL);
+    suite_add(s, "TLS", check_tls, NULL);
+    suite_add(s, "AUTH", check_auth, NULL);
     suite_add(s, "the sample configuration", check_sample, NULL);
     return suite_run(s, argc, argv);
 }
