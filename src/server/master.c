@@ -190,6 +190,7 @@ static int prepare(struct master *m)
         return r;
     say_loudly_what_is_unsafe(m);
     auto_val(diag) problems = { 0 };
+    (void)settings_load_certificates(m->settings, &problems);
     reload_check_as_worker(m->settings, &problems);
     log_problems(m, PST_LOG_FATAL, "bad-configuration", &problems);
     if (diag_count(&problems) == 0)

@@ -15,10 +15,12 @@
 #include "handlers/handlers.h"
 #include "message/guard.h"
 #include "net/network.h"
+#include "net/tls_session.h"
 #include "reactor/reactor.h"
 #include "smtp/session.h"
 #include "worker/counters.h"
 #include "worker/crowd.h"
+#include "worker/worker.h"
 
 /* What all connections of a listener share; outlives them. */
 struct conn_host {
@@ -37,6 +39,15 @@ struct conn_host {
     const struct net_networks *xclient;  /* who may say XCLIENT; NULL: nobody may */
     const struct net_networks *xforward; /* the same of XFORWARD */
     msec_t greeting_delay;               /* or GREETING_DELAY_AUTO */
+    enum worker_tls tls_mode;
+    enum tls_client_mode tls_client;
+    const struct tls_store *tls; /* NULL: without TLS */
+    msec_t handshake_timeout;
+    struct handshakes *handshakes;
+    GByteArray *wire; /* what TLS has to send; like `replies` */
+    enum worker_auth auth_mode;
+    bool auth_without_tls;
+    struct authenticator *authenticator; /* NULL: nobody can authenticate */
     GByteArray
         *replies; /* what is about to be written; used by one connection at a time, empty between two */
     struct counters *counters;    /* of the worker */
@@ -53,6 +64,8 @@ int conn_accept(const struct conn_host *host, struct listener *listener);
 void conn_shut(struct conn *c, enum smtp_outcome outcome); /* ends it as soon as its transaction allows */
 void conn_abort(struct conn *c);                           /* at once */
 
+void conn_shake(struct conn *c); /* its turn for its handshake has come */
+
 /*
  * It gives way to another, who has more to say: 421 and goodbye, or just the end, when the peer does not take
  * even that, or must not linger.
@@ -63,8 +76,10 @@ void conn_shed(struct conn *c, bool may_linger);
 bool conn_is_open(const struct conn *c); /* false: the peer is gone, or was told goodbye */
 const struct conn_host *conn_host(const struct conn *c);
 const struct smtp_session *conn_session(const struct conn *c);
-const char *conn_client(const struct conn *c);      /* "192.0.2.1", "2001:db8::1", "unix" */
-const char *conn_client_name(const struct conn *c); /* or NULL */
+const char *conn_client(const struct conn *c);          /* "192.0.2.1", "2001:db8::1", "unix" */
+const char *conn_client_name(const struct conn *c);     /* or NULL */
+const struct tls_facts *conn_tls(const struct conn *c); /* NULL: without TLS, or not yet */
+const char *conn_user(const struct conn *c);            /* who has authenticated; NULL: nobody has */
 
 enum { CONN_ID_SIZE = 13 };
 const char *conn_id(const struct conn *c);  /* of the session: 12 hexadecimal digits */

@@ -21,13 +21,6 @@ struct change {
     bool lacks_folder; /* in one of them */
 };
 
-/* What the trace fields say, for heads that are made later than the first ones: the session may be further
- * by then. */
-struct kept_trace {
-    struct trace trace;
-    char *helo, *client, *client_name;
-};
-
 /*
  *    handling_begin: message comes, is counted
  *    handling_go:    sealed --> asked --> verdict --> redirects are looked up --> folders --> changed,
@@ -37,10 +30,10 @@ struct kept_trace {
 struct handling {
     struct transaction *transaction;
     struct guard *guard;
-    struct kept_trace kept;
-    GArray *turns; /* struct wire_turn */
+    struct trace trace; /* for heads that are made later than the first ones: the session may be further */
+    GArray *turns;      /* struct wire_turn */
     struct wire_message message;
-    GPtrArray *memory;      /* what it points to */
+    GPtrArray *memory;      /* what they point to */
     struct change *changes; /* one for each recipient, once there is a verdict that changes something */
     struct handler_answer *answer; /* while it, or the host's scratch file, is read; or NULL */
     unsigned open_questions;
@@ -54,15 +47,20 @@ static const struct conn_host *host_of(const struct transaction *t)
 
 /* ---- who is asked ---- */
 
-static struct kept_trace keep_trace(const struct trace *trace)
+static const char *keep(struct handling *h, char *take_text)
 {
-    struct kept_trace kept = { .trace = *trace,
-                               .helo = g_strdup(trace->helo),
-                               .client = g_strdup(trace->client),
-                               .client_name = g_strdup(trace->client_name) };
-    kept.trace.helo = kept.helo;
-    kept.trace.client = kept.client;
-    kept.trace.client_name = kept.client_name;
+    if (take_text != NULL)
+        g_ptr_array_add(h->memory, take_text);
+    return take_text;
+}
+
+static struct trace keep_trace(struct handling *h, const struct trace *trace)
+{
+    struct trace kept = *trace;
+    const char **texts[] = { &kept.helo,       &kept.client,          &kept.client_name, &kept.tls_version,
+                             &kept.tls_cipher, &kept.tls_server_name, &kept.tls_client,  &kept.user };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+        *texts[i] = keep(h, g_strdup(*texts[i]));
     return kept;
 }
 
@@ -110,7 +108,7 @@ void handling_begin(struct transaction *t, const struct trace *trace)
         return;
     }
     h->guard = guard_new(host->guard, t->parameters.body == SMTP_BODY_BINARYMIME);
-    h->kept = keep_trace(trace);
+    h->trace = keep_trace(h, trace);
     t->handling = h;
 }
 
@@ -130,9 +128,6 @@ void handling_free(struct handling *h)
     free_changes(h);
     guard_free(h->guard);
     handler_answer_free(h->answer);
-    g_free(h->kept.helo);
-    g_free(h->kept.client);
-    g_free(h->kept.client_name);
     g_array_unref(h->turns);
     g_ptr_array_unref(h->memory);
     g_free(h);
@@ -144,12 +139,6 @@ void handling_take(struct handling *h, struct slice bytes)
 }
 
 /* ---- what they are told ---- */
-
-static const char *keep(struct handling *h, char *take_text)
-{
-    g_ptr_array_add(h->memory, take_text);
-    return take_text;
-}
 
 static const char *keep_address(struct handling *h, const struct smtp_address *a)
 {
@@ -210,17 +199,22 @@ static struct wire_message tell(struct handling *h, const struct delivery_body *
         .session = conn_id(t->conn),
         .id = t->id,
         .listener = host_of(t)->listener,
-        .protocol = h->kept.trace.protocol,
+        .protocol = h->trace.protocol,
         .client = conn_client(t->conn),
-        .client_name = h->kept.client_name,
-        .helo = h->kept.helo,
+        .client_name = h->trace.client_name,
+        .helo = h->trace.helo,
+        .tls_version = h->trace.tls_version,
+        .tls_cipher = h->trace.tls_cipher,
+        .tls_server_name = h->trace.tls_server_name,
+        .tls_client = h->trace.tls_client,
+        .user = h->trace.user,
         .reverse_path = keep_address(h, &t->reverse_path),
         .body = body_name(t),
         .utf8 = t->parameters.utf8,
         .ret = ret_name(t),
         .envelope_id = t->envid,
         .declared_size = t->parameters.size,
-        .arrived_us = h->kept.trace.arrived_us,
+        .arrived_us = h->trace.arrived_us,
         .recipients = recipients,
         .recipient_count = count,
         .turns = (struct wire_turn *)(void *)h->turns->data,
@@ -471,7 +465,7 @@ static void retarget(struct handling *h)
     for (guint i = 0; i < count; i++) {
         const struct target *target = envelope_target(&t->envelope, i);
         targets[i].mailbox = target->mailbox;
-        targets[i].head = transaction_head(t, &h->kept.trace, target);
+        targets[i].head = transaction_head(t, &h->trace, target);
         (void)g_strlcpy(targets[i].flags, target->flags, sizeof targets[i].flags);
     }
     g_autoptr(GArray) ways = envelope_ways(&t->envelope);

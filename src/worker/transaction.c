@@ -311,15 +311,6 @@ static void on_done(void *owner, const int *results, size_t count)
     conn_release(c);
 }
 
-/* RFC 3848, and for mail that asked for SMTPUTF8 RFC 6531 4.3. */
-static const char *protocol_name(const struct transaction *t)
-{
-    bool lmtp = transaction_is_lmtp(t);
-    if (t->parameters.utf8)
-        return lmtp ? "UTF8LMTP" : "UTF8SMTP";
-    return lmtp ? "LMTP" : smtp_session_is_extended(conn_session(t->conn)) ? "ESMTP" : "SMTP";
-}
-
 /* With one file for all, what it says is the same for all. */
 char *transaction_head(const struct transaction *t, const struct trace *trace, const struct target *target)
 {
@@ -343,17 +334,24 @@ void transaction_open(struct transaction *t)
     const struct smtp_session *session = conn_session(t->conn);
     (void)snprintf(t->id, sizeof t->id, "%s.%u", conn_id(t->conn), conn_next_message(t->conn));
 
+    const struct tls_facts *tls = conn_tls(t->conn);
     const char *address = conn_client(t->conn);
     g_autofree char *client = g_strconcat(strchr(address, ':') != NULL ? "IPv6:" : "", address, NULL);
     struct trace trace = {
         .id = t->id,
         .hostname = host->service.hostname,
-        .protocol = protocol_name(t),
+        .protocol = trace_protocol(transaction_is_lmtp(t), smtp_session_is_extended(session),
+                                   t->parameters.utf8, tls != NULL, conn_user(t->conn) != NULL),
         .helo = smtp_session_helo(session),
         .client = client,
         .client_name = conn_client_name(t->conn),
         .reverse_path = &t->reverse_path,
         .arrived_us = reactor_wall_us(host->reactor),
+        .tls_version = tls != NULL ? tls->version : NULL,
+        .tls_cipher = tls != NULL ? tls->cipher : NULL,
+        .tls_server_name = tls != NULL ? tls->server_name : NULL,
+        .tls_client = tls != NULL ? tls->client_subject : NULL,
+        .user = conn_user(t->conn),
     };
     guint count = t->envelope.targets->len;
     g_autofree struct delivery_target *targets = g_new(struct delivery_target, count);

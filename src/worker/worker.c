@@ -4,11 +4,13 @@
 #include <glib.h>
 #include <stdatomic.h>
 
+#include "auth/auth.h"
 #include "base/assert.h"
 #include "delivery/commit.h"
 #include "delivery/sweep.h"
 #include "handlers/pool.h"
 #include "worker/conn.h"
+#include "worker/handshakes.h"
 #include "worker/lookup.h"
 
 const char *const worker_tls_names[] = {
@@ -41,6 +43,8 @@ const struct option_row worker_limit_rows[] = {
         .max = 10000,
         .sentence = "The most Received header fields of a message, one for each server on its way. One "
                     "with more goes round in a loop, and is refused."),
+    ROW(handshake_timeout, .name = "handshake-timeout", .kind = OPTION_DURATION, .fallback = "30s",
+        .min = 100, .max = 600 * 1000, .sentence = "How long a client may take for the handshake of TLS."),
 };
 const size_t worker_limit_row_count = G_N_ELEMENTS(worker_limit_rows);
 
@@ -70,7 +74,9 @@ struct worker {
         uint64_t shed, refused, no_descriptor; /* since the log was told last */
         msec_t tell_again;                     /* from then on; if there is something to tell, just then */
     } overload;
-    GByteArray *replies;
+    GByteArray *replies, *wire;
+    struct handshakes *handshakes;
+    struct authenticator *authenticator; /* NULL: nobody can authenticate */
     struct lookups *lookups;
     struct commit *commit;
     struct handler_pool *pool; /* NULL: there are no handlers; or it is being closed */
@@ -94,7 +100,10 @@ static void worker_free(struct worker *w)
     timer_close(w->telling);
     timer_close(w->relief);
     timer_close(w->broom);
+    handshakes_free(w->handshakes);
+    authenticator_close(w->authenticator);
     g_byte_array_unref(w->replies);
+    g_byte_array_unref(w->wire);
     lookups_free(w->lookups);
     commit_free(w->commit);
     g_free(w->ports);
@@ -354,6 +363,15 @@ static int port_open(struct port *p, struct worker *w, const struct worker_liste
         .xclient = l->xclient,
         .xforward = l->xforward,
         .greeting_delay = l->greeting_delay,
+        .tls_mode = l->tls,
+        .tls_client = l->tls_client,
+        .tls = w->settings->tls,
+        .handshake_timeout = w->settings->limits.handshake_timeout,
+        .handshakes = w->handshakes,
+        .wire = w->wire,
+        .auth_mode = l->auth,
+        .auth_without_tls = l->auth_without_tls,
+        .authenticator = w->authenticator,
         .replies = w->replies,
         .counters = &share_of(w)->counters,
         .crowd = &w->crowd,
@@ -383,6 +401,8 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     w->owner = owner;
     w->room.most = settings->staged_here > 0 ? settings->staged_here : UINT64_MAX;
     w->replies = g_byte_array_new();
+    w->wire = g_byte_array_new();
+    w->handshakes = handshakes_new(r);
     w->lookups = lookups_new(r, settings->router, settings->tables, log);
     w->commit = commit_new(r, settings->sync == DELIVERY_SYNC_GROUP);
     w->ports = g_new0(struct port, settings->listener_count);
@@ -393,8 +413,13 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
         w->pool = handler_pool_new(r, settings->handlers, log);
     plan_sweeps(w);
     reactor_watch_turns(r, on_turn, w);
+    int error = settings->auth != NULL ? authenticator_new(r, settings->auth, log, &w->authenticator) : 0;
+    if (error < 0) {
+        worker_free(w);
+        return error;
+    }
     for (; w->port_count < settings->listener_count; w->port_count++) {
-        int error = port_open(&w->ports[w->port_count], w, &settings->listeners[w->port_count]);
+        error = port_open(&w->ports[w->port_count], w, &settings->listeners[w->port_count]);
         if (error < 0) {
             close_listeners(w);
             worker_free(w);

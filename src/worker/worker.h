@@ -49,6 +49,7 @@ struct worker_listener {
 struct worker_limits {
     uint64_t connections; /* of all workers, at once */
     uint64_t received_fields;
+    msec_t handshake_timeout;
 };
 extern const struct option_row worker_limit_rows[];
 extern const size_t worker_limit_row_count;

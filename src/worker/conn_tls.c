@@ -1,0 +1,133 @@
+/* TLS between the wire and the session: implicit, or from STARTTLS on (RFC 3207). */
+#include <errno.h>
+
+#include "worker/conn_internal.h"
+#include "worker/handshakes.h"
+
+enum { PLAIN_READ = 16 * 1024 /* the most that a record holds (RFC 8446 5.1) */ };
+
+static void send_wire(struct conn *c)
+{
+    GByteArray *wire = c->host->wire;
+    if (wire->len > 0 && c->stream != NULL)
+        stream_write(c->stream, slice_of(wire->data, wire->len));
+    g_byte_array_set_size(wire, 0);
+}
+
+/* ---- its end ---- */
+
+void conn_fail_tls(struct conn *c, const char *reason)
+{
+    send_wire(c); /* an alert */
+    if (c->shaking)
+        counters_add(c->host->counters, COUNTER_TLS_FAILURES, 1);
+    pst_log(c->host->log, PST_LOG_INFO, c->shaking ? "handshake-failed" : "tls-failed",
+            PST_STR("session", c->id), PST_STR("client", c->client), PST_STR("listener", c->host->listener),
+            PST_STR("reason", reason));
+    conn_close(c, "tls-failed");
+}
+
+void conn_end_tls(struct conn *c)
+{
+    tls_session_close(c->tls);
+    send_wire(c);
+}
+
+/* ---- inside it ---- */
+
+void conn_write(struct conn *c, struct slice bytes)
+{
+    if (c->tls == NULL) {
+        stream_write(c->stream, bytes);
+        return;
+    }
+    (void)tls_session_write(c->tls, bytes); /* if it failed, reading tells */
+    send_wire(c);
+}
+
+/* What was fed is used up when this returns, unless the connection is closed. */
+static void pump(struct conn *c)
+{
+    uint8_t plain[PLAIN_READ];
+    ssize_t count = 0;
+    while (!c->closing && (count = tls_session_read(c->tls, plain, sizeof plain)) > 0)
+        conn_run(c, slice_of(plain, (size_t)count));
+    if (c->closing)
+        return;
+    send_wire(c); /* what TLS itself has to say */
+    if (count == -ESHUTDOWN)
+        c->peer_ended = true; /* what it has sent before is still carried out */
+    if (count < 0 && count != -ESHUTDOWN)
+        conn_fail_tls(c, tls_session_problem(c->tls));
+    else
+        conn_resume(c);
+}
+
+void conn_take_wire(struct conn *c, struct slice bytes)
+{
+    if (c->shaking) {
+        conn_keep(c, bytes);
+        conn_settle(c);
+        return;
+    }
+    tls_session_feed(c->tls, bytes);
+    pump(c);
+}
+
+/* ---- the handshake ---- */
+
+void conn_start_tls(struct conn *c)
+{
+    const struct conn_host *host = c->host;
+    c->tls = tls_session_new(host->tls, host->tls_client, host->wire);
+    c->shaking = true;
+    c->limit = reactor_now(host->reactor) + host->handshake_timeout;
+}
+
+void conn_await_turn(struct conn *c)
+{
+    handshakes_join(c->host->handshakes, &c->turn, c);
+}
+
+void conn_leave_row(struct conn *c)
+{
+    handshakes_leave(c->host->handshakes, &c->turn);
+}
+
+static void on_secured(struct conn *c)
+{
+    const struct tls_facts *facts = tls_session_facts(c->tls);
+    counters_add(c->host->counters, COUNTER_TLS_HANDSHAKES, 1);
+    pst_log(c->host->log, PST_LOG_INFO, "secured", PST_STR("session", c->id),
+            PST_STR("version", facts->version), PST_STR("cipher", facts->cipher),
+            PST_STR("server_name", facts->server_name != NULL ? facts->server_name : ""),
+            PST_STR("certificate", facts->client_subject != NULL ? facts->client_subject : ""),
+            PST_STR("verified", facts->client_is_verified ? "yes" : "no"),
+            PST_STR("resumed", facts->is_resumed ? "yes" : "no"));
+    c->shaking = false;
+    conn_log_out(c); /* RFC 3207 4.2: everything learnt before is forgotten */
+    if (c->session == NULL)
+        conn_begin(c);
+    else
+        smtp_session_secured(c->session, conn_mechanisms(c), reactor_now(c->host->reactor));
+}
+
+void conn_shake(struct conn *c)
+{
+    pst_assert(c->shaking && !c->closing);
+    g_autofree uint8_t *came = g_steal_pointer(&c->kept);
+    tls_session_feed(c->tls, slice_of(came, c->kept_len));
+    c->kept_len = 0;
+    int r = tls_session_handshake(c->tls);
+    if (r < 0) {
+        conn_fail_tls(c, tls_session_problem(c->tls));
+        return;
+    }
+    send_wire(c);
+    if (r == 0) {
+        conn_settle(c);
+        return;
+    }
+    on_secured(c);
+    pump(c); /* behind the end of the handshake there may be more */
+}
