@@ -85,9 +85,10 @@ int tls_session_on_server_name(SSL *ssl, int *alert, void *unused)
         return SSL_TLSEXT_ERR_NOACK;
     t->server_name = g_ascii_strdown(asked, -1);
     SSL_CTX *host = tls_store_find(t->store, t->server_name);
-    if (host == NULL)
-        return SSL_TLSEXT_ERR_NOACK; /* RFC 6066 section 3 lets us go on; mail wants to arrive */
-    (void)SSL_set_SSL_CTX(ssl, host);
+    if (host != NULL)
+        (void)SSL_set_SSL_CTX(ssl, host);
+    /* Nobody's name is no reason to go (RFC 6066 section 3 leaves it to us): mail wants to arrive. It is
+     * acknowledged, too, since OpenSSL forgets it otherwise when the session is resumed. */
     return SSL_TLSEXT_ERR_OK;
 }
 

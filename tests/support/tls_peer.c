@@ -57,7 +57,8 @@ void tls_peer_free(struct tls_peer *p)
 {
     if (p == NULL)
         return;
-    (void)SSL_set_quiet_shutdown(p->ssl, 1);
+    /* As if it had ended in good order: else OpenSSL would never resume its session. */
+    SSL_set_shutdown(p->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(p->ssl);
     SSL_SESSION_free(p->session);
     g_byte_array_unref(p->out);
