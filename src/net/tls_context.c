@@ -12,6 +12,7 @@ static const char default_curves[] = "X25519:P-256:P-384";
 
 enum {
     CLIENT_CHAIN_MAX = 32 * 1024, /* octets of a client's certificates, held while it shakes hands */
+    CLIENT_CHAIN_DEPTH = 8,       /* and how many of them are verified */
     TICKETS_EACH = 1              /* mail clients come back with one connection, not with several at once */
 };
 
@@ -106,6 +107,9 @@ static void set_client_ca(SSL_CTX *ctx, const x509_stack *client_ca)
         (void)X509_STORE_add_cert(trusted, ca);
         (void)sk_X509_NAME_push(names, X509_NAME_dup(X509_get_subject_name(ca)));
     }
+    /* Who is in the file is trusted as such, whether it is a root or not. */
+    (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
+    SSL_CTX_set_verify_depth(ctx, CLIENT_CHAIN_DEPTH);
     SSL_CTX_set_client_CA_list(ctx,
                                names); /* so that a client with several certificates finds the right one */
 }

@@ -208,7 +208,10 @@ static int outcome_of(struct tls_session *t, int result)
         pst_assert(t->in.len == 0);
         return 0;
     case SSL_ERROR_ZERO_RETURN:
-        return t->phase == OPEN ? -ESHUTDOWN : fail(t, g_strdup("closed-in-handshake"));
+        if (t->phase != OPEN)
+            return fail(t, g_strdup("closed-in-handshake"));
+        t->in = slice_of(NULL, 0); /* what is behind it says nothing */
+        return -ESHUTDOWN;
     default:
         return fail(t, problem_of(t->ssl, ERR_peek_last_error()));
     }

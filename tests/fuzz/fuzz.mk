@@ -9,6 +9,7 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_pool \
 	tests/fuzz/fuzz_proxy \
 	tests/fuzz/fuzz_session \
+	tests/fuzz/fuzz_tls \
 	tests/fuzz/fuzz_wire \
 	tests/fuzz/fuzz_xclient
 
@@ -37,6 +38,11 @@ tests_fuzz_fuzz_pool_SOURCES = tests/fuzz/fuzz_pool.c tests/support/host_play.c 
 tests_fuzz_fuzz_pool_LDADD = $(FUZZ_LINK) $(LINK_handlers_sim)
 tests_fuzz_fuzz_proxy_LDADD = $(FUZZ_LINK) $(LINK_net)
 tests_fuzz_fuzz_session_LDADD = $(FUZZ_LINK) $(LINK_smtp)
+tests_fuzz_fuzz_tls_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support $(OPENSSL_CFLAGS)
+tests_fuzz_fuzz_tls_SOURCES = tests/fuzz/fuzz_tls.c \
+	tests/support/certificates.c tests/support/certificates.h \
+	tests/support/tls_peer.c tests/support/tls_peer.h
+tests_fuzz_fuzz_tls_LDADD = $(FUZZ_LINK) $(LINK_net)
 tests_fuzz_fuzz_wire_LDADD = $(FUZZ_LINK) $(LINK_handlers)
 tests_fuzz_fuzz_xclient_LDADD = $(FUZZ_LINK) $(LINK_smtp)
 

@@ -284,6 +284,33 @@ static void check_identity(void **state)
     certificate_free(certificate);
 }
 
+/* An authority in the file need not be a root: what is not signed by it is another matter. */
+static void check_authority_below_root(void **state)
+{
+    (void)state;
+    struct certificate *below = certificate_new(
+        &(struct certificate_wish){ .common_name = "Below", .is_ca = true, .issuer = f.rig->ca });
+    struct certificate *client =
+        certificate_new(&(struct certificate_wish){ .common_name = "bob", .issuer = below });
+    g_autofree char *pem = certificate_pem(below);
+    g_autofree char *path = certificate_file(f.rig->folder, "below.pem", pem, 0644);
+    const char *usual = f.rig->policy.client_ca.value;
+    f.rig->policy.client_ca.value = path;
+    auto_ptr(tls_store) store = tls_rig_store(f.rig);
+    f.rig->policy.client_ca.value = usual;
+    const struct certificate *certificates[] = { client, f.rig->alice };
+    for (size_t i = 0; i < G_N_ELEMENTS(certificates); i++) {
+        auto_val(talk) t;
+        talk_init(&t, store, TLS_CLIENT_REQUIRE, &(struct tls_peer_wish){ .certificate = certificates[i] });
+        talk_run(&t);
+        check_same(tls_session_facts(t.session)->client_identity, i == 0 ? "bob" : NULL);
+        check_same(tls_session_problem(t.session),
+                   i == 0 ? NULL : "bad-client-certificate-unable-to-get-local-issuer-certificate");
+    }
+    certificate_free(below);
+    certificate_free(client);
+}
+
 static void add_for_versions(struct suite *s, const char *what, CMUnitTestFunction run)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
@@ -308,6 +335,7 @@ int main(int argc, char **argv)
     add_for_versions(s, "no tickets", check_no_tickets);
     suite_add_rows(s, client_rows, check_client);
     add_for_versions(s, "a client with a certificate", check_client_is_not_resumed);
+    suite_add(s, "an authority below the root", check_authority_below_root, NULL);
     suite_add_rows(s, identity_rows, check_identity);
     int failed = suite_run(s, argc, argv);
     tls_store_free(f.store);

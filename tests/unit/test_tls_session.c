@@ -125,6 +125,25 @@ static void check_close(void **state)
     assert_int_equal(t.out->len, 0);
 }
 
+/* RFC 8446 section 6.1: data after a closure alert is ignored. */
+static void check_data_behind_close(void **state)
+{
+    const struct version_row *row = *state;
+    auto_val(talk) t;
+    talk_init(&t, f.store, TLS_CLIENT_OFF, &(struct tls_peer_wish){ row->version });
+    t.step = row->step;
+    talk_run(&t);
+    tls_peer_write(t.peer, slice_str("QUIT\r\n"));
+    tls_peer_close(t.peer);
+    g_byte_array_append(t.peer->out, (const uint8_t *)"behind it", strlen("behind it"));
+    talk_run(&t);
+    assert_int_equal(t.end, -ESHUTDOWN);
+    talk_check_got(&t, "QUIT\r\n");
+    talk_feed(&t, slice_str("and more of it"));
+    assert_int_equal(t.end, -ESHUTDOWN);
+    talk_check_got(&t, "");
+}
+
 static void check_our_close(void **state)
 {
     const struct version_row *row = *state;
@@ -349,6 +368,7 @@ int main(int argc, char **argv)
     ADD_FOR_VERSIONS(s, "data right behind the handshake", check_data_behind_handshake)
     ADD_FOR_VERSIONS(s, "300,000 octets in either direction", check_large)
     ADD_FOR_VERSIONS(s, "the client says that it ends", check_close)
+    ADD_FOR_VERSIONS(s, "more behind the client's end", check_data_behind_close)
     ADD_FOR_VERSIONS(s, "we say that we end", check_our_close)
     ADD_FOR_VERSIONS(s, "a handshake that stops anywhere", check_half)
     ADD_FOR_VERSIONS(s, "channel binding", check_channel_binding)
