@@ -101,7 +101,7 @@ static void take_host(const struct config_section *at, const struct tls_files *f
     guint key_count = files->private_keys != NULL ? g_strv_length(files->private_keys) : 0;
     if (count == 0 || key_count == 0) {
         if (config_section_name(at) == NULL) /* else it is told already */
-            diag_add(d, config_section_origin(at), "[tls] has %s; expected both or neither",
+            diag_add(d, count == 0 ? keys : certificates, "[tls] has %s; expected both or neither",
                      count == 0 ? "private-key and no certificate" : "certificate and no private-key");
         return;
     }

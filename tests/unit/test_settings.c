@@ -286,11 +286,11 @@ static const struct problem_row problem_rows[] = {
       "f:8: tls-client = yes: expected one of off, request, require\n"
       "f:9: auth = yes: expected one of off, optional, required\n" },
     { "a certificate without a key", SERVER DOMAIN_HERE LISTEN "tls = optional\n[tls]\ncertificate = /c\n",
-      "f:8: [tls] has certificate and no private-key; expected both or neither\n" },
+      "f:9: [tls] has certificate and no private-key; expected both or neither\n" },
     { "a key without a certificate",
       SERVER DOMAIN_HERE LISTEN "tls = optional\n[tls a]\nprivate-key = /k\n[tls]\nprivate-key = /k\n",
       "f:8: [tls a] has no certificate; expected paths of PEM files, separated by commas\n"
-      "f:10: [tls] has private-key and no certificate; expected both or neither\n" },
+      "f:11: [tls] has private-key and no certificate; expected both or neither\n" },
     { "fewer keys than certificates",
       SERVER DOMAIN_HERE LISTEN "[tls]\ncertificate = /c, /d\nprivate-key = /k\n[tls a]\n"
                                 "certificate = /c\nprivate-key = /k, /l\n",
