@@ -9,11 +9,13 @@ static int run(const struct command *self, int argc, char **argv)
 {
     auto_val(given) given = { 0 };
     int status;
-    auto_ptr(settings) settings = given_inspect(&given, self, argc, argv, NULL, NULL, &status);
+    auto_ptr(settings) settings =
+        given_inspect(&given, self, argc, argv, NULL, NULL, settings_load_certificates, &status);
     if (settings == NULL)
         return status;
     auto_val(diag) problems = { 0 }, notes = { 0 };
     settings_probe_handlers(settings, &problems);
+    settings_check_certificates(settings, &problems, &notes);
     circles_find_on_disk(settings->router, &problems, &notes);
     diag_print(&problems, stderr);
     diag_print(&notes, stderr);
@@ -31,7 +33,9 @@ const struct command command_check = {
     .summary = "Tells what is wrong with a configuration",
     .text =
         "All problems are told in one run, with file and line. Exit status: 0 when there is none, else 1.\n"
-        "Aliases that lead to no mailbox at the moment are told as notes, which are no problems.\n"
+        "Aliases that lead to no mailbox at the moment, and certificates that expire within 14 days, are "
+        "told\n"
+        "as notes, which are no problems.\n"
         "The options are those of serve, which add to the file or override it.\n",
     .options = options,
     .run = run,

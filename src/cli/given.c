@@ -9,7 +9,8 @@ static const struct cli_option rows[] = {
     { "config", 'c', "FILE", "read the configuration from FILE, see postern.conf(5)" },
     { "demo", 0, "DIR", "use the built-in demonstration, with maildirs under DIR, which are made" },
     { "listen", 0, "[NAME=]URL",
-      "listen at smtp://HOST:PORT, lmtp://HOST:PORT, smtp://unix:PATH or lmtp://unix:PATH, too" },
+      "listen at smtp://HOST:PORT, lmtp://HOST:PORT, smtp://unix:PATH or lmtp://unix:PATH, too; smtps:// and "
+      "lmtps:// begin with TLS" },
     { "domain", 0, "DOMAIN=DIR", "take mail for DOMAIN, too; its maildirs are in DIR" },
     { "hostname", 0, "NAME", "what the server calls itself", "server", "hostname" },
     { "user", 0, "USER", "who to become once the sockets are bound, when started as root", "server", "user" },
@@ -17,6 +18,9 @@ static const struct cli_option rows[] = {
     { "log", 0, "TARGET", "where to log: stderr, syslog or file:PATH", "log", "target" },
     { "log-format", 0, "FORMAT", "how to log: logfmt or json", "log", "format" },
     { "log-level", 0, "LEVEL", "what to log: debug, info, warning, ...", "log", "level" },
+    { "tls-certificate", 0, "FILE",
+      "the certificate; where --listen says smtp or lmtp, STARTTLS is offered then", "tls", "certificate" },
+    { "tls-key", 0, "FILE", "the certificate's private key", "tls", "private-key" },
     { "handler", 0, "FILE", "let the shared object FILE handle messages, too; x.so is then the handler x" },
     { "handler-option", 0, "NAME.KEY=VALUE", "hand the option KEY to the handler NAME" },
     { "set", 0, "SECTION.KEY=VALUE", "any other key of postern.conf, as in --set limits.message-size=10M" },
@@ -79,8 +83,28 @@ static char *free_name(const struct config *c, const char *protocol)
     }
 }
 
+static bool has_option(const struct given *g, const char *name)
+{
+    for (guint i = 0; g->values != NULL && i < g->values->len; i++)
+        if (strcmp(g_array_index(g->values, struct value, i).option->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Who names a certificate wants it used; what else says how goes before that. */
+static void apply_listen_tls(struct config *c, const char *name, bool is_implicit, bool has_certificate,
+                             struct origin at)
+{
+    const struct config_section *section = config_find(c, "listen", name);
+    if (is_implicit)
+        config_set(c, "listen", name, "tls", "implicit", at);
+    else if (has_certificate && section != NULL && !config_key_is_given(section, "tls"))
+        config_set(c, "listen", name, "tls", "optional", at);
+}
+
 /* "[NAME=]PROTOCOL://ADDRESS" */
-static void apply_listen(struct config *c, const char *text, struct origin at, struct diag *problems)
+static void apply_listen(const struct given *g, struct config *c, const char *text, struct origin at,
+                         struct diag *problems)
 {
     const char *separator = strstr(text, "://");
     if (separator == NULL) {
@@ -90,11 +114,15 @@ static void apply_listen(struct config *c, const char *text, struct origin at, s
     }
     g_autofree char *head = g_strndup(text, (size_t)(separator - text));
     char *equals = strchr(head, '=');
-    const char *protocol = equals != NULL ? equals + 1 : head;
+    char *protocol = equals != NULL ? equals + 1 : head;
     g_autofree char *name =
         equals != NULL ? g_strndup(head, (size_t)(equals - head)) : free_name(c, protocol);
+    bool is_implicit = strcmp(protocol, "smtps") == 0 || strcmp(protocol, "lmtps") == 0;
+    if (is_implicit)
+        protocol[strlen("smtp")] = '\0';
     config_set(c, "listen", name, "protocol", protocol, at);
     config_set(c, "listen", name, "address", separator + strlen("://"), at);
+    apply_listen_tls(c, name, is_implicit, has_option(g, "tls-certificate"), at);
 }
 
 /* "DOMAIN=DIR" */
@@ -167,14 +195,14 @@ static void apply_handler_option(struct config *c, const char *text, struct orig
                        : "expected NAME.KEY=VALUE");
 }
 
-static void apply(struct config *c, const struct value *v, struct diag *problems)
+static void apply(const struct given *g, struct config *c, const struct value *v, struct diag *problems)
 {
     g_autofree char *label = g_strdup_printf("--%s %s", v->option->name, v->text);
     struct origin at = { .file = label };
     if (v->option->kind != NULL)
         config_set(c, v->option->kind, NULL, v->option->key, v->text, at);
     else if (strcmp(v->option->name, "listen") == 0)
-        apply_listen(c, v->text, at, problems);
+        apply_listen(g, c, v->text, at, problems);
     else if (strcmp(v->option->name, "domain") == 0)
         apply_domain(c, v->text, at, problems);
     else if (strcmp(v->option->name, "handler") == 0)
@@ -197,7 +225,7 @@ struct config *given_config(const struct given *g, struct diag *problems)
         for (guint i = 0; g->values != NULL && i < g->values->len; i++) {
             const struct value *v = &g_array_index(g->values, struct value, i);
             if (late == (strcmp(v->option->name, "handler-option") == 0))
-                apply(c, v, problems);
+                apply(g, c, v, problems);
         }
     }
     return g_steal_pointer(&c);
@@ -234,7 +262,8 @@ static int parse(struct given *g, const struct command *self, int argc, char **a
 }
 
 struct settings *given_inspect(struct given *g, const struct command *self, int argc, char **argv,
-                               const char *wants, const char **ret_argument, int *ret_status)
+                               const char *wants, const char **ret_argument,
+                               int (*before_drop)(struct settings *s, struct diag *problems), int *ret_status)
 {
     auto_val(diag) problems = { 0 };
     int status = parse(g, self, argc, argv, wants, ret_argument);
@@ -243,6 +272,8 @@ struct settings *given_inspect(struct given *g, const struct command *self, int 
         return NULL;
     }
     auto_ptr(settings) settings = given_settings(g, &problems);
+    if (settings != NULL && before_drop != NULL)
+        (void)before_drop(settings, &problems); /* what it says are problems */
     if (diag_count(&problems) == 0)
         settings_drop_privileges(settings, &problems);
     if (diag_count(&problems) == 0)

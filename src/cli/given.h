@@ -33,11 +33,14 @@ struct settings *given_settings(const struct given *g, struct diag *problems);
 
 /*
  * For commands that look at what is configured with a worker's eyes: parses their command line, and drops
- * privileges. `wants`, or NULL, says which one argument besides options there must be ("one address"). NULL:
- * something is wrong, it was told, and *ret_status is the command's.
+ * privileges. `wants`, or NULL, says which one argument besides options there must be ("one address").
+ * `before_drop`, or NULL: what is looked at before that, too, settings_load_certificates. NULL: something is
+ * wrong, it was told, and *ret_status is the command's.
  */
 struct settings *given_inspect(struct given *g, const struct command *self, int argc, char **argv,
-                               const char *wants, const char **ret_argument, int *ret_status);
+                               const char *wants, const char **ret_argument,
+                               int (*before_drop)(struct settings *s, struct diag *problems),
+                               int *ret_status);
 
 void given_clear(struct given *g);
 AUTO_VAL_DEFINE(given);

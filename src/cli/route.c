@@ -10,7 +10,8 @@ static int run(const struct command *self, int argc, char **argv)
     auto_val(given) given = { 0 };
     const char *address;
     int status;
-    auto_ptr(settings) settings = given_inspect(&given, self, argc, argv, "one address", &address, &status);
+    auto_ptr(settings) settings =
+        given_inspect(&given, self, argc, argv, "one address", &address, NULL, &status);
     if (settings == NULL)
         return status;
     int r = show_route(settings, address, stdout);

@@ -41,7 +41,10 @@ static void on_started(void *owner)
 static struct settings *load(void *owner, struct diag *problems)
 {
     const struct serve *s = owner;
-    return given_settings(&s->given, problems);
+    struct settings *settings = given_settings(&s->given, problems);
+    if (settings != NULL)
+        (void)settings_load_certificates(settings, problems); /* what it says are problems */
+    return settings;
 }
 
 static int serve_in_process(struct serve *s, struct settings *take_settings)
@@ -74,7 +77,7 @@ static int serve_in_background(struct serve *s, struct settings *take_settings)
 static int serve(struct serve *s, const struct command *self)
 {
     auto_val(diag) problems = { 0 };
-    auto_ptr(settings) settings = given_settings(&s->given, &problems);
+    auto_ptr(settings) settings = load(s, &problems);
     if (diag_count(&problems) > 0) {
         diag_print(&problems, stderr);
         return EXIT_FAILURE;
@@ -112,7 +115,10 @@ const struct command command_serve = {
     .summary = "Receives mail, in the foreground, until SIGTERM or SIGINT",
     .text = "With no file at all:\n"
             "  postern serve --listen smtp://127.0.0.1:2525 --domain example.org=DIR\n"
-            "The mailbox alice@example.org is the maildir DIR/alice.\n",
+            "The mailbox alice@example.org is the maildir DIR/alice. With STARTTLS, and with TLS from the "
+            "start:\n"
+            "  postern serve --listen smtp://127.0.0.1:2525 --listen smtps://127.0.0.1:4650 \\\n"
+            "    --domain example.org=DIR --tls-certificate cert.pem --tls-key key.pem\n",
     .options = options,
     .run = run,
 };

@@ -123,6 +123,13 @@ static const struct problem_row problem_rows[] = {
       { HOSTNAME, LISTEN, HERE, "--set", "log.levl=info" },
       "--set log.levl=info: unknown key levl in [log]; did you mean level? (known: target, format, "
       "level)\n" },
+    { "TLS without a certificate",
+      { HOSTNAME, HERE, "--listen", "smtps://127.0.0.1:465" },
+      "--listen smtps://127.0.0.1:465: tls = implicit: there is no certificate; expected certificate and "
+      "private-key in [tls]\n" },
+    { "a certificate without a key",
+      { HOSTNAME, LISTEN, HERE, "--tls-certificate", "c.pem" },
+      "--tls-certificate c.pem: [tls] has certificate and no private-key; expected both or neither\n" },
     { "a handler that is missing",
       { HOSTNAME, LISTEN, HERE, "--handler", "@/h.so" },
       "--handler @/h.so: load = @/h.so: No such file or directory; expected a shared object that can be "
@@ -192,6 +199,48 @@ static struct settings *good_settings(const struct line *l)
     diag_print(&d, stderr);
     assert_int_equal(diag_count(&d), 0);
     return s;
+}
+
+/* Who names a certificate has STARTTLS where --listen says no more, and what else says more goes before that.
+ */
+static void check_tls(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    g_autofree char *path = g_build_filename(f.path, "postern.conf", NULL);
+    assert_true(g_file_set_contents(path,
+                                    "[listen in]\naddress = 127.0.0.1:25\ntls = required\n"
+                                    "[listen plain]\naddress = 127.0.0.1:26\n",
+                                    -1, NULL));
+    static const char *const arguments[] = {
+        "-c",
+        "@/postern.conf",
+        HOSTNAME,
+        HERE,
+        "--listen=smtp://127.0.0.1:27",
+        "--listen=lmtps://unix:/s",
+        "--listen=in=smtp://127.0.0.1:28",
+        "--tls-certificate=cert.pem",
+        "--tls-key=/key.pem",
+        NULL,
+    };
+    auto_val(line) l;
+    line_parse(&l, arguments, &f);
+    auto_ptr(settings) s = good_settings(&l);
+    static const enum worker_tls wanted[] = { WORKER_TLS_REQUIRED, WORKER_TLS_OFF, WORKER_TLS_OPTIONAL,
+                                              WORKER_TLS_IMPLICIT };
+    assert_listener(s, 0, "in", SMTP_PROTOCOL_SMTP, "127.0.0.1:28");
+    assert_listener(s, 1, "plain", SMTP_PROTOCOL_SMTP, "127.0.0.1:26");
+    assert_listener(s, 2, "smtp-1", SMTP_PROTOCOL_SMTP, "127.0.0.1:27");
+    assert_listener(s, 3, "lmtps-1", SMTP_PROTOCOL_LMTP, "unix:/s");
+    for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
+        assert_int_equal(s->listeners[i].listener.tls, wanted[i]);
+    g_autofree char *here = g_get_current_dir();
+    g_autofree char *certificate = g_build_filename(here, "cert.pem", NULL);
+    const struct tls_host *host = &g_array_index(s->tls.hosts, struct tls_host, 0);
+    assert_string_equal(host->pairs[0].certificate.value, certificate);
+    assert_string_equal(host->pairs[0].private_key.value, "/key.pem");
 }
 
 /* Whatever the order of the options: the command line overrides the file, and adds to it. */
@@ -396,6 +445,7 @@ int main(int argc, char **argv)
     struct suite *s = suite_new("given");
     suite_add_rows(s, problem_rows, check_problems);
     suite_add(s, "the command line adds to the file and overrides it", check_file_and_options, NULL);
+    suite_add(s, "certificates", check_tls, NULL);
     suite_add(s, "any key can be set", check_sets, NULL);
     suite_add(s, "handlers", check_handlers, NULL);
     suite_add(s, "the demonstration", check_demo, NULL);
