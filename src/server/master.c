@@ -27,6 +27,8 @@ enum {
      * have open, most of all 16 messages side by side with 32 copies each, and two batches
      * (delivery/commit.c). */
     SPARE_DESCRIPTORS = 2048,
+    LOOK_EACH_MS = 2000, /* at the files of certificates */
+    DATES_EACH_MS = 24 * 60 * 60 * 1000,
 };
 
 /* A worker process. Its row of the shared memory is its own until it was reaped. */
@@ -58,7 +60,9 @@ struct master {
     bool *taken;                 /* which rows are somebody's */
     size_t rows;
     unsigned alive;
-    sigset_t signals; /* what it waits for; blocked */
+    sigset_t signals;           /* what it waits for; blocked */
+    msec_t look_due, dates_due; /* of certificates */
+    bool certificates_wait;     /* there are new ones, and no rows for another generation */
     bool stopping, killed;
     msec_t deadline; /* while stopping: workers are killed then */
 };
@@ -391,6 +395,12 @@ static void begin_generation(struct master *m)
     }
 }
 
+static void log_dates(struct master *m, msec_t now)
+{
+    tls_settings_log_dates(&m->settings->tls, g_get_real_time() / G_USEC_PER_SEC, m->log);
+    m->dates_due = now + DATES_EACH_MS;
+}
+
 static void reload(struct master *m)
 {
     const struct reload_former former = { m->settings, m->sockets, m->log, free_rows(m) };
@@ -409,11 +419,49 @@ static void reload(struct master *m)
     begin_generation(m);
     settings_free(m->settings);
     m->settings = next.settings;
+    m->certificates_wait = false; /* they were read, too */
     raise_descriptor_limit(m);
     pst_log(m->log, PST_LOG_INFO, "reloaded", PST_UINT("workers", m->settings->workers),
             PST_UINT("leaving", m->leaving->len));
     sockets_log(m->sockets, m->log);
     say_loudly_what_is_unsafe(m);
+    log_dates(m, now_ms());
+}
+
+/* ---- certificates ---- */
+
+/* New ones are a new generation, as after a reload: nobody who has a connection notices. Whatever is wrong
+ * with them, mail goes on with the old ones. */
+static void renew_certificates(struct master *m, msec_t now)
+{
+    auto_val(diag) problems = { 0 };
+    if (settings_load_certificates(m->settings, &problems) < 0) {
+        log_problems(m, PST_LOG_ERROR, "certificates-kept", &problems);
+        return;
+    }
+    begin_generation(m);
+    pst_log(m->log, PST_LOG_INFO, "certificates-reloaded", PST_UINT("workers", m->settings->workers),
+            PST_UINT("leaving", m->leaving->len));
+    log_dates(m, now);
+}
+
+/* When to do so again; MSEC_NEVER where there are none. */
+static msec_t look_after_certificates(struct master *m)
+{
+    if (!tls_settings_have_certificates(&m->settings->tls))
+        return MSEC_NEVER;
+    msec_t now = now_ms();
+    if (now >= m->look_due) {
+        m->certificates_wait |= tls_settings_have_changed(&m->settings->tls);
+        m->look_due = now + LOOK_EACH_MS;
+    }
+    if (m->certificates_wait && free_rows(m) >= m->settings->workers) {
+        m->certificates_wait = false;
+        renew_certificates(m, now);
+    }
+    if (now >= m->dates_due)
+        log_dates(m, now);
+    return MIN(m->look_due, m->dates_due);
 }
 
 /* ---- serving ---- */
@@ -474,7 +522,12 @@ static void on_signal(struct master *m, int signal)
 static void serve(struct master *m)
 {
     while (!m->stopping || m->alive > 0) {
-        msec_t until = m->stopping ? m->deadline : start_due_workers(m);
+        msec_t until = m->deadline;
+        if (!m->stopping) {
+            msec_t look = look_after_certificates(m); /* which may want new workers */
+            msec_t start = start_due_workers(m);
+            until = MIN(look, start);
+        }
         on_signal(m, wait_for_signal(m, until));
         if (m->stopping && m->alive > 0 && now_ms() >= m->deadline)
             kill_workers(m);
@@ -508,6 +561,7 @@ int master_run(struct settings *take_settings, const struct master_events *event
             PST_UINT("workers", m.settings->workers), PST_UINT("uid", uid),
             PST_STR("hostname", m.settings->hostname));
     sockets_log(m.sockets, m.log);
+    log_dates(&m, now_ms());
     m.events->on_started(m.owner);
     serve(&m);
     pst_log(m.log, PST_LOG_INFO, "stopped");

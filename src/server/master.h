@@ -8,6 +8,9 @@
  * SIGHUP is a reload: the configuration is read anew, log files are opened anew, and a new generation of
  * workers takes over the listening sockets while the former one finishes what is in flight. When
  * anything is wrong with the new configuration, the log tells, and all stays as it is.
+ *
+ * Certificates whose files change are read anew without a signal, and get a new generation of workers; if
+ * anything is wrong with them, the log tells and the old ones stay. Only the master ever reads a key.
  */
 #pragma once
 
