@@ -8,8 +8,9 @@ nodist_man_MANS = man/postern.conf.5
 EXTRA_DIST += man/postern.conf.5.in
 CLEANFILES += man/postern.conf.5
 
+# The [r] is for configure, which would put the folder in here as well.
 man/postern.conf.5: man/postern.conf.5.in man/print-options$(EXEEXT)
 	$(AM_V_GEN)man/print-options$(EXEEXT) >$@.keys && \
-	$(SED) -e '/^@KEYS@$$/r $@.keys' -e '/^@KEYS@$$/d' -e 's|@sysconfdir@|$(sysconfdir)|g' \
+	$(SED) -e '/^@KEYS@$$/r $@.keys' -e '/^@KEYS@$$/d' -e 's|@sysconfdi[r]@|$(sysconfdir)|g' \
 		$(top_srcdir)/man/postern.conf.5.in >$@.tmp && \
 	rm -f $@.keys && mv -f $@.tmp $@
