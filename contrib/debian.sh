@@ -6,7 +6,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top" || exit 1
 
 # What postern is built from, and with.
-build_packages=(gcc libc6-dev make autoconf automake pkg-config libglib2.0-dev libuv1-dev libinih-dev libsqlite3-dev libssl-dev libgmime-3.0-dev libgsasl-dev libcrypt-dev libseccomp-dev libcurl4-openssl-dev libjson-glib-dev)
+build_packages=(gcc libc6-dev make autoconf automake pkg-config libglib2.0-dev libuv1-dev libinih-dev libsqlite3-dev libssl-dev libgmime-3.0-dev libmicrohttpd-dev libgsasl-dev libcrypt-dev libseccomp-dev libcurl4-openssl-dev libjson-glib-dev)
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "$program" "$*" >&2; exit 1; }

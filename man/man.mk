@@ -1,4 +1,4 @@
-# What postern.conf(5) says about sections and keys comes from the rows that the program reads them with.
+# What postern.conf(5) says about sections, keys and counters comes from the rows that the program reads them with.
 noinst_PROGRAMS = man/print-options
 man_print_options_SOURCES = man/print-options.c
 man_print_options_LDADD = $(LINK_server)
@@ -10,7 +10,8 @@ CLEANFILES += man/postern.conf.5
 
 # The [r] is for configure, which would put the folder in here as well.
 man/postern.conf.5: man/postern.conf.5.in man/print-options$(EXEEXT)
-	$(AM_V_GEN)man/print-options$(EXEEXT) >$@.keys && \
-	$(SED) -e '/^@KEYS@$$/r $@.keys' -e '/^@KEYS@$$/d' -e 's|@sysconfdi[r]@|$(sysconfdir)|g' \
+	$(AM_V_GEN)man/print-options$(EXEEXT) >$@.keys && man/print-options$(EXEEXT) counters >$@.counters && \
+	$(SED) -e '/^@KEYS@$$/r $@.keys' -e '/^@KEYS@$$/d' -e '/^@COUNTERS@$$/r $@.counters' -e '/^@COUNTERS@$$/d' \
+		-e 's|@sysconfdi[r]@|$(sysconfdir)|g' \
 		$(top_srcdir)/man/postern.conf.5.in >$@.tmp && \
-	rm -f $@.keys && mv -f $@.tmp $@
+	rm -f $@.keys $@.counters && mv -f $@.tmp $@

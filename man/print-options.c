@@ -1,6 +1,6 @@
 /*
- * man/print-options.c - prints the sections and keys of postern.conf in mdoc, from the rows that the program
- * itself uses. The build puts what it prints into postern.conf(5).
+ * man/print-options.c - prints the sections and keys of postern.conf in mdoc, or with an argument the
+ * counters, from the rows that the program itself uses. The build puts what it prints into postern.conf(5).
  */
 #include <glib.h>
 #include <stdio.h>
@@ -66,9 +66,25 @@ static void print_kind(const struct config_kind *kind)
     printf(".El\n");
 }
 
-int main(void)
+static void print_kinds(void)
 {
     for (size_t i = 0; i < settings_kind_count; i++)
         print_kind(&settings_kinds[i]);
+}
+
+static void print_counter(const struct counter_row *row)
+{
+    printf(".It Li postern_%s_total\n", row->name);
+    print_text(row->sentence);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1)
+        for (size_t i = 0; i < COUNTERS; i++)
+            print_counter(&counter_rows[i]);
+    else
+        print_kinds();
     return ferror(stdout) || fflush(stdout) != 0;
 }

@@ -1,4 +1,5 @@
 noinst_LIBRARIES += src/server/libserver.a
+src_server_libserver_a_CFLAGS = $(AM_CFLAGS) $(MICROHTTPD_CFLAGS)
 src_server_libserver_a_SOURCES = \
 	src/server/background.c src/server/background.h \
 	src/server/domains.c src/server/domains.h \
@@ -7,6 +8,9 @@ src_server_libserver_a_SOURCES = \
 	src/server/listeners.c src/server/listeners.h \
 	src/server/log_sink.c src/server/log_sink.h \
 	src/server/master.c src/server/master.h \
+	src/server/metrics.c src/server/metrics.h \
+	src/server/metrics_process.c src/server/metrics_process.h \
+	src/server/metrics_text.c src/server/metrics_text.h \
 	src/server/offline.c src/server/offline.h \
 	src/server/offline_report.c src/server/offline_report.h \
 	src/server/pid_file.c src/server/pid_file.h \
@@ -23,4 +27,4 @@ src_server_libserver_a_SOURCES = \
 	src/server/watch.c src/server/watch.h \
 	src/server/worker_process.c src/server/worker_process.h
 
-LINK_server = src/server/libserver.a $(LINK_config) $(LINK_worker)
+LINK_server = src/server/libserver.a $(LINK_config) $(LINK_worker) $(MICROHTTPD_LIBS)

@@ -15,6 +15,7 @@
 #include "delivery/tables.h"
 #include "postern/version.h"
 #include "server/identity.h"
+#include "server/metrics_process.h"
 #include "server/reload.h"
 #include "server/sockets.h"
 #include "server/worker_process.h"
@@ -51,11 +52,12 @@ struct master {
     struct log_sink *sink;
     const struct pst_log *log;
     struct sockets *sockets;
-    struct slot *slots;          /* settings->workers */
-    GArray *leaving;             /* struct runner: former generations, which finish what is in flight */
-    uint64_t connections_each;   /* what a worker's descriptors allow */
-    uint64_t leaving_each;       /* besides them */
-    uint64_t staged_each;        /* large messages that they may be sending */
+    struct slot *slots;        /* settings->workers */
+    struct slot metrics;       /* the process that tells figures: it has no row, and is none of those alive */
+    GArray *leaving;           /* struct runner: former generations, which finish what is in flight */
+    uint64_t connections_each; /* what a worker's descriptors allow */
+    uint64_t leaving_each;     /* besides them */
+    uint64_t staged_each;      /* large messages that they may be sending */
     struct worker_share *shares; /* NULL, or a mapping that the workers inherit: rows */
     bool *taken;                 /* which rows are somebody's */
     size_t rows;
@@ -194,7 +196,6 @@ static int prepare(struct master *m)
         return r;
     say_loudly_what_is_unsafe(m);
     auto_val(diag) problems = { 0 };
-    (void)settings_load_certificates(m->settings, &problems);
     reload_check_as_worker(m->settings, &problems);
     log_problems(m, PST_LOG_FATAL, "bad-configuration", &problems);
     if (diag_count(&problems) == 0)
@@ -203,7 +204,7 @@ static int prepare(struct master *m)
     return -EACCES;
 }
 
-/* ---- workers ---- */
+/* ---- processes ---- */
 
 static int drop_privileges(const struct master *m)
 {
@@ -235,6 +236,8 @@ static int worker_main(struct master *m, unsigned slot, size_t row, pid_t master
     settings.listeners = sockets_take(m->sockets, slot, &settings.listener_count);
     return worker_process_run(&settings, m->sink, master);
 }
+
+/* ---- workers ---- */
 
 /* There is one: no reload begins before there is one for each new worker. */
 static size_t take_row(struct master *m)
@@ -329,6 +332,62 @@ static void log_end(const struct master *m, const char *what, const struct runne
             PST_INT("restart_ms", restart_ms));
 }
 
+/* ---- the process that tells figures ---- */
+
+static int metrics_main(struct master *m, pid_t master)
+{
+    if (drop_privileges(m) < 0)
+        return EXIT_FAILURE;
+    int listener = sockets_take_metrics(m->sockets);
+    settings_free(g_steal_pointer(&m->settings)); /* and the secrets among them */
+    return metrics_process_run(listener, m->shares, m->rows, g_steal_pointer(&m->sink), master);
+}
+
+static void start_metrics(struct master *m, msec_t now)
+{
+    pid_t master = getpid();
+    pid_t pid = fork();
+    if (pid == 0)
+        exit(metrics_main(m, master));
+    if (pid < 0) {
+        pst_log(m->log, PST_LOG_ERROR, "cannot-fork", PST_STR("error", g_strerror(errno)));
+        m->metrics.due = now + RESTART_DELAY_MAX_MS;
+        return;
+    }
+    m->metrics.runner.pid = pid;
+    m->metrics.started = now;
+}
+
+/* As start_due_workers. */
+static msec_t start_due_metrics(struct master *m)
+{
+    msec_t now = now_ms();
+    if (m->metrics.runner.pid > 0 || sockets_metrics(m->sockets) < 0)
+        return MSEC_NEVER;
+    if (m->metrics.due <= now)
+        start_metrics(m, now);
+    return m->metrics.runner.pid > 0 ? MSEC_NEVER : m->metrics.due;
+}
+
+static void on_metrics_gone(struct master *m, int status)
+{
+    plan_restart(&m->metrics, now_ms());
+    log_end(m, "metrics-died", &m->metrics.runner, status, m->metrics.delay);
+    m->metrics.runner.pid = 0;
+}
+
+/* It has nothing to finish, so that this takes no time. */
+static void end_metrics(struct master *m)
+{
+    if (m->metrics.runner.pid > 0) {
+        (void)kill(m->metrics.runner.pid, SIGKILL); /* not reaped yet, so that the pid is its own */
+        (void)waitpid(m->metrics.runner.pid, NULL, 0);
+    }
+    m->metrics = (struct slot){ .due = 0 };
+}
+
+/* ---- ends ---- */
+
 static void on_worker_gone(struct master *m, unsigned slot, int status)
 {
     struct slot *s = &m->slots[slot];
@@ -353,6 +412,10 @@ static void on_former_gone(struct master *m, guint index, int status)
 
 static void on_gone(struct master *m, pid_t pid, int status)
 {
+    if (m->metrics.runner.pid == pid) {
+        on_metrics_gone(m, status);
+        return;
+    }
     for (unsigned i = 0; i < m->settings->workers; i++)
         if (m->slots[i].runner.pid == pid) {
             on_worker_gone(m, i, status);
@@ -414,8 +477,11 @@ static void reload(struct master *m)
     log_sink_free(m->sink);
     m->sink = next.sink;
     m->log = log_sink_log(next.sink);
+    int metrics = sockets_metrics(m->sockets);
     sockets_succeed(next.sockets, m->sockets, m->log);
     m->sockets = next.sockets;
+    if (sockets_metrics(m->sockets) != metrics)
+        end_metrics(m);
     begin_generation(m);
     settings_free(m->settings);
     m->settings = next.settings;
@@ -474,6 +540,7 @@ static void stop(struct master *m, int signal)
     m->stopping = true;
     m->deadline = now_ms() + MASTER_PATIENCE_MS;
     sockets_close(m->sockets, m->log); /* before the workers close theirs, or callers would wait for nobody */
+    end_metrics(m);
     signal_workers(m, SIGTERM);
 }
 
@@ -519,13 +586,19 @@ static void on_signal(struct master *m, int signal)
     }
 }
 
+static msec_t start_due(struct master *m)
+{
+    msec_t workers = start_due_workers(m), metrics = start_due_metrics(m);
+    return MIN(workers, metrics);
+}
+
 static void serve(struct master *m)
 {
     while (!m->stopping || m->alive > 0) {
         msec_t until = m->deadline;
         if (!m->stopping) {
             msec_t look = look_after_certificates(m); /* which may want new workers */
-            msec_t start = start_due_workers(m);
+            msec_t start = start_due(m);
             until = MIN(look, start);
         }
         on_signal(m, wait_for_signal(m, until));

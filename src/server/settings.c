@@ -12,6 +12,7 @@
 #include "server/domains.h"
 #include "server/handlers.h"
 #include "server/listeners.h"
+#include "server/metrics.h"
 #include "server/values.h"
 
 /* ---- the sections ---- */
@@ -161,6 +162,11 @@ const struct config_kind settings_kinds[] = {
           "Code that gets each message before it is delivered, and decides what becomes of it, see "
           "postern-handler(3). Messages go through all handlers in the order of their sections, of which "
           "there may be 64. The name is for the log." },
+    { .name = "metrics",
+      .tables = metrics_tables,
+      .table_count = 1,
+      .size = sizeof(struct metrics_section),
+      .sentence = "What the server counts, for those who watch it." },
 };
 const size_t settings_kind_count = G_N_ELEMENTS(settings_kinds);
 
@@ -372,6 +378,7 @@ static struct settings *new_settings(struct config *take_config, bool is_whole, 
     take_listeners(s, is_whole, problems);
     tls_settings_take(s->config, &s->tls, problems);
     take_auth(s, problems);
+    s->metrics = metrics_take(s, problems);
     take_domains(s, is_whole, problems);
     settings_check_folders(s, problems);
     take_handlers(s, problems);
@@ -398,6 +405,7 @@ void settings_free(struct settings *s)
     g_ptr_array_unref(s->tables);
     identity_clear(&s->identity);
     g_free(s->listeners);
+    g_free(s->metrics);
     g_free(s->hostname);
     config_free(s->config);
     g_free(s);

@@ -31,6 +31,7 @@ struct settings {
     struct worker_settings worker; /* without listeners and shares, which the master makes */
     struct settings_listener *listeners;
     size_t listener_count;
+    struct settings_listener *metrics; /* where figures are told; NULL: nowhere */
     struct router *router;
     GPtrArray *tables; /* struct table, of the router's domains */
     struct handler_settings handlers;

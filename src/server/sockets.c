@@ -16,6 +16,7 @@ struct place {
     struct net_address address; /* with the real port */
     int *fds;                   /* one for each worker, or -1; of a unix socket only the first */
     bool made_file;
+    bool is_metrics;      /* not the workers'; the last place, with one descriptor */
     struct place *former; /* whose descriptors these are, until it has been succeeded; or NULL */
 };
 
@@ -159,7 +160,8 @@ static int place_open(struct place *p, const struct settings *s)
 {
     bool is_unix = net_address_is_unix(&p->address);
     bool drops = s->identity.user != NULL && geteuid() == 0;
-    return is_unix ? open_unix(p, drops ? &s->identity : NULL) : open_internet(p, s->workers);
+    return is_unix ? open_unix(p, drops ? &s->identity : NULL)
+                   : open_internet(p, p->is_metrics ? 1 : s->workers);
 }
 
 /* Also where the system chose the port: then the listener's name tells which one. */
@@ -172,14 +174,14 @@ static bool is_same_place(const struct settings_listener *a, const struct settin
 }
 
 static struct place *find_former(const struct sockets *former, const struct sockets *s,
-                                 const struct settings_listener *l)
+                                 const struct settings_listener *l, bool is_metrics)
 {
     for (size_t i = 0; former != NULL && i < former->count; i++) {
         struct place *p = &former->places[i];
         bool is_taken = false;
         for (size_t k = 0; k < s->count; k++)
             is_taken |= s->places[k].former == p;
-        if (!is_taken && is_same_place(p->settings, l))
+        if (!is_taken && p->is_metrics == is_metrics && is_same_place(p->settings, l))
             return p;
     }
     return NULL;
@@ -195,9 +197,11 @@ static void place_adopt(struct place *p, struct place *former, unsigned workers)
 static int add_place(struct sockets *made, const struct settings *s, const struct settings_listener *l,
                      const struct sockets *former)
 {
-    struct place *earlier = find_former(former, made, l);
+    bool is_metrics = l == s->metrics;
+    struct place *earlier = find_former(former, made, l, is_metrics);
     struct place *p = &made->places[made->count++];
     p->settings = l;
+    p->is_metrics = is_metrics;
     p->address = l->listener.address;
     p->fds = g_new(int, s->workers);
     for (unsigned w = 0; w < s->workers; w++)
@@ -221,17 +225,19 @@ int sockets_open(const struct settings *s, const struct sockets *former, const s
 {
     pst_assert(former == NULL || former->workers == s->workers);
     auto_ptr(sockets) made = g_new0(struct sockets, 1);
-    made->places = g_new0(struct place, s->listener_count);
+    size_t count = s->listener_count + (s->metrics != NULL);
+    made->places = g_new0(struct place, count);
     made->taken = g_new0(struct worker_listener, s->listener_count);
     made->workers = s->workers;
     int result = 0;
-    for (size_t i = 0; i < s->listener_count; i++) {
-        int r = add_place(made, s, &s->listeners[i], former);
+    for (size_t i = 0; i < count; i++) {
+        const struct settings_listener *l = i < s->listener_count ? &s->listeners[i] : s->metrics;
+        int r = add_place(made, s, l, former);
         if (r < 0) {
             char text[NET_ADDRESS_TEXT];
             pst_log(log, former == NULL ? PST_LOG_FATAL : PST_LOG_ERROR, "cannot-listen",
-                    PST_STR("listener", s->listeners[i].listener.name),
-                    PST_STR("address", net_address_format(&s->listeners[i].listener.address, text)),
+                    PST_STR("listener", l->listener.name),
+                    PST_STR("address", net_address_format(&l->listener.address, text)),
                     PST_STR("error", g_strerror(-r)));
             result = r;
         }
@@ -266,25 +272,49 @@ void sockets_log(const struct sockets *s, const struct pst_log *log)
     for (size_t i = 0; i < s->count; i++) {
         const struct worker_listener *l = &s->places[i].settings->listener;
         char text[NET_ADDRESS_TEXT];
-        pst_log(log, PST_LOG_INFO, "listening", PST_STR("listener", l->name),
-                PST_STR("protocol", smtp_protocol_names[l->protocol]),
-                PST_STR("address", net_address_format(&s->places[i].address, text)));
+        net_address_format(&s->places[i].address, text);
+        if (s->places[i].is_metrics)
+            pst_log(log, PST_LOG_INFO, "metrics", PST_STR("address", text));
+        else
+            pst_log(log, PST_LOG_INFO, "listening", PST_STR("listener", l->name),
+                    PST_STR("protocol", smtp_protocol_names[l->protocol]), PST_STR("address", text));
     }
 }
 
 const struct worker_listener *sockets_take(struct sockets *s, unsigned worker, size_t *ret_count)
 {
     pst_assert(worker < s->workers);
+    size_t count = 0;
     for (size_t i = 0; i < s->count; i++) {
         struct place *p = &s->places[i];
+        if (p->is_metrics) {
+            place_close(p, s->workers, s->workers);
+            continue;
+        }
         unsigned mine = net_address_is_unix(&p->address) ? 0 : worker;
         place_close(p, s->workers, mine);
-        s->taken[i] = p->settings->listener;
-        s->taken[i].address = p->address;
-        s->taken[i].fd = steal_fd(&p->fds[mine]);
+        s->taken[count] = p->settings->listener;
+        s->taken[count].address = p->address;
+        s->taken[count++].fd = steal_fd(&p->fds[mine]);
     }
-    *ret_count = s->count;
+    *ret_count = count;
     return s->taken;
+}
+
+int sockets_metrics(const struct sockets *s)
+{
+    const struct place *last = s->count > 0 ? &s->places[s->count - 1] : NULL;
+    return last != NULL && last->is_metrics ? last->fds[0] : -1;
+}
+
+int sockets_take_metrics(struct sockets *s)
+{
+    int fd = sockets_metrics(s);
+    pst_assert(fd >= 0);
+    s->places[s->count - 1].fds[0] = -1;
+    for (size_t i = 0; i < s->count; i++)
+        place_close(&s->places[i], s->workers, s->workers);
+    return fd;
 }
 
 void sockets_close(struct sockets *s, const struct pst_log *log)

@@ -3,7 +3,7 @@
  * An internet address has a socket for each worker (SO_REUSEPORT): the kernel shares connections out among
  * them, no worker wakes in vain, and what waits in a dead worker's queue waits for its successor. A unix
  * socket is one for all. They listen from the start: whoever connects before the workers are up is only kept
- * waiting.
+ * waiting. The process that tells figures has a socket among them, if it is wanted.
  *
  * Ownership: the sockets own their descriptors, and the files of unix sockets. Failure: what is wrong is
  * logged, for each address.
@@ -32,6 +32,12 @@ void sockets_log(const struct sockets *s,
 /* In a worker: closes those of others. The rest is an array of listeners with their descriptors; it lives as
  * long as the sockets. */
 const struct worker_listener *sockets_take(struct sockets *s, unsigned worker, size_t *ret_count);
+
+/* In the process that tells figures: closes all others, and is the process's then. */
+int sockets_take_metrics(struct sockets *s);
+
+/* In the master: that socket; -1: there is none. It stays the same as long as the place does. */
+int sockets_metrics(const struct sockets *s);
 
 /* In the master: nobody gets in any more once the workers have closed theirs. Removes unix sockets' files; a
  * failure is logged. */

@@ -67,6 +67,14 @@ def proc_status(pid, key):
     raise KeyError(key)
 
 
+def proc_name(pid):
+    """None when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def processes_of_session(session):
     """The living processes of a session: those that a daemon started, and theirs."""
     found = []
@@ -374,7 +382,7 @@ class Postern:
     def workers(self, other_than=()):
         """The workers' process ids, once all of them are there."""
         def all_there():
-            found = set(self.children()) - set(other_than)
+            found = {pid for pid in self.children() if proc_name(pid) != "postern-metrics"} - set(other_than)
             return sorted(found) if len(found) == self.sections["server"]["workers"] else None
         return wait_until(all_there, "all workers run")
 

@@ -12,6 +12,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_headers.py \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py \
+	tests/integration/test_metrics.py \
 	tests/integration/test_overload.py \
 	tests/integration/test_protocol.py \
 	tests/integration/test_readers.py \

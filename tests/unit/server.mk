@@ -1,6 +1,7 @@
 SERVER_TESTS = \
 	tests/unit/test_given \
 	tests/unit/test_log_sink \
+	tests/unit/test_metrics_text \
 	tests/unit/test_settings \
 	tests/unit/test_sockets \
 	tests/unit/test_spool \
@@ -14,6 +15,8 @@ tests_unit_test_given_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_given_LDADD = $(TEST_LINK) $(LINK_cli)
 tests_unit_test_log_sink_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_log_sink_LDADD = $(TEST_LINK) $(LINK_server)
+tests_unit_test_metrics_text_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_metrics_text_LDADD = $(TEST_LINK) $(LINK_server)
 tests_unit_test_settings_CPPFLAGS = $(TEST_CPPFLAGS) -DSAMPLE='"$(abs_top_srcdir)/conf/postern.conf"'
 tests_unit_test_settings_LDADD = $(TEST_LINK) $(LINK_server)
 tests_unit_test_sockets_CPPFLAGS = $(TEST_CPPFLAGS)

@@ -104,6 +104,11 @@ static const struct problem_row problem_rows[] = {
     { "a unix socket twice",
       SERVER DOMAIN_HERE "[listen a]\naddress = unix:/s\n[listen b]\naddress = unix:/s\n",
       "f:8: address = unix:/s: [listen a] listens there already; expected another address\n" },
+    { "metrics where mail comes", SERVER DOMAIN_HERE LISTEN "[metrics]\naddress = 127.0.0.1:25\n",
+      "f:8: address = 127.0.0.1:25: [listen in] listens there already; expected another address\n" },
+    { "metrics at no address", SERVER DOMAIN_HERE LISTEN "[metrics]\naddress = 9125\n",
+      "f:8: address = 9125: expected an address such as 127.0.0.1:9125, [::1]:9125 or "
+      "unix:/run/postern/metrics.sock\n" },
     { "port 0 twice", SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:0, 127.0.0.1:0\n", "" },
     { "another protocol", SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25\nprotocol = pop3\n",
       "f:7: protocol = pop3: expected one of smtp, lmtp\n" },
@@ -378,6 +383,7 @@ static void check_defaults(void **state)
     assert_int_equal(s->log.level, PST_LOG_INFO);
     assert_int_equal(s->worker.sync, DELIVERY_SYNC_GROUP);
     assert_false(s->worker.single_instance);
+    assert_null(s->metrics);
     assert_int_equal(s->worker.limits.received_fields, 100);
     const struct domain_options *domain = &domain_of(s, "<a@example.org>")->options;
     assert_string_equal(domain->subaddress, "+");
@@ -873,6 +879,23 @@ static void check_access(void **state)
     assert_int_equal(diag_count(&d), 0);
 }
 
+/* ---- metrics ---- */
+
+static void check_metrics(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = { "127.0.0.1:9125", "[::1]:9125", "unix:/run/metrics.sock" };
+    for (size_t i = 0; i < G_N_ELEMENTS(addresses); i++) {
+        auto_val(folder) f;
+        g_autofree char *text =
+            g_strconcat(SERVER LISTEN DOMAIN_HERE "[metrics]\naddress = ", addresses[i], "\n", NULL);
+        auto_ptr(settings) s = load_good(text, &f);
+        char address[NET_ADDRESS_TEXT];
+        assert_string_equal(net_address_format(&s->metrics->listener.address, address), addresses[i]);
+        assert_int_equal(s->listener_count, 1);
+    }
+}
+
 /* ---- the sample that is installed ---- */
 
 /* Each key that is commented out as ";key = value" becomes one. */
@@ -964,6 +987,8 @@ static void check_sample(void **state)
     assert_true(net_networks_have(b->listeners[2].listener.proxy, &b->listeners[2].listener.address));
     assert_true(net_networks_have(b->listeners[3].listener.xforward, &b->listeners[3].listener.address));
     assert_int_equal(b->listeners[3].socket_mode, a->listeners[0].socket_mode);
+    assert_null(a->metrics);
+    assert_non_null(b->metrics);
 }
 
 int main(int argc, char **argv)
@@ -976,6 +1001,7 @@ int main(int argc, char **argv)
     suite_add(s, "networks given twice", check_networks_given_twice, NULL);
     suite_add(s, "handlers", check_handlers, NULL);
     suite_add(s, "no handlers", check_no_handlers, NULL);
+    suite_add(s, "metrics", check_metrics, NULL);
     suite_add(s, "handlers with relative paths", check_relative_handlers, NULL);
     suite_add(s, "too many handlers", check_too_many_handlers, NULL);
     suite_add(s, "long names of domains", check_long_domains, NULL);
