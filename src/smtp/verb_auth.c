@@ -27,7 +27,9 @@ bool smtp_auth_read(const struct smtp_session *s, struct slice argument, struct 
     if (s->client.mechanisms == NULL || mechanism.len == 0 || !has_word(s->client.mechanisms, mechanism))
         return false;
     *ret_mechanism = mechanism;
-    *ret_rest = slice_skip(argument, blank + 1);
+    *ret_rest = slice_skip(argument, blank);
+    while (ret_rest->len > 0 && ret_rest->data[0] == ' ')
+        *ret_rest = slice_skip(*ret_rest, 1);
     return true;
 }
 

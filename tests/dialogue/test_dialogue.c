@@ -128,6 +128,7 @@ static const struct play_row {
     { "too few of many replies fail", TITLE "hello\nraw \"NOOP\\r\\n\"*2\nwant-each 3 250\n", 4, "no reply" },
     { "a wrong one of many replies fails", TITLE "hello\nraw \"NOOP\\r\\nFOO\\r\\n\"\nwant-each 2 250\n", 4,
       "reply 2 was: 500" },
+    { "a handshake that nobody offered fails", TITLE "hello\nhandshake\n", 3, "no STARTTLS" },
     { "a message that is missing fails", TITLE "hello\nbye\nstored alice 1\n", 4, "0 messages" },
 };
 
@@ -204,6 +205,10 @@ static const struct parse_row {
     { "two more domains are one too many", TITLE "domain a.example\ndomain b.example\n", "one domain" },
     { "a client's right is known", TITLE "may relay\n", "expected 'may xclient'" },
     { "a greeting's delay is a duration", TITLE "greeting-delay soon\n", "no duration" },
+    { "a kind of TLS is known", TITLE "tls maybe\n", "expected 'tls optional'" },
+    { "a kind of AUTH is known", TITLE "auth maybe\n", "expected 'auth optional'" },
+    { "AUTH outside TLS is AUTH", TITLE "auth-without-tls\n", "needs 'auth'" },
+    { "AUTH is answered otherwise only on the core", TITLE "answer-auth auth-failed\n", "only core" },
     { "a protocol is known", TITLE "protocol uucp\n", "no protocol" },
 };
 

@@ -20,12 +20,22 @@ struct plan {
     struct slice script;
 };
 
+/* Without TLS and AUTH; with both optional; AUTH outside TLS; both required. */
+static void choose_client(struct smtp_client *client, unsigned choice)
+{
+    static const enum smtp_tls tls[] = { SMTP_TLS_NONE, SMTP_TLS_OFFERED, SMTP_TLS_NONE, SMTP_TLS_REQUIRED };
+    client->tls = tls[choice];
+    client->auth_in_tls = choice != 0;
+    client->auth_required = choice == 3;
+    client->mechanisms = choice == 2 ? TALK_MECHANISMS : NULL;
+}
+
 static struct plan choose_plan(struct slice in)
 {
     static const uint64_t message_sizes[] = { 65536, 1, 20, 100, 1000, UINT64_C(1) << 50 };
     static const uint64_t header_sizes[] = { 1 << 20, 1, 20, 100 };
     static const uint64_t counts[] = { 1000, 1, 2, 3 };
-    static const uint64_t lengths[] = { 2048, 64, 512, SMTP_KEEP_MAX };
+    static const uint64_t lengths[] = { 2048, 64, 512, SMTP_COMMAND_LENGTH_MAX };
     static const uint64_t rates[] = { 100, 0, 1, 1000000 };
     static const msec_t delays[] = { 0, 0, 0, 1000 };
     unsigned flags = fuzz_choose(&in, 256), sizes = fuzz_choose(&in, 256), numbers = fuzz_choose(&in, 256),
@@ -45,6 +55,7 @@ static struct plan choose_plan(struct slice in)
                 .command_length = lengths[others & 3],
                 .data_rate = rates[others >> 2 & 3],
                 .strangers = counts[others >> 5 & 3],
+                .auth_failures = counts[others >> 5 & 3],
                 .foreign = others & 16 ? SMTP_FOREIGN_ANSWER : SMTP_FOREIGN_REFUSE,
                 .command_timeout = 300000,
                 .data_timeout = 600000,
@@ -57,6 +68,7 @@ static struct plan choose_plan(struct slice in)
             .answers = { answers & 3, answers >> 2 & 3, answers >> 4 & 3, answers >> 6 },
         },
     };
+    choose_client(&p.options.client, flags >> 6);
     p.cuts = fuzz_choose_cuts(&in);
     p.script = in;
     return p;

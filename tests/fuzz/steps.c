@@ -20,6 +20,7 @@ struct steps {
     GArray *replies;   /* unsigned: codes that were not asked for yet */
     enum { AT_COMMAND, AT_DATA, AT_CHUNK } place;
     enum command command; /* the last one */
+    bool challenged;      /* the next line is a response, whatever it looks like */
     unsigned due;         /* replies that it is owed */
     uint64_t accepted;    /* recipients, for which LMTP owes a reply each */
     GString *line;        /* as much of a command as came */
@@ -99,9 +100,11 @@ static void end_chunk(struct steps *s)
 
 static void on_command(struct steps *s)
 {
+    bool response = s->challenged;
     s->due = 1;
     s->command = COMMAND_OTHER;
-    if (!is_readable(s->line, s->command_length))
+    s->challenged = false;
+    if (response || !is_readable(s->line, s->command_length))
         return;
     g_strstrip(s->line->str); /* blanks and tabs are all that it can find in there */
     char *blank = strchr(s->line->str, ' ');
@@ -172,8 +175,10 @@ static void on_answered(struct steps *s, unsigned code)
         if (!good)
             g_string_truncate(s->message, s->good);
         break;
-    case COMMAND_CONNECT:
     case COMMAND_OTHER:
+        s->challenged = code == 334;
+        break;
+    case COMMAND_CONNECT:
         break;
     }
 }

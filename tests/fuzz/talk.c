@@ -3,6 +3,7 @@
  *  - replies are lines "DDD-text" or "DDD text" of printable ASCII, of at most 512 octets, with one code,
  * which is the outcome's; behind it an enhanced code of the same class, where RFC 2034 has one;
  *  - a client that counts its replies never loses step (steps.h), and what it sent is what is stored;
+ *  - AUTH, its responses and its end come in their order, and STARTTLS where it was offered;
  *  - MAIL, RCPT, OPEN, APPEND, FINISH and RESET come in their order; a message never outgrows its limit;
  *  - each question is answered just as often as its protocol wants it, and while it is open nothing is taken;
  *  - addresses, names and facts hold no control characters;
@@ -28,10 +29,11 @@ struct talk {
     bool paused, ended;
     unsigned last_code;
     /* the open question */
-    enum { QUESTION_NONE, QUESTION_RCPT, QUESTION_FINISH } question;
+    enum { QUESTION_NONE, QUESTION_RCPT, QUESTION_FINISH, QUESTION_AUTH, QUESTION_TLS } question;
     uint64_t ticket;   /* of it, or the last one */
     uint64_t wanted;   /* answers */
     unsigned answered; /* so many answers were given, of all */
+    bool in_exchange;  /* of AUTH */
     /* the transaction */
     bool in_mail, open, utf8;
     uint64_t accepted;
@@ -59,11 +61,12 @@ static void note(struct talk *t, const char *what)
 
 /* ---- replies ---- */
 
-/* "2.1.5 " */
+/* "2.1.5 ", "5.7.11 " */
 static bool has_enhanced_code(const char *text, unsigned class)
 {
+    bool two = g_ascii_isdigit(text[4]) && g_ascii_isdigit(text[5]);
     return g_ascii_digit_value(text[0]) == (int)class && text[1] == '.' && g_ascii_isdigit(text[2]) &&
-           text[3] == '.' && g_ascii_isdigit(text[4]) && text[5] == ' ';
+           text[3] == '.' && g_ascii_isdigit(text[4]) && text[two ? 6 : 5] == ' ';
 }
 
 static void check_line(const char *line, size_t len, unsigned code, bool last)
@@ -83,7 +86,7 @@ static void on_write(struct talk *t, const struct smtp_effect *e)
         end = strstr(line, "\r\n");
         check_line(line, (size_t)(end - line), code, end[2] == '\0');
     }
-    bool bare = code == 220 || code == 354 || e->outcome == SMTP_HELLO; /* RFC 2034 4 */
+    bool bare = code == 220 || code / 100 == 3 || e->outcome == SMTP_HELLO; /* RFC 2034 4 */
     pst_assert(bare || has_enhanced_code(text + 4, code / 100));
     t->last_code = code;
     steps_reply(t->steps, code);
@@ -102,9 +105,12 @@ static enum smtp_outcome next_answer(struct talk *t)
                                                       SMTP_NO_SUCH_MAILBOX, SMTP_LOCAL_ERROR };
     static const enum smtp_outcome of_message[] = { SMTP_DELIVERED, SMTP_DELIVERED, SMTP_DISK_FULL,
                                                     SMTP_LOCAL_ERROR };
+    static const enum smtp_outcome of_auth[] = { SMTP_AUTHENTICATED, SMTP_AUTH_CHALLENGE, SMTP_AUTH_FAILED,
+                                                 SMTP_AUTH_MALFORMED };
     unsigned choice = t->options.answers[t->answered++ % G_N_ELEMENTS(t->options.answers)];
-    return t->question == QUESTION_RCPT ? of_recipient[choice % G_N_ELEMENTS(of_recipient)]
-                                        : of_message[choice % G_N_ELEMENTS(of_message)];
+    return t->question == QUESTION_RCPT   ? of_recipient[choice % G_N_ELEMENTS(of_recipient)]
+           : t->question == QUESTION_AUTH ? of_auth[choice % G_N_ELEMENTS(of_auth)]
+                                          : of_message[choice % G_N_ELEMENTS(of_message)];
 }
 
 static void ask(struct talk *t, int question, uint64_t ticket, uint64_t wanted)
@@ -115,10 +121,26 @@ static void ask(struct talk *t, int question, uint64_t ticket, uint64_t wanted)
     t->wanted = wanted;
 }
 
+/* What is kept is not thrown away, as an owner has to: as if the client had waited with it. So it makes no
+ * difference how it was cut. */
+static void give_tls(struct talk *t)
+{
+    t->question = QUESTION_NONE;
+    t->options.client.tls = SMTP_TLS_ACTIVE;
+    t->options.client.mechanisms = TALK_MECHANISMS;
+    smtp_session_secured(t->session, TALK_MECHANISMS, t->now);
+    pst_assert(smtp_session_is_secure(t->session) && !smtp_session_is_authenticated(t->session));
+}
+
 /* Gives one answer; its effects are to be pulled. */
 static void give_answer(struct talk *t)
 {
+    if (t->question == QUESTION_TLS) {
+        give_tls(t);
+        return;
+    }
     enum smtp_outcome outcome = next_answer(t);
+    t->in_exchange &= t->question != QUESTION_AUTH || outcome == SMTP_AUTH_CHALLENGE;
     t->accepted += t->question == QUESTION_RCPT && smtp_outcome_code(outcome) < 400;
     if (--t->wanted == 0)
         t->question = QUESTION_NONE;
@@ -149,7 +171,11 @@ static void on_append(struct talk *t, struct slice bytes)
 
 static void on_mail(struct talk *t, const struct smtp_effect *e)
 {
+    const struct smtp_client *client = &t->options.client;
     pst_assert(!t->in_mail && e->mail.size <= t->options.service->limits.message_size);
+    pst_assert(client->tls != SMTP_TLS_REQUIRED);
+    pst_assert(!client->auth_required || smtp_session_is_authenticated(t->session));
+    pst_assert(!e->mail.require_tls || client->tls == SMTP_TLS_ACTIVE);
     check_text(e->mail.envid);
     t->in_mail = true;
     t->utf8 = e->mail.utf8;
@@ -194,6 +220,30 @@ static void on_facts(struct talk *t, const struct smtp_effect *e, unsigned allow
     }
 }
 
+static void on_starttls(struct talk *t)
+{
+    enum smtp_tls tls = t->options.client.tls;
+    pst_assert(tls == SMTP_TLS_OFFERED || tls == SMTP_TLS_REQUIRED);
+    pst_assert(!t->in_mail && !t->in_exchange && t->question == QUESTION_NONE);
+    t->question = QUESTION_TLS;
+}
+
+static void on_auth(struct talk *t, const struct smtp_effect *e)
+{
+    bool is_first = e->kind == SMTP_EFFECT_AUTH;
+    pst_assert(!t->in_mail && t->in_exchange != is_first && !smtp_session_is_authenticated(t->session));
+    pst_assert(t->options.client.mechanisms != NULL);
+    g_autofree char *bytes = slice_dup(e->bytes), *initial = slice_dup(is_first ? e->initial : e->bytes);
+    g_autofree char *mechanism = g_ascii_strup(bytes, -1);
+    pst_assert(!is_first || g_str_equal(mechanism, "PLAIN") || g_str_equal(mechanism, "X-LONG"));
+    pst_assert(strspn(initial, "+/=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") ==
+               strlen(initial));
+    note(t, bytes);
+    note(t, initial);
+    t->in_exchange = true;
+    ask(t, QUESTION_AUTH, e->ticket, 1);
+}
+
 static void on_refused(const struct smtp_effect *e)
 {
     pst_assert(smtp_outcome_code(e->outcome) >= 400);
@@ -205,7 +255,7 @@ static void on_end(struct talk *t, const struct smtp_effect *e)
     pst_assert(t->last_code == 221 || t->last_code == 421 || t->last_code == 554);
     pst_assert(smtp_outcome_code(e->outcome) == t->last_code);
     pst_assert(!g_str_equal(smtp_session_phase(t->session), "ended")); /* it is the one before */
-    pst_assert(!t->in_mail && !t->open);
+    pst_assert(!t->in_mail && !t->open && !t->in_exchange);
     note(t, "END");
     t->ended = true;
 }
@@ -220,6 +270,17 @@ static void on_effect(struct talk *t, const struct smtp_effect *e)
     case SMTP_EFFECT_MAIL:
     case SMTP_EFFECT_RCPT:
         on_envelope(t, e);
+        break;
+    case SMTP_EFFECT_STARTTLS:
+        on_starttls(t);
+        break;
+    case SMTP_EFFECT_AUTH:
+    case SMTP_EFFECT_AUTH_RESPONSE:
+        on_auth(t, e);
+        break;
+    case SMTP_EFFECT_AUTH_CANCEL:
+        pst_assert(t->in_exchange && t->question == QUESTION_NONE);
+        t->in_exchange = false;
         break;
     case SMTP_EFFECT_XCLIENT:
         on_facts(t, e, SMTP_XCLIENT_FACTS, t->options.client.may_xclient);

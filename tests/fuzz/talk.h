@@ -10,6 +10,8 @@
 #include "base/slice.h"
 #include "smtp/session.h"
 
+#define TALK_MECHANISMS "PLAIN X-LONG" /* inside TLS */
+
 struct talk_options {
     const struct smtp_service *service;
     struct smtp_client client;

@@ -7,6 +7,7 @@ SMTP_TESTS = \
 	tests/unit/test_smtp_header \
 	tests/unit/test_smtp_outcome \
 	tests/unit/test_smtp_parameter \
+	tests/unit/test_smtp_secure \
 	tests/unit/test_smtp_session \
 	tests/unit/test_smtp_session_clock \
 	tests/unit/test_smtp_xtext
@@ -26,6 +27,9 @@ tests_unit_test_smtp_data_portable_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_outcome_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_outcome_LDADD = $(TEST_LINK) $(LINK_smtp)
 session_rig = tests/unit/session_rig.c tests/unit/session_rig.h
+tests_unit_test_smtp_secure_SOURCES = tests/unit/test_smtp_secure.c $(session_rig)
+tests_unit_test_smtp_secure_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_smtp_secure_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_unit_test_smtp_session_SOURCES = tests/unit/test_smtp_session.c $(session_rig)
 tests_unit_test_smtp_session_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_smtp_session_LDADD = $(TEST_LINK) $(LINK_smtp)

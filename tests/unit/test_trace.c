@@ -188,6 +188,112 @@ static void check_client_name(void **state)
     assert_true(g_str_has_prefix(strstr(got->str, "Received:"), row->want));
 }
 
+/* What a client or its certificate says stays in its comment, whatever it is. */
+static const struct security_row {
+    const char *name;
+    const char *version, *cipher, *server_name, *client, *user;
+    const char *want;
+} security_rows[] = {
+    { "TLS", "TLSv1.3", "TLS_AES_256_GCM_SHA384", NULL, NULL, NULL,
+      "with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384)\n\tid 4XyZ; " },
+    { "TLS without a name for its cipher", "TLSv1.3", NULL, NULL, NULL, NULL,
+      "with ESMTPSA (TLSv1.3) id 4XyZ;\n" },
+    { "all", "TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", "mx.example.org", "CN=client.example.net,O=Example",
+      "alice@example.org",
+      "with ESMTPSA (TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256)\n"
+      "\t(server name mx.example.org)\n"
+      "\t(client certificate CN=client.example.net,O=Example)\n"
+      "\t(authenticated as alice@example.org) id 4XyZ;\n" },
+    { "a user without TLS", NULL, NULL, NULL, NULL, "alice",
+      "with ESMTPSA (authenticated as alice) id 4XyZ;\n" },
+    { "a user who would be a header", NULL, NULL, NULL, NULL, "a\r\nBcc: b",
+      "with ESMTPSA (authenticated as a??Bcc: b) id 4XyZ;\n" },
+    { "a user who would end the comment", NULL, NULL, NULL, NULL, "a) by evil (",
+      "with ESMTPSA (authenticated as a? by evil ?)\n\tid 4XyZ; " },
+    { "a user who would quote its end", NULL, NULL, NULL, NULL, "a\\",
+      "with ESMTPSA (authenticated as a?) id 4XyZ;\n" },
+    { "a user who would be a recipient, and a date", NULL, NULL, NULL, NULL, "a for <b@c>; Thu",
+      "with ESMTPSA (authenticated as a for ?b@c?? Thu)\n\tid 4XyZ; " },
+    { "a user in UTF-8, which not every message may have in its header", NULL, NULL, NULL, NULL, "p\u00e9",
+      "with ESMTPSA (authenticated as p?\?) id 4XyZ;\n" },
+    { "a user of nothing", NULL, NULL, NULL, NULL, "", "with ESMTPSA (authenticated as ) id 4XyZ;\n" },
+    { "a quoted subject", "TLSv1.3", "X", NULL, "CN=\"a b\"\x7f", NULL,
+      "with ESMTPSA (TLSv1.3 X)\n\t(client certificate CN=?a b?\?) id 4XyZ;\n" },
+};
+
+static void check_security(void **state)
+{
+    const struct security_row *row = *state;
+    struct smtp_address from = address_of("<>"), to = address_of("<alice@example.org>");
+    struct trace trace = {
+        .id = "4XyZ",
+        .hostname = "mx.example.org",
+        .protocol = "ESMTPSA",
+        .helo = "client.example.net",
+        .client = "192.0.2.1",
+        .reverse_path = &from,
+        .tls_version = row->version,
+        .tls_cipher = row->cipher,
+        .tls_server_name = row->server_name,
+        .tls_client = row->client,
+        .user = row->user,
+    };
+    g_autoptr(GString) got = g_string_new(NULL);
+    trace_append(got, &trace, &to, NULL, NULL);
+    const char *with = strstr(got->str, "with ");
+    if (!g_str_has_prefix(with, row->want))
+        print_error("%s", got->str);
+    assert_true(g_str_has_prefix(with, row->want));
+}
+
+static void what_is_long_is_cut(void **state)
+{
+    (void)state;
+    g_autofree char *endless = g_strnfill(100000, 'x');
+    struct smtp_address from = address_of("<>"), to = address_of("<alice@example.org>");
+    struct trace trace = { .id = "1",
+                           .hostname = "mx",
+                           .protocol = "ESMTPS",
+                           .helo = "c",
+                           .client = "192.0.2.1",
+                           .reverse_path = &from,
+                           .tls_version = endless,
+                           .tls_cipher = endless,
+                           .tls_server_name = endless,
+                           .tls_client = endless,
+                           .user = endless };
+    g_autoptr(GString) got = g_string_new(NULL);
+    trace_append(got, &trace, &to, NULL, NULL);
+    g_auto(GStrv) lines = g_strsplit(got->str, "\n", -1);
+    for (char **line = lines; *line != NULL; line++)
+        assert_true(strlen(*line) <= 998); /* RFC 5322 2.1.1 */
+}
+
+static const struct protocol_row {
+    const char *name; /* what is wanted, too */
+    bool lmtp, extended, utf8, secure, authenticated;
+} protocol_rows[] = {
+    { "SMTP", false, false, false, false, false },    { "SMTP", false, false, false, true, false },
+    { "SMTP", false, false, false, false, true },     { "SMTP", false, false, false, true, true },
+    { "ESMTP", false, true, false, false, false },    { "ESMTPS", false, true, false, true, false },
+    { "ESMTPA", false, true, false, false, true },    { "ESMTPSA", false, true, false, true, true },
+    { "UTF8SMTP", false, false, true, false, false }, { "UTF8SMTPS", false, false, true, true, false },
+    { "UTF8SMTPA", false, false, true, false, true }, { "UTF8SMTPSA", false, false, true, true, true },
+    { "UTF8SMTP", false, true, true, false, false },  { "UTF8SMTPS", false, true, true, true, false },
+    { "UTF8SMTPA", false, true, true, false, true },  { "UTF8SMTPSA", false, true, true, true, true },
+    { "LMTP", true, true, false, false, false },      { "LMTPS", true, true, false, true, false },
+    { "LMTPA", true, true, false, false, true },      { "LMTPSA", true, true, false, true, true },
+    { "UTF8LMTP", true, true, true, false, false },   { "UTF8LMTPS", true, true, true, true, false },
+    { "UTF8LMTPA", true, true, true, false, true },   { "UTF8LMTPSA", true, true, true, true, true },
+};
+
+static void check_protocol(void **state)
+{
+    const struct protocol_row *row = *state;
+    assert_string_equal(trace_protocol(row->lmtp, row->extended, row->utf8, row->secure, row->authenticated),
+                        row->name);
+}
+
 static const struct date_row {
     const char *name; /* what is wanted, too */
     int64_t second;
@@ -308,6 +414,9 @@ int main(int argc, char **argv)
     struct suite *s = suite_new("trace");
     suite_add_rows(s, rows, check_row);
     suite_add_rows(s, name_rows, check_client_name);
+    suite_add_rows(s, security_rows, check_security);
+    suite_add(s, "what is long is cut", what_is_long_is_cut, NULL);
+    suite_add_rows(s, protocol_rows, check_protocol);
     suite_add_rows(s, date_rows, check_date);
     suite_add_rows(s, address_rows, check_addresses);
     suite_add(s, "a forged address ends no line", a_forged_address_ends_no_line, NULL);
