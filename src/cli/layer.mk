@@ -8,6 +8,7 @@ src_cli_libcli_a_SOURCES = \
 	src/cli/help.c \
 	src/cli/route.c \
 	src/cli/serve.c \
+	src/cli/tlsa.c \
 	src/cli/try.c \
 	src/cli/version.c
 

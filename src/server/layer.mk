@@ -17,6 +17,7 @@ src_server_libserver_a_SOURCES = \
 	src/server/reload.c src/server/reload.h \
 	src/server/settings.c src/server/settings.h \
 	src/server/show_route.c src/server/show_route.h \
+	src/server/show_tlsa.c src/server/show_tlsa.h \
 	src/server/sockets.c src/server/sockets.h \
 	src/server/spool.c src/server/spool.h \
 	src/server/tls_settings.c src/server/tls_settings.h \
