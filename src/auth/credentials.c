@@ -225,7 +225,8 @@ static struct credentials_table *look(struct credentials *c, bool is_first, stru
         return NULL;
     c->seen = version;
     struct credentials_table *t = table_load(c->path, slice_of(text->data, text->len), problems);
-    explicit_bzero(text->data, text->len);
+    if (text->len > 0)
+        explicit_bzero(text->data, text->len);
     return t;
 }
 

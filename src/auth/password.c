@@ -75,7 +75,9 @@ static bool is_locked_hash(const char *hash)
 static bool is_good_hash(const char *hash)
 {
     int kind = crypt_checksalt(hash);
-    return is_locked_hash(hash) || kind == CRYPT_SALT_OK || kind == CRYPT_SALT_METHOD_LEGACY;
+    /* Without a '$' it would be one of DES, as which any word passes: a password in clear, say. */
+    bool is_known = hash[0] == '$' && (kind == CRYPT_SALT_OK || kind == CRYPT_SALT_METHOD_LEGACY);
+    return is_known || is_locked_hash(hash);
 }
 
 int password_parse(struct slice line, struct password *ret_password, const char **ret_problem)
@@ -182,21 +184,28 @@ static char *make_scram(const char *password, uint64_t iterations)
                            server64);
 }
 
+const char *password_user_problem(const char *user)
+{
+    g_autofree char *name = user_prepare(user, USER_STORED);
+    if (name == NULL)
+        return "a user's name has from 1 to 255 octets in UTF-8, and no control characters";
+    if (strchr(name, ':') != NULL)
+        return "a user's name cannot have a ':' in it";
+    if (name[0] == '#' || name[0] == ' ' || name[strlen(name) - 1] == ' ')
+        return "a user's name cannot begin with '#', nor begin or end with a blank";
+    return NULL;
+}
+
 int password_make(const char *user, const char *password, uint64_t iterations, char **ret_line,
                   const char **ret_problem)
 {
     g_autofree char *name = user_prepare(user, USER_STORED);
     auto_password char *secret = password_prepare(password, USER_STORED);
-    *ret_problem = NULL;
-    if (name == NULL)
-        *ret_problem = "a user's name has from 1 to 255 octets in UTF-8, and no control characters";
-    else if (strchr(name, ':') != NULL)
-        *ret_problem = "a user's name cannot have a ':' in it";
-    else if (name[0] == '#' || g_ascii_isspace(name[0]) || g_ascii_isspace(name[strlen(name) - 1]))
-        *ret_problem = "a user's name cannot begin with '#', nor begin or end with a blank";
-    else if (secret == NULL)
+    *ret_problem = password_user_problem(user);
+    if (*ret_problem == NULL && secret == NULL)
         *ret_problem = "a password has from 1 to 511 octets in UTF-8, and no control characters";
-    else if (iterations < PASSWORD_ITERATIONS_MIN || iterations > PASSWORD_ITERATIONS_MAX)
+    else if (*ret_problem == NULL &&
+             (iterations < PASSWORD_ITERATIONS_MIN || iterations > PASSWORD_ITERATIONS_MAX))
         *ret_problem = "there are from 4096 to 1000000 iterations";
     if (*ret_problem != NULL)
         return -EINVAL;

@@ -37,6 +37,9 @@ AUTO_VAL_DEFINE(password);
 /* What a line says. -EBADMSG, and what was expected (a literal). Leaves out no blanks: they belong to it. */
 int password_parse(struct slice line, struct password *ret_password, const char **ret_problem);
 
+/* What is wrong with a name that a line shall begin with (a literal); NULL: nothing. */
+const char *password_user_problem(const char *user);
+
 /* A line, without its end, with new salts; g_free it. -EINVAL, and why (a literal), or -EIO. */
 int password_make(const char *user, const char *password, uint64_t iterations, char **ret_line,
                   const char **ret_problem);

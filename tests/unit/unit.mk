@@ -6,6 +6,7 @@ include tests/unit/config.mk
 include tests/unit/smtp.mk
 include tests/unit/net.mk
 include tests/unit/message.mk
+include tests/unit/auth.mk
 include tests/unit/delivery.mk
 include tests/unit/host.mk
 include tests/unit/handlers.mk
