@@ -11,9 +11,10 @@
 /* What getopt_long tells of row number i is FIRST_ROW + i: letters, '?' and ':' are less. */
 enum { FIRST_ROW = 256, HELP = 'h' };
 
-const struct command *const commands[] = { &command_serve,   &command_check,  &command_try,
-                                           &command_route,   &command_handle, &command_tlsa,
-                                           &command_version, &command_help,   NULL };
+const struct command *const commands[] = {
+    &command_serve,  &command_check, &command_try,     &command_route, &command_handle,
+    &command_passwd, &command_tlsa,  &command_version, &command_help,  NULL
+};
 
 const struct command *command_find(const char *name)
 {

@@ -34,7 +34,7 @@ struct command {
 };
 
 extern const struct command command_serve, command_check, command_try, command_route, command_handle,
-    command_tlsa, command_version, command_help;
+    command_passwd, command_tlsa, command_version, command_help;
 extern const struct command *const commands[]; /* ends in NULL */
 
 const struct command *command_find(const char *name);

@@ -6,6 +6,7 @@ src_cli_libcli_a_SOURCES = \
 	src/cli/given.c src/cli/given.h \
 	src/cli/handle.c \
 	src/cli/help.c \
+	src/cli/passwd.c \
 	src/cli/route.c \
 	src/cli/serve.c \
 	src/cli/tlsa.c \
