@@ -5,6 +5,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_config.py \
 	tests/integration/test_contrib_handlers.py \
 	tests/integration/test_delivery.py \
+	tests/integration/test_fail2ban.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_handle.py \
 	tests/integration/test_handlers.py \
@@ -14,6 +15,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_limits.py \
 	tests/integration/test_metrics.py \
 	tests/integration/test_overload.py \
+	tests/integration/test_passwd.py \
 	tests/integration/test_protocol.py \
 	tests/integration/test_readers.py \
 	tests/integration/test_reload.py \
