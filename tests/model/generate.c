@@ -9,17 +9,18 @@ static const struct line {
     const char *text;
     size_t len; /* 0: its length as a string */
     const char *reply;
+    enum need need;
 } lines[] = {
     { "NOOP", 0, "250 2.0.0" },
     { "NOOP and more", 0, "250 2.0.0" },
-    { "VRFY ann", 0, "252 2.5.0" },
-    { "VRFY", 0, "501 5.5.4" },
-    { "EXPN staff", 0, "502 5.5.1" },
-    { "EXPN", 0, "501 5.5.4" },
-    { "XCLIENT", 0, "501 5.5.4" },
-    { "XFORWARD", 0, "501 5.5.4" },
-    { "HELP", 0, "214 2.0.0" },
-    { "HELP MAIL", 0, "214 2.0.0" },
+    { "VRFY ann", 0, "252 2.5.0", NEED_AUTH },
+    { "VRFY", 0, "501 5.5.4", NEED_AUTH },
+    { "EXPN staff", 0, "502 5.5.1", NEED_AUTH },
+    { "EXPN", 0, "501 5.5.4", NEED_AUTH },
+    { "XCLIENT", 0, "501 5.5.4", NEED_TLS },
+    { "XFORWARD", 0, "501 5.5.4", NEED_TLS },
+    { "HELP", 0, "214 2.0.0", NEED_TLS },
+    { "HELP MAIL", 0, "214 2.0.0", NEED_TLS },
     { "", 0, "500 5.5.1" },
     { "FOO", 0, "500 5.5.1" },
     { "MAILFROM:<carol@example.net>", 0, "500 5.5.1" },
@@ -31,8 +32,9 @@ static const struct line {
     { "DATA.", 0, "500 5.5.1" },
     { ".", 0, "500 5.5.1" },
     { "Subject: a message without DATA", 0, "500 5.5.1" },
-    { "STARTTLS", 0, "500 5.5.1" },
-    { "AUTH PLAIN AGEAYg==", 0, "500 5.5.1" },
+    { "STARTTLS: yes", 0, "500 5.5.1" },
+    { "AUTHPLAIN AGEAYg==", 0, "500 5.5.1" },
+    { "AUTH\tPLAIN AGEAYg==", 0, "500 5.5.1" },
     { "TURN", 0, "500 5.5.1" },
     { "\xc3\x89HLO caf\xc3\xa9", 0, "500 5.5.1" },
     { "\xff\xfe", 0, "500 5.5.1" },
@@ -51,6 +53,8 @@ static void generate_line(struct generator *g, struct act *act)
 {
     const struct line *line = pick(g, lines);
     act->reply = line->reply;
+    act->fault = line->reply; /* which may be told before what must be done first is */
+    act->need = line->need;
     if (line->len > 0)
         g_string_append_len(act->wire, line->text, (gssize)line->len);
     else
@@ -64,7 +68,13 @@ static void generate_long_line(struct generator *g, struct act *act)
                                               "",      "BDATx",       " \tx" };
     act->kind = ACT_LINE;
     act->reply = "500 5.5.2";
-    put_too_long(g, act, *pick(g, beginnings));
+    size_t limit = (size_t)g->rules->service.limits.command_length;
+    if (one_in(g, 8)) {
+        act->reply = "500 5.5.6"; /* RFC 4954 4 */
+        put_too_long(g, act, "AUTH PLAIN ", g->offers_auth ? SMTP_KEEP_MAX : limit);
+    } else {
+        put_too_long(g, act, *pick(g, beginnings), limit);
+    }
 }
 
 /* ---- the rest ---- */
@@ -162,7 +172,7 @@ static void generate_stop(struct generator *g, struct act *act)
     };
     if (g->place == MODEL_MESSAGE)
         generate_message(g, act);
-    else if (one_in(g, 2))
+    else if (g->place != MODEL_CHALLENGED && one_in(g, 2))
         generate_bdat(g, act);
     act->begins_chunk = g->place != MODEL_MESSAGE && act->content->len > 0 && act->fault == NULL;
     if (act->wire->len > 0)
@@ -172,11 +182,16 @@ static void generate_stop(struct generator *g, struct act *act)
 }
 
 static void (*const generates[ACT_KINDS])(struct generator *g, struct act *act) = {
-    [ACT_LINE] = generate_line,       [ACT_HELLO] = generate_hello,       [ACT_MAIL] = generate_mail,
-    [ACT_RCPT] = generate_rcpt,       [ACT_DATA] = generate_data,         [ACT_MESSAGE] = generate_message,
-    [ACT_BDAT] = generate_bdat,       [ACT_RSET] = generate_rset,         [ACT_QUIT] = generate_quit,
-    [ACT_XCLIENT] = generate_xclient, [ACT_XFORWARD] = generate_xforward, [ACT_FOREIGN] = generate_foreign,
-    [ACT_SILENCE] = generate_stop,    [ACT_DRIP] = generate_stop,         [ACT_HANG_UP] = generate_stop,
+    [ACT_LINE] = generate_line,         [ACT_HELLO] = generate_hello,
+    [ACT_MAIL] = generate_mail,         [ACT_RCPT] = generate_rcpt,
+    [ACT_DATA] = generate_data,         [ACT_MESSAGE] = generate_message,
+    [ACT_BDAT] = generate_bdat,         [ACT_RSET] = generate_rset,
+    [ACT_QUIT] = generate_quit,         [ACT_XCLIENT] = generate_xclient,
+    [ACT_XFORWARD] = generate_xforward, [ACT_FOREIGN] = generate_foreign,
+    [ACT_STARTTLS] = generate_starttls, [ACT_HANDSHAKE] = generate_handshake,
+    [ACT_AUTH] = generate_auth,         [ACT_RESPONSE] = generate_response,
+    [ACT_SILENCE] = generate_stop,      [ACT_DRIP] = generate_stop,
+    [ACT_HANG_UP] = generate_stop,
 };
 
 /* ---- what next ---- */
@@ -194,6 +209,8 @@ static const uint16_t likely[MODEL_OVER][ACT_KINDS] = {
                       [ACT_QUIT] = 3,
                       [ACT_XCLIENT] = 10,
                       [ACT_XFORWARD] = 5,
+                      [ACT_STARTTLS] = 100,
+                      [ACT_AUTH] = 20,
                       [ACT_FOREIGN] = 10,
                       [ACT_SILENCE] = 1,
                       [ACT_HANG_UP] = 1 },
@@ -207,6 +224,8 @@ static const uint16_t likely[MODEL_OVER][ACT_KINDS] = {
                      [ACT_QUIT] = 10,
                      [ACT_XCLIENT] = 5,
                      [ACT_XFORWARD] = 10,
+                     [ACT_STARTTLS] = 20,
+                     [ACT_AUTH] = 200,
                      [ACT_FOREIGN] = 1,
                      [ACT_SILENCE] = 1,
                      [ACT_HANG_UP] = 2 },
@@ -220,9 +239,13 @@ static const uint16_t likely[MODEL_OVER][ACT_KINDS] = {
                          [ACT_QUIT] = 2,
                          [ACT_XCLIENT] = 2,
                          [ACT_XFORWARD] = 2,
+                         [ACT_STARTTLS] = 5,
+                         [ACT_AUTH] = 5,
                          [ACT_FOREIGN] = 1,
                          [ACT_SILENCE] = 1,
                          [ACT_HANG_UP] = 2 },
+    [MODEL_SECURING] = { [ACT_HANDSHAKE] = 1 },
+    [MODEL_CHALLENGED] = { [ACT_RESPONSE] = 995, [ACT_SILENCE] = 2, [ACT_HANG_UP] = 3 },
     [MODEL_MESSAGE] = { [ACT_MESSAGE] = 975, [ACT_SILENCE] = 10, [ACT_DRIP] = 5, [ACT_HANG_UP] = 10 },
     [MODEL_CHUNKS] = { [ACT_LINE] = 60,
                        [ACT_HELLO] = 20,
@@ -234,6 +257,8 @@ static const uint16_t likely[MODEL_OVER][ACT_KINDS] = {
                        [ACT_QUIT] = 5,
                        [ACT_XCLIENT] = 2,
                        [ACT_XFORWARD] = 2,
+                       [ACT_STARTTLS] = 5,
+                       [ACT_AUTH] = 5,
                        [ACT_FOREIGN] = 1,
                        [ACT_SILENCE] = 1,
                        [ACT_HANG_UP] = 2 },
@@ -247,6 +272,8 @@ static const uint16_t likely[MODEL_OVER][ACT_KINDS] = {
                        [ACT_QUIT] = 10,
                        [ACT_XCLIENT] = 2,
                        [ACT_XFORWARD] = 2,
+                       [ACT_STARTTLS] = 5,
+                       [ACT_AUTH] = 5,
                        [ACT_FOREIGN] = 1,
                        [ACT_SILENCE] = 1,
                        [ACT_HANG_UP] = 2 },
@@ -277,6 +304,8 @@ void generator_next(struct generator *g, const struct model *m, struct act *ret_
 {
     act_reset(ret_act);
     g->place = m->place;
+    g->secure = m->secure;
+    g->offers_auth = model_mechanisms(m) != NULL;
     if (m->acts == 0) {
         ret_act->kind = ACT_CONNECT;
         ret_act->early = g->rules->client.greeting_delay > 0 && one_in(g, 20);

@@ -12,6 +12,7 @@ struct generator {
     struct pst_random random;
     const struct rules *rules;
     enum model_place place; /* where the dialogue stands */
+    bool secure, offers_auth;
     GString *scratch;
 };
 

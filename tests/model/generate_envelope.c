@@ -42,7 +42,7 @@ void generate_hello(struct generator *g, struct act *act)
 
 /* ---- parameters ---- */
 
-enum keyword { SIZE, BODY, UTF8, RET, ENVID, NOTIFY, ORCPT, OTHER };
+enum keyword { SIZE, BODY, UTF8, RET, ENVID, NOTIFY, ORCPT, REQUIRETLS, SPEAKER, OTHER };
 
 struct parameter {
     enum keyword keyword;
@@ -64,6 +64,9 @@ static const struct parameter mail_parameters[] = {
     { RET, "RET=HDRS", "hdrs", NULL },
     { ENVID, "ENVID=QQ314159", "QQ314159", NULL },
     { ENVID, "ENVID=a+2Bb+3D", "a+2Bb+3D", NULL },
+    { REQUIRETLS, "REQUIRETLS", "", NULL },
+    { SPEAKER, "AUTH=<>", "", NULL },
+    { SPEAKER, "AUTH=ann+2Blee@example.org", "", NULL },
 };
 static const struct parameter bad_mail_parameters[] = {
     { SIZE, "SIZE=2001", NULL, "552 5.3.4" },
@@ -80,7 +83,11 @@ static const struct parameter bad_mail_parameters[] = {
     { ENVID, "ENVID=a+2", NULL, "501" },
     { ENVID, "ENVID=+zz", NULL, "501" },
     { OTHER, "FOO", NULL, "555" },
-    { OTHER, "AUTH=<>", NULL, "555" },
+    { REQUIRETLS, "REQUIRETLS=1", NULL, "501" },
+    { SPEAKER, "AUTH", NULL, "501" },
+    { SPEAKER, "AUTH=ann", NULL, "501" },
+    { SPEAKER, "AUTH=<ann@example.org>", NULL, "501" },
+    { SPEAKER, "AUTH=a+", NULL, "501" },
     { OTHER, "BY=120;R", NULL, "555" },
     { OTHER, "NOTIFY=NEVER", NULL, "555" },
     { OTHER, "=x", NULL, "501" },
@@ -104,21 +111,29 @@ static const struct parameter bad_rcpt_parameters[] = {
     { OTHER, "FOO=bar", NULL, "555" },
 };
 
+/* RFC 8689 2, 4954 5: what is not offered here and now is unknown, and nobody looks at its value. */
+static const char *fault_of(const struct generator *g, const struct parameter *p)
+{
+    bool is_offered = p->keyword == REQUIRETLS ? g->secure : p->keyword != SPEAKER || g->offers_auth;
+    return is_offered ? p->fault : "555";
+}
+
 /* Appends some, at most one of them faulty, and then the last. What is noted for each keyword is *values. */
 static void put_parameters(struct generator *g, struct act *act, const struct parameter *good,
                            size_t good_count, const struct parameter *bad, size_t bad_count,
                            const char **values)
 {
     while (act->fault == NULL && one_in(g, 3)) {
-        bool is_bad = one_in(g, 8);
-        const struct parameter *p = is_bad ? &bad[below(g, bad_count)] : &good[below(g, good_count)];
+        const struct parameter *p = one_in(g, 8) ? &bad[below(g, bad_count)] : &good[below(g, good_count)];
+        const char *fault = fault_of(g, p);
+        bool is_bad = fault != NULL;
         bool again = p->keyword != OTHER && values[p->keyword] != NULL;
         if (again && is_bad)
             break; /* two faults, of which either could be told */
-        act->fault = again ? "555" : p->fault;
+        act->fault = again ? "555" : fault;
         values[p->keyword] = p->value;
         g_string_append_c(act->wire, ' ');
-        if (p->keyword == ENVID ||
+        if (p->keyword == ENVID || p->keyword == SPEAKER ||
             p->keyword == ORCPT) /* whose values are xtext (RFC 3461 4): their case counts */
             g_string_append(act->wire, p->text);
         else
@@ -181,7 +196,7 @@ void generate_mail(struct generator *g, struct act *act)
     if (act->fault == NULL)
         note_mail(act->envelope, sender->text,
                   values[SIZE] != NULL ? g_ascii_strtoull(values[SIZE], NULL, 10) : 0,
-                  values[BODY] != NULL ? values[BODY] : "7bit", act->utf8,
+                  values[BODY] != NULL ? values[BODY] : "7bit", act->utf8, values[REQUIRETLS] != NULL,
                   values[RET] != NULL ? values[RET] : "-", values[ENVID] != NULL ? values[ENVID] : "-");
 }
 

@@ -13,8 +13,12 @@ bool one_in(struct generator *g, uint64_t n);
 void put_keyword(struct generator *g, struct act *act, const char *text);
 void end_line(struct generator *g, struct act *act);
 void put_line(struct generator *g, struct act *act, const char *text);
-void put_too_long(struct generator *g, struct act *act, const char *beginning);
+void put_too_long(struct generator *g, struct act *act, const char *beginning, size_t limit);
 
+void generate_starttls(struct generator *g, struct act *act);
+void generate_handshake(struct generator *g, struct act *act);
+void generate_auth(struct generator *g, struct act *act);
+void generate_response(struct generator *g, struct act *act);
 void generate_hello(struct generator *g, struct act *act);
 void generate_mail(struct generator *g, struct act *act);
 void generate_rcpt(struct generator *g, struct act *act);

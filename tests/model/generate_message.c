@@ -146,7 +146,7 @@ static void put_blank_line(struct generator *g, struct act *act)
         g_string_append_c(act->wire, one_in(g, 100) ? '\t' : ' ');
     put_keyword(g, act, "BDAT 5");
     if (one_in(g, 2))
-        put_too_long(g, act, " ");
+        put_too_long(g, act, " ", (size_t)g->rules->service.limits.command_length);
     else
         end_line(g, act);
 }
@@ -167,7 +167,8 @@ static void generate_bad_bdat(struct generator *g, struct act *act)
     if (one_in(g, 8))
         put_blank_line(g, act);
     else if (one_in(g, 8))
-        put_too_long(g, act, one_in(g, 2) ? "BDAT 5 LAST " : "\t BDAT\t");
+        put_too_long(g, act, one_in(g, 2) ? "BDAT 5 LAST " : "\t BDAT\t",
+                     (size_t)g->rules->service.limits.command_length);
     else
         put_bad_bdat(g, act, pick(g, bad_bdat));
 }

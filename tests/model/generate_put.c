@@ -30,10 +30,9 @@ void put_line(struct generator *g, struct act *act, const char *text)
     end_line(g, act);
 }
 
-void put_too_long(struct generator *g, struct act *act, const char *beginning)
+void put_too_long(struct generator *g, struct act *act, const char *beginning, size_t limit)
 {
     g_string_append(act->wire, beginning);
-    size_t limit = (size_t)g->rules->service.limits.command_length;
     size_t len = limit - 1 + (size_t)(one_in(g, 2) ? 0 : below(g, 6000)); /* with CR LF: one too many */
     while (act->wire->len < len)
         g_string_append_c(act->wire, one_in(g, 500) ? '\r' : (char)('a' + act->wire->len % 26));

@@ -39,17 +39,27 @@ static void end(struct model *m, const char *reply)
 /* A command that breaks the protocol counts; what is well said but not to be had does not. */
 static bool is_mistake(const char *reply)
 {
-    static const char *const codes[] = { "500", "501", "503", "553", "555", "550 5.7.0" };
+    static const char *const codes[] = {
+        "500", "501", "503", "504", "530", "538", "553", "555", "550 5.7.0"
+    };
     for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)
         if (g_str_has_prefix(reply, codes[i]))
             return true;
     return false;
 }
 
+static void blame_either(struct model *m, const char *reply, const char * or)
+{
+    if (++m->errors >= limits(m)->errors)
+        end(m, "421 4.7.0");
+    else
+        say(m, reply)->any[1] = or ;
+}
+
 static void refuse_either(struct model *m, const char *reply, const char * or)
 {
-    if (is_mistake(reply) && ++m->errors >= limits(m)->errors)
-        end(m, "421 4.7.0");
+    if (is_mistake(reply))
+        blame_either(m, reply, or);
     else
         say(m, reply)->any[1] = or ;
 }
@@ -61,9 +71,22 @@ static void refuse(struct model *m, const char *reply)
 
 /* The wrong moment for this command. What is wrong with the command itself may be told instead, when it also
  * breaks the protocol: no RFC says which goes first. */
+static void refuse_now_as(struct model *m, const struct act *act, const char *reply)
+{
+    blame_either(m, reply, act->fault != NULL && is_mistake(act->fault) ? act->fault : NULL);
+}
+
 static void refuse_now(struct model *m, const struct act *act)
 {
-    refuse_either(m, "503 5.5.1", act->fault != NULL && is_mistake(act->fault) ? act->fault : NULL);
+    refuse_now_as(m, act, "503 5.5.1");
+}
+
+/* RFC 3207 4, 4954 6 */
+static bool is_barred(const struct model *m, enum need need)
+{
+    const struct smtp_client *client = &m->rules->client;
+    return (need >= NEED_TLS && client->tls == SMTP_TLS_REQUIRED && !m->secure) ||
+           (need >= NEED_AUTH && client->auth_required && !m->authenticated);
 }
 
 /* ---- the envelope ---- */
@@ -76,7 +99,8 @@ static void hello(struct model *m, const struct act *act)
     }
     forget(m);
     m->place = MODEL_IDLE;
-    say(m, "250")->extensions = act->extended;
+    const struct rules *r = m->rules;
+    say(m, "250")->extensions = !act->extended ? NULL : m->secure ? r->extensions_inside : r->extensions;
 }
 
 static void mail(struct model *m, const struct act *act)
@@ -354,7 +378,7 @@ static void bdat(struct model *m, const struct act *act)
     } else if (m->place == MODEL_ENVELOPE && m->to->len == 0) {
         bdat_without_recipients(m, act);
     } else if (!takes_chunks(m)) {
-        refuse(m, "503 5.5.1");
+        refuse(m, is_barred(m, NEED_AUTH) ? "530 5.7.0" : "503 5.5.1");
     } else {
         chunk(m, act);
     }
@@ -384,7 +408,76 @@ static void quit(struct model *m, const struct act *act)
 
 static void line(struct model *m, const struct act *act)
 {
-    refuse(m, act->reply);
+    refuse(m, act->reply); /* which is a mistake, or none */
+}
+
+/* ---- TLS and AUTH ---- */
+
+const char *model_mechanisms(const struct model *m)
+{
+    return m->secure ? m->rules->inside : m->rules->client.mechanisms;
+}
+
+static void starttls(struct model *m, const struct act *act)
+{
+    if (m->rules->client.tls == SMTP_TLS_NONE) {
+        refuse_now_as(m, act, "502 5.5.1");
+    } else if (m->secure || (m->place != MODEL_START && m->place != MODEL_IDLE)) {
+        refuse_now(m, act);
+    } else if (act->fault != NULL) {
+        refuse(m, act->fault);
+    } else {
+        m->place = MODEL_SECURING;
+        say(m, "220 2.0.0");
+    }
+}
+
+/* RFC 3207 4.2: nothing is said, and nothing is known any more. */
+static void handshake(struct model *m, const struct act *act)
+{
+    (void)act;
+    m->place = MODEL_START;
+    m->secure = true;
+    m->authenticated = false;
+}
+
+/* How the exchange goes on, as the credential has it. */
+static void judge(struct model *m, const struct credential *credential)
+{
+    enum smtp_outcome outcome = credential != NULL ? credential->outcome : SMTP_AUTH_CHALLENGE;
+    const char *reply = credential != NULL ? credential->reply : "334";
+    m->place = outcome == SMTP_AUTH_CHALLENGE ? MODEL_CHALLENGED : MODEL_IDLE;
+    m->authenticated = outcome == SMTP_AUTHENTICATED;
+    say(m, reply);
+    if (outcome == SMTP_AUTH_FAILED ? ++m->auth_failures >= limits(m)->auth_failures
+                                    : is_mistake(reply) && ++m->errors >= limits(m)->errors)
+        end(m, "421 4.7.0");
+}
+
+static void auth(struct model *m, const struct act *act)
+{
+    const struct smtp_client *client = &m->rules->client;
+    if (model_mechanisms(m) == NULL && client->auth_in_tls && client->tls == SMTP_TLS_OFFERED)
+        refuse_now_as(m, act, "538 5.7.11");
+    else if (model_mechanisms(m) == NULL || m->authenticated || m->place != MODEL_IDLE)
+        refuse_now(m, act);
+    else if (act->fault != NULL)
+        refuse(m, act->fault);
+    else
+        judge(m, act->credential);
+}
+
+static void response(struct model *m, const struct act *act)
+{
+    if (act->fault == NULL) {
+        judge(m, act->credential);
+        return;
+    }
+    m->place = MODEL_IDLE;
+    if (g_str_equal(act->fault, "501 5.7.0")) /* it was the client's wish */
+        say(m, act->fault);
+    else
+        refuse(m, act->fault);
 }
 
 static void xclient(struct model *m, const struct act *act)
@@ -397,6 +490,7 @@ static void xclient(struct model *m, const struct act *act)
         refuse(m, act->fault);
     } else {
         m->place = act->greets ? MODEL_IDLE : MODEL_START;
+        m->authenticated = false;
         say(m, "220");
     }
 }
@@ -449,10 +543,13 @@ static void connect(struct model *m, const struct act *act)
 }
 
 static void (*const does[ACT_KINDS])(struct model *m, const struct act *act) = {
-    [ACT_CONNECT] = connect, [ACT_LINE] = line,       [ACT_HELLO] = hello,     [ACT_MAIL] = mail,
-    [ACT_RCPT] = rcpt,       [ACT_DATA] = data,       [ACT_MESSAGE] = message, [ACT_BDAT] = bdat,
-    [ACT_RSET] = rset,       [ACT_QUIT] = quit,       [ACT_XCLIENT] = xclient, [ACT_XFORWARD] = xforward,
-    [ACT_FOREIGN] = foreign, [ACT_SILENCE] = silence, [ACT_DRIP] = silence,    [ACT_HANG_UP] = hang_up,
+    [ACT_CONNECT] = connect,   [ACT_LINE] = line,           [ACT_HELLO] = hello,
+    [ACT_MAIL] = mail,         [ACT_RCPT] = rcpt,           [ACT_DATA] = data,
+    [ACT_MESSAGE] = message,   [ACT_BDAT] = bdat,           [ACT_RSET] = rset,
+    [ACT_QUIT] = quit,         [ACT_XCLIENT] = xclient,     [ACT_XFORWARD] = xforward,
+    [ACT_STARTTLS] = starttls, [ACT_HANDSHAKE] = handshake, [ACT_AUTH] = auth,
+    [ACT_RESPONSE] = response, [ACT_FOREIGN] = foreign,     [ACT_SILENCE] = silence,
+    [ACT_DRIP] = silence,      [ACT_HANG_UP] = hang_up,
 };
 
 /* What is not recognized is a mistake and no command. */
@@ -467,8 +564,36 @@ static bool is_command(const struct act *act)
     case ACT_DRIP:
     case ACT_HANG_UP:
         return act->begins_chunk;
+    case ACT_CONNECT:
+    case ACT_MESSAGE:
+    case ACT_HANDSHAKE:
+    case ACT_RESPONSE:
+    case ACT_FOREIGN:
+        return false;
     default:
-        return act->kind != ACT_CONNECT && act->kind != ACT_MESSAGE && act->kind != ACT_FOREIGN;
+        return true;
+    }
+}
+
+/* What must be done before an act is more than malformed. BDAT's octets must be read in any case. */
+static enum need need_of(const struct act *act)
+{
+    switch (act->kind) {
+    case ACT_LINE:
+        return act->need;
+    case ACT_MAIL:
+    case ACT_RCPT:
+    case ACT_DATA:
+        return NEED_AUTH;
+    case ACT_HELLO:
+        return act->extended ? NEED_NOTHING : NEED_TLS;
+    case ACT_RSET:
+    case ACT_AUTH:
+    case ACT_XCLIENT:
+    case ACT_XFORWARD:
+        return NEED_TLS;
+    default:
+        return NEED_NOTHING;
     }
 }
 
@@ -478,6 +603,8 @@ void model_act(struct model *m, const struct act *act)
         ; /* it is not read */
     else if (is_command(act) && ++m->commands > limits(m)->commands)
         end(m, "421 4.7.0");
+    else if (is_barred(m, need_of(act)))
+        refuse_now_as(m, act, "530 5.7.0");
     else
         does[act->kind](m, act);
     m->acts++;

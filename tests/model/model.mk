@@ -13,7 +13,7 @@ tests_model_test_huge_CPPFLAGS = $(MODEL_CPPFLAGS)
 tests_model_test_huge_LDADD = $(TEST_LINK) $(LINK_smtp)
 tests_model_test_model_SOURCES = \
 	tests/model/act.h tests/model/generate.c tests/model/generate.h tests/model/generate_envelope.c \
-	tests/model/generate_internal.h tests/model/generate_message.c tests/model/generate_put.c \
+	tests/model/generate_internal.h tests/model/generate_message.c tests/model/generate_put.c tests/model/generate_secure.c \
 	tests/model/model.c tests/model/model.h tests/model/owner.c tests/model/owner.h \
 	tests/model/rules.c tests/model/test_model.c \
 	tests/dialogue/bytes.c tests/dialogue/bytes.h

@@ -18,11 +18,14 @@ struct owner {
     GByteArray *kept; /* what the session did not take */
     struct smtp_effect *effect;
     /* the question that is open */
-    enum { ASKED_NOTHING, ASKED_RCPT, ASKED_FINISH } asked;
+    enum { ASKED_NOTHING, ASKED_RCPT, ASKED_FINISH, ASKED_AUTH } asked;
     uint64_t ticket;
     uint64_t previous; /* ticket */
     guint answered;    /* LMTP's FINISH: so many recipients */
     const struct recipient *candidate;
+    /* AUTH */
+    bool securing, in_exchange;
+    char *credential; /* what it says; NULL: nothing */
     /* the transaction */
     bool in_mail, open;
     GString *mail;
@@ -100,6 +103,29 @@ static void answer_finish_for_one(struct owner *o)
     answer(o, outcome);
 }
 
+static const struct credential *find_credential(const char *text)
+{
+    for (size_t i = 0; i < credential_count; i++)
+        if (g_str_equal(credentials[i].text, text))
+            return &credentials[i];
+    return NULL;
+}
+
+static void answer_auth(struct owner *o)
+{
+    enum smtp_outcome outcome = SMTP_AUTH_CHALLENGE;
+    if (o->credential != NULL) {
+        const struct credential *credential = find_credential(o->credential);
+        if (credential == NULL)
+            broke(o, "credentials that nobody sent");
+        else
+            outcome = credential->outcome;
+    }
+    o->asked = ASKED_NOTHING;
+    o->in_exchange = outcome == SMTP_AUTH_CHALLENGE;
+    answer(o, outcome);
+}
+
 static void answer_question(struct owner *o)
 {
     if (!smtp_session_is_waiting(o->session))
@@ -111,6 +137,8 @@ static void answer_question(struct owner *o)
                             (struct smtp_verdict){ SMTP_LOCAL_ERROR, NULL }, o->now);
     if (o->asked == ASKED_RCPT)
         answer_rcpt(o);
+    else if (o->asked == ASKED_AUTH)
+        answer_auth(o);
     else if (o->rules->service.protocol == SMTP_PROTOCOL_LMTP)
         answer_finish_for_one(o);
     else
@@ -130,7 +158,7 @@ static void on_mail(struct owner *o, const struct smtp_effect *e)
     g_autofree char *envid = slice_dup(e->mail.envid);
     g_string_truncate(o->mail, 0);
     note_mail(o->mail, smtp_address_format(&e->address, text), e->mail.size, bodies[e->mail.body],
-              e->mail.utf8, rets[e->mail.ret], *envid != '\0' ? envid : "-");
+              e->mail.utf8, e->mail.require_tls, rets[e->mail.ret], *envid != '\0' ? envid : "-");
 }
 
 static char *notify_text(unsigned notify)
@@ -211,13 +239,43 @@ static void on_write(struct owner *o, const struct smtp_effect *e)
 
 static void on_end(struct owner *o, const struct smtp_effect *e)
 {
-    if (o->in_mail)
-        broke(o, "END inside a transaction, without RESET");
+    if (o->in_mail || o->in_exchange)
+        broke(o, "END inside a transaction or an exchange, without RESET or CANCEL");
     if (e->outcome != o->last)
         broke(o, "END for another reason than was told");
     if (g_str_equal(smtp_session_phase(o->session), "ended"))
         broke(o, "END hides the phase before it");
     o->ended = true;
+}
+
+static void on_auth(struct owner *o, const struct smtp_effect *e)
+{
+    bool is_first = e->kind == SMTP_EFFECT_AUTH;
+    if (o->in_mail || o->asked != ASKED_NOTHING || o->in_exchange == is_first ||
+        smtp_session_is_authenticated(o->session))
+        broke(o, "AUTH or its response out of place");
+    if (is_first && !slice_equal_nocase(e->bytes, "PLAIN") && !slice_equal_nocase(e->bytes, "X-CHAT"))
+        broke(o, "AUTH by a mechanism that nobody offered");
+    g_free(o->credential);
+    o->credential = is_first && !e->has_initial ? NULL : slice_dup(is_first ? e->initial : e->bytes);
+    o->in_exchange = true;
+    o->asked = ASKED_AUTH;
+    o->previous = o->ticket;
+    o->ticket = e->ticket;
+}
+
+static void on_auth_cancel(struct owner *o)
+{
+    if (!o->in_exchange || o->asked != ASKED_NOTHING)
+        broke(o, "CANCEL outside an exchange, or although its answer is awaited");
+    o->in_exchange = false;
+}
+
+static void on_starttls(struct owner *o)
+{
+    if (o->in_mail || o->in_exchange || o->securing || smtp_session_is_secure(o->session))
+        broke(o, "STARTTLS out of place");
+    o->securing = true;
 }
 
 static void on_facts(struct owner *o, const struct smtp_effect *e)
@@ -259,6 +317,16 @@ static void perform(struct owner *o, const struct smtp_effect *e)
     case SMTP_EFFECT_END:
         on_end(o, e);
         break;
+    case SMTP_EFFECT_STARTTLS:
+        on_starttls(o);
+        break;
+    case SMTP_EFFECT_AUTH:
+    case SMTP_EFFECT_AUTH_RESPONSE:
+        on_auth(o, e);
+        break;
+    case SMTP_EFFECT_AUTH_CANCEL:
+        on_auth_cancel(o);
+        break;
     case SMTP_EFFECT_XCLIENT:
     case SMTP_EFFECT_XFORWARD:
         on_facts(o, e);
@@ -285,7 +353,10 @@ static bool pull(struct owner *o)
 static bool feed(struct owner *o)
 {
     g_autofree uint8_t *copy = g_memdup2(o->kept->data, o->kept->len);
+    bool securing = o->securing;
     size_t taken = smtp_session_feed(o->session, slice_of(copy, o->kept->len), o->now);
+    if (securing && taken > 0)
+        broke(o, "it took what came before TLS");
     if (taken > o->kept->len) {
         broke(o, "it took more than it was fed");
         return false;
@@ -314,7 +385,7 @@ static void pump(struct owner *o)
     }
     if (o->ended)
         g_byte_array_set_size(o->kept, 0);
-    else if (o->kept->len > SMTP_KEEP_MAX)
+    else if (!o->securing && o->kept->len > SMTP_KEEP_MAX)
         broke(o, "it leaves more than SMTP_KEEP_MAX octets to be fed again");
 }
 
@@ -338,6 +409,19 @@ void owner_send(struct owner *o, const GString *wire)
         at += len;
         pump(o);
     }
+}
+
+void owner_secure(struct owner *o)
+{
+    if (!o->securing || !smtp_session_is_waiting(o->session) ||
+        smtp_session_deadline(o->session) != MSEC_NEVER) {
+        broke(o, "it does not wait for TLS");
+        return;
+    }
+    g_byte_array_set_size(o->kept, 0);
+    o->securing = false;
+    smtp_session_secured(o->session, o->rules->inside, o->now);
+    (void)pull(o);
 }
 
 /* ---- time ---- */
@@ -426,6 +510,7 @@ void owner_free(struct owner *o)
     if (o == NULL)
         return;
     smtp_session_free(o->session);
+    g_free(o->credential);
     g_string_free(o->said, TRUE);
     g_string_free(o->stored, TRUE);
     g_byte_array_unref(o->kept);

@@ -19,6 +19,8 @@ void owner_free(struct owner *o);
 /* Lets the greeting come, or speaks before it. */
 void owner_connect(struct owner *o, bool early);
 void owner_send(struct owner *o, const GString *wire);
+/* TLS begins; what was not taken until now is gone. */
+void owner_secure(struct owner *o);
 /* Lets time pass until the session's deadline. */
 void owner_wait(struct owner *o);
 /* Lets it pass too, while a message comes octet after octet. */

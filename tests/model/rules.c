@@ -7,13 +7,18 @@
     .limits = { .message_size = 2000, .recipients = 3, .errors = (ERRORS), .command_length = 2048,           \
                 .commands = (COMMANDS), .messages = (MESSAGES), .header_size = (HEADER_SIZE),                \
                 .header_fields = (HEADER_FIELDS), .strangers = (STRANGERS), .foreign = (FOREIGN),             \
+                .auth_failures = 2,                                                                          \
                 .data_rate = 100, .command_timeout = 300000, .data_timeout = 600000 }
 #define GENEROUS LIMITS(1000000, 1000000, 999999, 1000000, 1000000, 1000000, SMTP_FOREIGN_REFUSE)
 #define SMTP(...)  { .protocol = SMTP_PROTOCOL_SMTP, .hostname = "mx.example.org", __VA_ARGS__ }
 #define LMTP(...)  { .protocol = SMTP_PROTOCOL_LMTP, .hostname = "mx.example.org", __VA_ARGS__ }
-#define EXTENSIONS(limits, more)                                                                             \
-    "8BITMIME\r\nBINARYMIME\r\nCHUNKING\r\nDSN\r\nENHANCEDSTATUSCODES\r\n" limits                            \
-    "PIPELINING\r\nSIZE 2000\r\nSMTPUTF8\r\n" more
+#define EXTENSIONS_WITH(auth, limits, requiretls, more)                                                      \
+    "8BITMIME\r\n" auth "BINARYMIME\r\nCHUNKING\r\nDSN\r\nENHANCEDSTATUSCODES\r\n" limits                      \
+    "PIPELINING\r\n" requiretls "SIZE 2000\r\nSMTPUTF8\r\n" more
+#define EXTENSIONS(limits, more) EXTENSIONS_WITH("", limits, "", more)
+#define GENEROUS_LIMITS "LIMITS RCPTMAX=3 MAILMAX=999999\r\n"
+#define MECHANISMS "PLAIN X-CHAT"
+#define AUTH       "AUTH " MECHANISMS "\r\n"
 #define XCLIENT "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n"
 
 const struct rules rules[] = {
@@ -39,6 +44,19 @@ const struct rules rules[] = {
       .client = { .may_xclient = true, .may_xforward = true },
       .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=999999\r\n",
                                XCLIENT "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n") },
+    { "SMTP with TLS and AUTH inside", .service = SMTP(GENEROUS),
+      .client = { .tls = SMTP_TLS_OFFERED, .auth_in_tls = true }, .inside = MECHANISMS,
+      .extensions = EXTENSIONS(GENEROUS_LIMITS, "STARTTLS\r\n"),
+      .extensions_inside = EXTENSIONS_WITH(AUTH, GENEROUS_LIMITS, "REQUIRETLS\r\n", "") },
+    { "LMTP that wants TLS and AUTH",
+      .service = LMTP(LIMITS(30, 1000000, 4, 2, 1000000, 1000000, SMTP_FOREIGN_REFUSE)),
+      .client = { .tls = SMTP_TLS_REQUIRED, .auth_in_tls = true, .auth_required = true }, .inside = MECHANISMS,
+      .extensions = EXTENSIONS("LIMITS RCPTMAX=3 MAILMAX=4\r\n", "STARTTLS\r\n"),
+      .extensions_inside = EXTENSIONS_WITH(AUTH, "LIMITS RCPTMAX=3 MAILMAX=4\r\n", "REQUIRETLS\r\n", "") },
+    { "SMTP that wants AUTH, from a trusted client, without TLS",
+      .service = SMTP(LIMITS(1000000, 1000000, 999999, 1, 1000000, 1000000, SMTP_FOREIGN_REFUSE)),
+      .client = { .may_xclient = true, .auth_required = true, .mechanisms = MECHANISMS },
+      .extensions = EXTENSIONS_WITH(AUTH, GENEROUS_LIMITS, "", XCLIENT) },
 };
 const size_t rules_count = G_N_ELEMENTS(rules);
 
@@ -67,13 +85,26 @@ const struct recipient recipients[] = {
       "550 5.7.1", NULL },
 };
 const size_t recipient_count = G_N_ELEMENTS(recipients);
+
+const struct credential credentials[] = {
+    { "AGFubgBzZWNyZXQ=", SMTP_AUTHENTICATED, "235 2.7.0" },
+    { "AGFubgB3cm9uZw==", SMTP_AUTH_FAILED, "535 5.7.8" },
+    { "YW5u", SMTP_AUTH_CHALLENGE, "334" },
+    { "", SMTP_AUTH_CHALLENGE, "334" },
+    { "eHh4", SMTP_AUTH_MALFORMED, "501 5.5.2" },
+    { "QUIT", SMTP_AUTH_MALFORMED, "501 5.5.2" },
+    { "NOOP", SMTP_AUTH_CHALLENGE, "334" },
+    { "Zm9v", SMTP_AUTH_UNAVAILABLE, "454 4.7.0" },
+    { "bGF0ZXI=", SMTP_AUTH_UNKNOWN_MECHANISM, "504 5.5.4" },
+};
+const size_t credential_count = G_N_ELEMENTS(credentials);
 /* clang-format on */
 
-void note_mail(GString *to, const char *address, uint64_t size, const char *body, bool utf8, const char *ret,
-               const char *envid)
+void note_mail(GString *to, const char *address, uint64_t size, const char *body, bool utf8, bool require_tls,
+               const char *ret, const char *envid)
 {
-    g_string_append_printf(to, "from <%s> size %" G_GUINT64_FORMAT " body %s%s ret %s envid %s", address,
-                           size, body, utf8 ? " utf8" : "", ret, envid);
+    g_string_append_printf(to, "from <%s> size %" G_GUINT64_FORMAT " body %s%s%s ret %s envid %s", address,
+                           size, body, utf8 ? " utf8" : "", require_tls ? " requiretls" : "", ret, envid);
 }
 
 void note_rcpt(GString *to, const char *address, const char *notify, const char *orcpt)
