@@ -26,3 +26,9 @@ $(BENCH_HANDLERS): $(top_srcdir)/src/include/postern/handler.h
 check_PROGRAMS += tests/bench/parse
 tests_bench_parse_CFLAGS = $(AM_CFLAGS) $(GMIME_CFLAGS)
 tests_bench_parse_LDADD = $(GMIME_LIBS)
+
+# Messages over TLS, which smtp-source does not speak.
+check_PROGRAMS += tests/bench/tls_source
+tests_bench_tls_source_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+tests_bench_tls_source_LDFLAGS = -pthread
+tests_bench_tls_source_LDADD = $(OPENSSL_LIBS)

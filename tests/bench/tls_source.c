@@ -1,0 +1,350 @@
+/*
+ * Sends messages over SMTP with TLS 1.3, as smtp-source does without, and tells how long that took.
+ *
+ *   tls_source [-t starttls|implicit|plain|raw] [-s SESSIONS] [-m MESSAGES] [-l OCTETS] [-c SUITE] [-f
+ * SENDER]
+ *              [-r RECIPIENT] ADDRESS PORT
+ *
+ * SESSIONS threads each take a message after the other, until MESSAGES were taken, with a connection and a
+ * full handshake for each. Commands go one at a time, and nothing is known beforehand of what the server can
+ * do. `raw` is for `openssl s_server`: the octets in TLS without SMTP, which are taken when the server has
+ * closed, too.
+ *
+ * Prints the seconds from when content was asked for until it was taken, of all messages. A reply that is not
+ * the wanted one is told, and the status is 1.
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SESSIONS_MAX = 1000, LINE = 64, REPLY_SIZE = 8192 };
+
+static const struct way {
+    const char *name;
+    bool speaks_smtp, starttls, tls_first;
+} ways[] = {
+    { "starttls", true, true, false },
+    { "implicit", true, false, true },
+    { "plain", true, false, false },
+    { "raw", false, false, true },
+};
+
+struct connection {
+    int fd;
+    SSL *ssl;   /* NULL: not yet, or never */
+    size_t len; /* of what was read and belongs to no reply yet */
+    char input[REPLY_SIZE];
+};
+
+static const struct way *way = &ways[0];
+static const char *sender = "bob@example.net", *recipient = "alice@example.org";
+static struct sockaddr_in server;
+static SSL_CTX *tls;
+static char *message; /* with the dot at its end */
+static size_t message_len, content_len;
+static long total;
+static atomic_long taken;
+
+/* Other threads are in the middle of something: nothing is tidied up. */
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "tls_source: ");
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    ERR_print_errors_fp(stderr);
+    _exit(1);
+}
+
+static void need(bool good, const char *what)
+{
+    if (!good)
+        fail("%s: %m", what);
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    need(clock_gettime(CLOCK_MONOTONIC, &t) == 0, "clock_gettime");
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* ---- a connection ---- */
+
+static void dial(struct connection *c)
+{
+    c->ssl = NULL;
+    c->len = 0;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    need(c->fd >= 0, "socket");
+    need(connect(c->fd, (struct sockaddr *)&server, sizeof server) == 0, "connect");
+    /* Else the first command waits until what ended the handshake is acknowledged. */
+    need(setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)) == 0, "TCP_NODELAY");
+}
+
+static void secure(struct connection *c)
+{
+    c->ssl = SSL_new(tls);
+    if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 || SSL_connect(c->ssl) != 1)
+        fail("the handshake failed");
+    if (SSL_session_reused(c->ssl))
+        fail("this handshake was to be a full one");
+}
+
+/* 0: it has ended, in one way or another. */
+static size_t receive(struct connection *c, void *to, size_t size)
+{
+    size_t got = 0;
+    if (c->ssl != NULL)
+        return SSL_read_ex(c->ssl, to, size, &got) == 1 ? got : 0;
+    ssize_t n = recv(c->fd, to, size, 0);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void transmit(struct connection *c, const char *octets, size_t len)
+{
+    size_t sent;
+    if (c->ssl != NULL) {
+        if (SSL_write_ex(c->ssl, octets, len, &sent) != 1)
+            fail("the server took no more");
+        return;
+    }
+    for (; len > 0; octets += sent, len -= sent) {
+        ssize_t n = send(c->fd, octets, len, 0);
+        need(n >= 0, "send");
+        sent = (size_t)n;
+    }
+}
+
+/* The server reads our end, and we read its: nobody is answered with a reset. */
+static void hang_up(struct connection *c)
+{
+    if (c->ssl != NULL)
+        (void)SSL_shutdown(c->ssl); /* what it still has to say comes now */
+    (void)shutdown(c->fd, SHUT_WR); /* or it was faster, and is gone */
+    while (receive(c, c->input, sizeof c->input) > 0)
+        ;
+    SSL_free(c->ssl);
+    ERR_clear_error(); /* an end of file without close_notify */
+    close(c->fd);
+}
+
+/* ---- SMTP ---- */
+
+/* The next line of a reply, without its end, moves to `line`. */
+static void read_line(struct connection *c, char line[static REPLY_SIZE])
+{
+    char *end;
+    while ((end = memchr(c->input, '\n', c->len)) == NULL) {
+        size_t n = receive(c, c->input + c->len, sizeof c->input - c->len);
+        if (n == 0)
+            fail("the server hung up, or its line has no end");
+        c->len += n;
+    }
+    size_t len = (size_t)(end - c->input) + 1;
+    memcpy(line, c->input, len);
+    line[len - 1] = '\0';
+    c->len -= len;
+    memmove(c->input, end + 1, c->len);
+}
+
+static void expect(struct connection *c, const char *code, const char *after)
+{
+    char line[REPLY_SIZE];
+    do {
+        read_line(c, line);
+        if (strncmp(line, code, strlen(code)) != 0)
+            fail("%s was answered: %s", after, line);
+    } while (line[strlen(code)] == '-');
+}
+
+__attribute__((format(printf, 3, 4))) static void command(struct connection *c, const char *code,
+                                                          const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(line, sizeof line - 2, format, args);
+    va_end(args);
+    need(len > 0 && (size_t)len < sizeof line - 2, "a command");
+    memcpy(line + len, "\r\n", 2);
+    transmit(c, line, (size_t)len + 2);
+    line[len] = '\0';
+    expect(c, code, line);
+}
+
+static void greet(struct connection *c)
+{
+    expect(c, "220", "the connection");
+    command(c, "250", "EHLO client.example.net");
+    if (!way->starttls)
+        return;
+    command(c, "220", "STARTTLS");
+    if (c->len > 0)
+        fail("something came behind the reply to STARTTLS");
+    secure(c);
+    command(c, "250", "EHLO client.example.net");
+}
+
+/* The seconds that the content took. */
+static double deliver(struct connection *c)
+{
+    command(c, "250", "MAIL FROM:<%s>", sender);
+    command(c, "250", "RCPT TO:<%s>", recipient);
+    command(c, "354", "DATA");
+    double start = now_s();
+    transmit(c, message, message_len);
+    expect(c, "250", "the message");
+    return now_s() - start;
+}
+
+static double send_one(struct connection *c)
+{
+    dial(c);
+    if (way->tls_first)
+        secure(c);
+    if (way->speaks_smtp) {
+        greet(c);
+        double took = deliver(c);
+        command(c, "221", "QUIT");
+        hang_up(c);
+        return took;
+    }
+    double start = now_s();
+    transmit(c, message, content_len);
+    hang_up(c); /* the server closes when it has read all */
+    return now_s() - start;
+}
+
+static void *run(void *ret_took)
+{
+    struct connection *c = malloc(sizeof *c);
+    need(c != NULL, "malloc");
+    while (atomic_fetch_add(&taken, 1) < total)
+        *(double *)ret_took += send_one(c);
+    free(c);
+    return NULL;
+}
+
+/* ---- before it starts ---- */
+
+/* Of lines, none of which begins with a dot; the size is rounded up. */
+static void make_message(size_t size)
+{
+    static const char header[] = "Subject: 0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO\r\n\r\n";
+    static const char line[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ\r\n";
+    static const char end[] = ".\r\n";
+    static_assert(sizeof header == LINE + 1 && sizeof line == LINE + 1, "each is a line");
+    content_len = (size + LINE - 1) / LINE * LINE;
+    message_len = content_len + sizeof end - 1;
+    message = malloc(message_len);
+    need(message != NULL, "malloc");
+    for (size_t at = 0; at < content_len; at += LINE)
+        memcpy(message + at, at == 0 ? header : line, LINE);
+    memcpy(message + content_len, end, sizeof end - 1);
+}
+
+/* Signatures count, and whose they are does not. */
+static int believe(X509_STORE_CTX *chain, void *nothing)
+{
+    (void)chain;
+    (void)nothing;
+    return 1;
+}
+
+static void make_tls(const char *suite)
+{
+    tls = SSL_CTX_new(TLS_client_method());
+    if (tls == NULL || SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) != 1 ||
+        (suite != NULL && SSL_CTX_set_ciphersuites(tls, suite) != 1))
+        fail("TLS cannot be set up");
+    SSL_CTX_set_cert_verify_callback(tls, believe, NULL);
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+}
+
+static long number(const char *text, long max)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (*end != '\0' || n < 1 || n > max)
+        fail("%s is no number from 1 to %ld", text, max);
+    return n;
+}
+
+static const struct way *find_way(const char *name)
+{
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (strcmp(ways[i].name, name) == 0)
+            return &ways[i];
+    fail("%s is no way to send", name);
+}
+
+int main(int argc, char **argv)
+{
+    long sessions = 1, size = 4096;
+    const char *suite = NULL;
+    total = 1;
+    for (int option; (option = getopt(argc, argv, "t:s:m:l:c:f:r:")) != -1;)
+        switch (option) {
+        case 't':
+            way = find_way(optarg);
+            break;
+        case 's':
+            sessions = number(optarg, SESSIONS_MAX);
+            break;
+        case 'm':
+            total = number(optarg, 1000000000);
+            break;
+        case 'l':
+            size = number(optarg, 1L << 32);
+            break;
+        case 'c':
+            suite = optarg;
+            break;
+        case 'f':
+            sender = optarg;
+            break;
+        case 'r':
+            recipient = optarg;
+            break;
+        default:
+            return 2;
+        }
+    if (argc - optind != 2)
+        fail("an address and a port are wanted");
+    server.sin_family = AF_INET;
+    if (inet_pton(AF_INET, argv[optind], &server.sin_addr) != 1)
+        fail("%s is no IPv4 address", argv[optind]);
+    server.sin_port = htons((uint16_t)number(argv[optind + 1], 65535));
+    need(signal(SIGPIPE, SIG_IGN) != SIG_ERR, "signal");
+    make_message((size_t)size);
+    make_tls(suite);
+
+    double took[SESSIONS_MAX] = { 0 }, sum = 0;
+    pthread_t ids[SESSIONS_MAX];
+    for (long i = 0; i < sessions; i++)
+        need(pthread_create(&ids[i], NULL, run, &took[i]) == 0, "pthread_create");
+    for (long i = 0; i < sessions; i++) {
+        need(pthread_join(ids[i], NULL) == 0, "pthread_join");
+        sum += took[i];
+    }
+    printf("%.6f\n", sum);
+    SSL_CTX_free(tls);
+    free(message);
+    return 0;
+}
