@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 import handlers  # noqa: E402
 import harness  # noqa: E402
 import peers  # noqa: E402
+import tls  # noqa: E402
 from harness import DOMAIN, PATIENCE, POSTERN, Wire, wait_until  # noqa: E402
 
 ALICE = f"alice@{DOMAIN}"
@@ -86,7 +87,7 @@ def number(value):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-class Bench(handlers.HandlerBenches):
+class Bench(handlers.HandlerBenches, tls.TlsBenches):
     def __init__(self, options):
         self.options = options
         self.base = Path(tempfile.mkdtemp(prefix="postern-bench.", dir=options.folder))
@@ -197,28 +198,34 @@ class Bench(handlers.HandlerBenches):
     # ---- idle sessions
 
     def idle(self):
-        wanted = self.scaled(10_000)
+        def dial(server, **options):
+            wire = Wire(server.smtp, **options)
+            wire.hello()
+            return wire
+        self.idle_sessions("idle sessions", 1.5, self.scaled(10_000), dial)
+
+    def idle_sessions(self, what, bar, wanted, dial, sections=None):
+        """The memory of sessions that dial(server, source_address=...) opens, and that stay."""
         count = min(wanted, raise_file_limit(wanted + 500) - 500)
 
         def measure():
-            with self.server(workers=2) as server:
+            with self.server(workers=2, sections=sections) as server:
                 workers = server.workers()
-                self.open_sessions(server, 100)  # so that what is there once for all sessions is there
+                self.open_sessions(server, 100, dial)  # so that what is there once for all sessions is there
                 before = sum(map(harness.anonymous_memory, workers))
-                wires = self.open_sessions(server, count, keep=True)
+                wires = self.open_sessions(server, count, dial, keep=True)
                 grown = sum(map(harness.anonymous_memory, workers)) - before
                 for wire in wires:
                     wire.close()
                 return grown / count / KIB
         note = "" if count == wanted else f"only {count}: more files may not be opened"
-        self.row(f"{count} idle sessions: memory each", self.runs(measure), "KiB", 1.5, note)
+        self.row(f"{count} {what}: memory each", self.runs(measure), "KiB", bar, note)
 
-    def open_sessions(self, server, count, keep=False):
+    def open_sessions(self, server, count, dial, keep=False):
         wires = []
         for number in range(count):
             # A source address has about 28,000 ports.
-            wire = Wire(server.smtp, source_address=(f"127.0.0.{2 + number // 20_000}", 0))
-            wire.hello()
+            wire = dial(server, source_address=(f"127.0.0.{2 + number // 20_000}", 0))
             if keep:
                 wires.append(wire)
             else:
@@ -233,10 +240,14 @@ class Bench(handlers.HandlerBenches):
         runs under another one.
         """
         host, port = server.smtp
-        command = [*under, *peers.package_command("postfix", "usr/sbin/smtp-source"), "-s", sessions, "-l", size, "-m", count,
-                   "-f", "bob@example.net", "-t", ALICE, *options, *(["-L"] if server.is_lmtp else []), f"{host}:{port}"]
+        return self.client(server, [
+            *under, *peers.package_command("postfix", "usr/sbin/smtp-source"), "-s", sessions, "-l", size, "-m", count,
+            "-f", "bob@example.net", "-t", ALICE, *options, *(["-L"] if server.is_lmtp else []), f"{host}:{port}"])
+
+    def client(self, server, command):
+        """(CPU seconds of the server, seconds) while a program runs."""
         used, start = cpu_seconds(server), time.monotonic()
-        subprocess.run([str(word) for word in command], check=True)
+        subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
         return cpu_seconds(server) - used, time.monotonic() - start
 
     def messages(self, what, bar, sessions, size, count):
@@ -268,8 +279,8 @@ class Bench(handlers.HandlerBenches):
     # ---- durable messages, beside others who store them
 
     @contextlib.contextmanager
-    def peer(self, kind, mailboxes=("alice",)):
-        peer = kind(self.new_folder(kind.__name__), mailboxes)
+    def peer(self, kind, **options):
+        peer = kind(self.new_folder(kind.__name__), **options)
         try:
             yield peer.start()
         finally:
@@ -283,14 +294,15 @@ class Bench(handlers.HandlerBenches):
                            check=True)
             os.environ["POSTERN_NODE_MODULES"] = str(folder / "node_modules")
 
-    def timed(self, server, sessions, count, options=(), copies=1):
-        """(messages a second by the last reply, by the last file, CPU milliseconds a message)."""
+    def timed(self, server, sessions, count, options=(), copies=1, load=None):
+        """(messages a second by the last reply, by the last file, CPU milliseconds a message); the load is smtp-source's, or another one."""
+        load = load or self.load
         warming = max(1, count // 20)
-        self.load(server, sessions, 4096, warming, options)
+        load(server, sessions, 4096, warming, options)
         wait_until(lambda: server.files() in (None, warming * copies), f"{server.name} has delivered")
         quiet_disk()
         start = time.monotonic()
-        cpu, seconds = self.load(server, sessions, 4096, count, options)
+        cpu, seconds = load(server, sessions, 4096, count, options)
         files = (warming + count) * copies
         wait_until(lambda: server.files() in (None, files), f"{server.name} has delivered", PATIENCE * 10)
         return count / seconds, count / (time.monotonic() - start), cpu / count * 1000
@@ -316,7 +328,7 @@ class Bench(handlers.HandlerBenches):
                 told.setdefault("postern", []).append(self.timed(server, sessions, count, options, copies))
             for kind in kinds:
                 try:
-                    with self.peer(kind, mailboxes) as peer:
+                    with self.peer(kind, mailboxes=mailboxes) as peer:
                         # They are slow, and as fast with fewer.
                         fewer = count if kind is peers.Sink else max(1, count // 5)
                         told.setdefault(kind.name, []).append(self.timed(peer, sessions, fewer, options, copies))
@@ -454,7 +466,7 @@ def machine(folder):
 
 def main():
     known = ("core", "large", "idle", "small", "medium", "durable", "reused", "latency", "many", "ways", "handlers",
-             "handler-large", "zoo")
+             "handler-large", "zoo", "tls-idle", "tls", "tls-large")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=f"{', '.join(known)}; without any, all of them")
     parser.add_argument("--runs", type=int, default=3, help="how often each is measured; the median is told (3)")

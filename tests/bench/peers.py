@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -43,9 +44,9 @@ class Peer:
         if ROOT:
             shutil.chown(path, NOBODY, NOBODY)
 
-    def spawn(self, command, **options):
+    def spawn(self, command, stdin=subprocess.DEVNULL, **options):
         with open(self.folder / "output", "wb") as output:
-            self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output,
+            self.process = subprocess.Popen([str(word) for word in command], stdin=stdin, stdout=output,
                                             stderr=subprocess.STDOUT, start_new_session=True, **options)
         wait_until(self.answers, f"{self.name} listens")
         return self
@@ -54,8 +55,11 @@ class Peer:
         if self.process.poll() is not None:
             raise LookupError(f"{self.name} ended: {(self.folder / 'output').read_text(errors='replace')[-1000:]}")
         with contextlib.suppress(ConnectionError, EOFError):
-            Wire(self.smtp).close()
+            self.greets()
             return True
+
+    def greets(self):
+        Wire(self.smtp).close()
 
     def files(self):
         return sum(len(os.listdir(self.mail / name / "new")) for name in self.mailboxes)
@@ -83,6 +87,24 @@ class Sink(Peer):
 
     def files(self):
         return None
+
+
+class OpensslServer(Peer):
+    """openssl s_server, which reads what comes in TLS and throws it away: no SMTP, nothing stored."""
+    name = "openssl s_server"
+
+    def __init__(self, folder, certificate):
+        super().__init__(folder)
+        self.certificate = certificate
+
+    def start(self):
+        path, key = self.certificate
+        # It asks its standard input in turn with the client, all the time if that has ended.
+        return self.spawn(["sh", "-c", 'exec "$@" >/dev/null', "sh", "openssl", "s_server", "-quiet", "-cert", path, "-key", key,
+                           "-accept", f"127.0.0.1:{self.smtp[1]}"], stdin=subprocess.PIPE)
+
+    def greets(self):
+        socket.create_connection(self.smtp).close()
 
 
 class NodeServer(Peer):
@@ -126,17 +148,29 @@ virtual_transport = virtual
 in_flow_delay = 0
 smtpd_peername_lookup = no
 """
+POSTFIX_TLS = """
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = {key} {certificate}
+"""
 
 
 class Postfix(ServerWithUsers):
-    """Which says 250 when the message is durable in its queue, and delivers it afterwards."""
+    """Which says 250 when the message is durable in its queue, and delivers it afterwards; it offers STARTTLS with a certificate."""
     name = "Postfix"
+
+    def __init__(self, folder, mailboxes=("alice",), certificate=None):
+        super().__init__(folder, mailboxes)
+        self.certificate = certificate
 
     def start(self):
         command = package_command("postfix", postfix.PROGRAM)
         environment = self.environment(root=0, **postfix.USERS)
-        arguments = postfix.lay_out(self.folder, self.smtp[1], self.give, POSTFIX.format(folder=self.folder, domain=DOMAIN),
-                                    "virtual unix - n n - - virtual\n")
+        main, services = POSTFIX.format(folder=self.folder, domain=DOMAIN), "virtual unix - n n - - virtual\n"
+        if self.certificate:
+            path, key = self.certificate
+            main += POSTFIX_TLS.format(certificate=path, key=key)
+            services += "tlsmgr unix - - n 1000? 1 tlsmgr\n"
+        arguments = postfix.lay_out(self.folder, self.smtp[1], self.give, main, services)
         (self.folder / "conf/mailboxes").write_text("".join(f"{name}@{DOMAIN} {name}/\n" for name in self.mailboxes))
         return self.spawn([*command, *arguments], env=environment)
 

@@ -72,6 +72,18 @@ class Smoke(Case):
     def test_bad_handlers(self):
         self.smoke("zoo")
 
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+    def test_idle_sessions_in_tls(self):
+        self.smoke("tls-idle")
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+    def test_messages_over_tls(self):
+        self.smoke("tls")
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+    def test_a_large_message_over_tls(self):
+        self.smoke("tls-large")
+
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,142 @@
+"""What TLS costs: idle sessions, small messages with a handshake each, a large one. README.md tells what is measured."""
+import os
+import re
+import shutil
+import ssl
+import statistics
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
+import handlers  # noqa: E402
+import harness  # noqa: E402
+import peers  # noqa: E402
+from harness import HOSTNAME, Wire  # noqa: E402
+
+SOURCE = handlers.BENCH / "tls_source"
+SUITE = "TLS_AES_256_GCM_SHA384"
+MIB = 1 << 20
+
+
+class TlsWire(Wire):
+    """A bare client with TLS 1.3 that looks at no name: at once, or after STARTTLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+
+    def __init__(self, address, implicit, **options):
+        super().__init__(address, greet=False, **options)
+        if implicit:
+            self.secure()
+        self.expect(220)
+        self.hello()
+        if not implicit:
+            self.command("STARTTLS", 220)
+            self.secure()
+            self.hello()
+
+    def secure(self):
+        self.socket = self.context.wrap_socket(self.socket)
+
+
+def exported(server):
+    """What a daemon tells at the address that its log names: {name with its labels: value}."""
+    address = re.search(r"event=metrics .*address=(\S+)", (server.folder / "postern.log").read_text())[1]
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=harness.PATIENCE) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line and line[0] != "#")}
+
+
+def stalls(server, limit_s):
+    """(milliseconds of the longest time that a loop was away from waiting, how many times it was longer than the limit)."""
+    told = exported(server)
+    bounds = {float(match[1]): value for name, value in told.items()
+              if (match := re.fullmatch(r'postern_loop_stall_seconds_bucket\{.*\ble="([^"]+)".*\}', name))}
+    return told["postern_loop_stall_longest_seconds"] * 1000, bounds[float("inf")] - bounds[limit_s]
+
+
+class TlsBenches:
+    def certificate(self):
+        """(certificate, key), ECDSA with P-256, signed by itself."""
+        path, key = self.base / "certificate.pem", self.base / "key.pem"
+        if not shutil.which("openssl"):
+            raise LookupError("openssl is not installed")
+        if not path.exists():
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                            "-subj", f"/CN={HOSTNAME}", "-addext", f"subjectAltName=DNS:{HOSTNAME}", "-keyout", key, "-out", path],
+                           check=True, capture_output=True)
+        return path, key
+
+    def tls_sections(self, how="optional"):
+        path, key = self.certificate()
+        return {"tls": {"certificate": path, "private-key": key}, "listen smtp": {"tls": how}}
+
+    # ---- idle sessions
+
+    def tls_idle(self):
+        count = self.scaled(2000)
+        for name, how in ("STARTTLS", "optional"), ("implicit TLS", "implicit"):
+            def dial(server, how=how, **options):
+                return TlsWire(server.smtp, how == "implicit", **options)
+            self.idle_sessions(f"idle sessions, {name}", 20, count, dial, self.tls_sections(how))
+
+    # ---- small messages, a handshake each
+
+    def source_load(self, server, sessions, size, count, options=()):
+        """As Bench.load, over STARTTLS unless the options say otherwise."""
+        return self.client(server, [handlers.built(SOURCE), "-s", sessions, "-l", size, "-m", count, *options, *server.smtp])
+
+    def tls(self):
+        sessions, count, limit_ms = 100, self.scaled(10_000), 5
+        what, told, stalled = f"4 KiB over STARTTLS, {sessions} connections, a new one each", {}, {}
+
+        def measure(name, sections, options=()):
+            with self.server(len(os.sched_getaffinity(0)), sections={"metrics": {"address": "127.0.0.1:0"}, **sections}) as server:
+                told.setdefault(name, []).append(self.timed(server, sessions, count, options, load=self.source_load))
+                stalled.setdefault(name, []).append(stalls(server, limit_ms / 1000))
+        for _ in range(self.options.runs):
+            measure("postern", self.tls_sections())
+            measure("postern without TLS", {}, ["-t", "plain"])
+            try:
+                with self.peer(peers.Postfix, certificate=self.certificate()) as peer:
+                    told.setdefault(peer.name, []).append(self.timed(peer, sessions, max(1, count // 5), load=self.source_load))
+            except LookupError as missing:
+                print(f"  {peers.Postfix.name} is left out: {missing}", file=sys.stderr)
+        self.rates(what, told)
+        self.ratio("over Postfix", self.by_reply(told, "postern"), self.by_reply(told, "Postfix"), 3)
+        for name, runs in stalled.items():
+            longer = statistics.median(times for _, times in runs)
+            self.row(f"{name}: a loop's longest stall", [longest for longest, _ in runs], "ms",
+                     limit_ms if name == "postern" else None, f"longer than {limit_ms} ms: {longer:.0f}")
+
+    # ---- one large message
+
+    def content_seconds(self, server, way, size):
+        """How long the octets of one message took."""
+        command = [handlers.built(SOURCE), "-t", way, "-l", size, "-c", SUITE, *server.smtp]
+        done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True)
+        return float(done.stdout)
+
+    def tls_large(self):
+        rounds, size, took = 3, self.scaled(100 * MIB), {}
+        sections = self.tls_sections()
+        for _ in range(self.options.runs):
+            with self.server(1, sections=sections) as durable, \
+                    self.server(1, sections={**sections, "delivery": {"sync": "none"}}) as hasty, \
+                    self.peer(peers.OpensslServer, certificate=self.certificate()) as sink:
+                ways = [(sink.name, sink, "raw"), ("postern", durable, "starttls"), ("postern without TLS", durable, "plain"),
+                        ("postern, nothing synced", hasty, "starttls")]
+                for _, server, way in ways:
+                    self.content_seconds(server, way, 4096)  # so that its code is in memory
+                for name, server, way in ways * rounds:  # in turn
+                    os.sync()
+                    took.setdefault(name, []).append(self.content_seconds(server, way, size))
+                    if server is not sink:
+                        server.remove_large_messages()
+        for name, runs in took.items():
+            self.row(f"{size / MIB:.3g} MiB, {SUITE}: {name}", [size / MIB / seconds for seconds in runs], "MiB/s")
+        for name, bar in ("postern", 0.7), ("postern, nothing synced", None), ("postern without TLS", None):
+            self.ratio(f"{name} over {peers.OpensslServer.name}", took[peers.OpensslServer.name], took[name], bar)
