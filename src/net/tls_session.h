@@ -62,11 +62,12 @@ const char *tls_session_problem(const struct tls_session *t);
 struct tls_facts {
     const char *version; /* "TLSv1.3" */
     const char *cipher;  /* "TLS_AES_256_GCM_SHA384", as OpenSSL names them */
-    const char
-        *server_name; /* that the client asked for, in lower case; NULL: none, or none that can be a name */
-    const char *client_subject;  /* of its certificate: RFC 2253; NULL: it has none */
-    const char *client_identity; /* of its certificate, if that is verified: the first mail address in it, or
-                                    else its common name; NULL: none */
+    /* What the client asked for, in lower case; NULL: nothing, or what no host can be called. */
+    const char *server_name;
+    /* Of its certificate: RFC 2253; NULL: it has none. */
+    const char *client_subject;
+    /* Of its certificate, if that is verified: the first mail address, or else the common name; or NULL. */
+    const char *client_identity;
     bool client_is_verified;
     bool is_resumed;
 };
