@@ -1,6 +1,7 @@
 # The daemon from outside: real clients, real readers, and what can happen to processes, connections and disks. Python's standard
 # library only. `make check INTEGRATION_TESTS=` leaves them out.
 INTEGRATION_TESTS = \
+	tests/integration/test_auth_dovecot.py \
 	tests/integration/test_clients.py \
 	tests/integration/test_config.py \
 	tests/integration/test_contrib_handlers.py \
@@ -33,3 +34,9 @@ EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tes
 check_PROGRAMS += tests/integration/postern_faulty
 tests_integration_postern_faulty_SOURCES = src/cli/main.c tests/integration/disk_faulty.c
 tests_integration_postern_faulty_LDADD = $(LINK_cli)
+
+# What the daemon asks Dovecot, without the daemon.
+check_PROGRAMS += tests/integration/auth_client
+tests_integration_auth_client_SOURCES = tests/integration/auth_client.c
+tests_integration_auth_client_CFLAGS = $(AM_CFLAGS) $(GSASL_CFLAGS)
+tests_integration_auth_client_LDADD = $(LINK_auth)
