@@ -401,9 +401,8 @@ static void perform(struct core *c, const struct smtp_effect *e)
         do_auth_cancel(c);
         break;
     case SMTP_EFFECT_XCLIENT:
-        c->authenticated = false;
-        /* fall through */
     case SMTP_EFFECT_XFORWARD:
+        c->authenticated &= e->kind != SMTP_EFFECT_XCLIENT; /* it is another client now */
         if (c->in_mail)
             broke(c, "XCLIENT or XFORWARD inside a transaction");
         break;
