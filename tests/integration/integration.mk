@@ -2,6 +2,7 @@
 # library only. `make check INTEGRATION_TESTS=` leaves them out.
 INTEGRATION_TESTS = \
 	tests/integration/test_auth_dovecot.py \
+	tests/integration/test_certificates_reload.py \
 	tests/integration/test_clients.py \
 	tests/integration/test_config.py \
 	tests/integration/test_contrib_handlers.py \
