@@ -141,8 +141,8 @@ static void print_tlsa(const struct show *s, FILE *to)
         }
         if (is_told)
             continue;
-        (void)fprintf(to,
-                      "; who signed it: enough by itself, and stays when the key of the certificate changes\n");
+        (void)fprintf(
+            to, "; who signed it: enough by itself, and stays when the key of the certificate changes\n");
         print_digest(s, "2 1 1", c->issuer_key_sha256, to);
     }
 }
