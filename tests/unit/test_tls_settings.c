@@ -22,8 +22,8 @@ static void put(const struct scene *s, const char *name, const struct certificat
 {
     g_autofree char *pem = certificate_pem(c);
     g_autofree char *key = certificate_key_pem(c, NULL);
-    g_autofree char *path = certificate_file(s->folder, name, pem, 0644);
-    g_autofree char *key_path = certificate_file(s->folder, key_name, key, 0600);
+    g_free(certificate_file(s->folder, name, pem, 0644));
+    g_free(certificate_file(s->folder, key_name, key, 0600));
 }
 
 /* mx.pem of [tls], for 90 days, and other.pem of [tls other], for 20. */
