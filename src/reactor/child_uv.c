@@ -43,6 +43,7 @@ static void child_on_uv_poll(uv_poll_t *poll, int error, int events)
     (void)error; /* whatever it is, the question is the same */
     (void)events;
     struct child *c = PAST_MAGIC(child, poll->data, CHILD_MAGIC);
+    reactor_is_away(reactor_of(poll->loop));
     siginfo_t end = { .si_pid = 0 };
     if (waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG) == 0 && end.si_pid == 0)
         return; /* woken for nothing */
