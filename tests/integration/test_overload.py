@@ -211,14 +211,17 @@ os.execv(sys.argv[1], sys.argv[1:])
         self.assertLess(permitted, 40)  # of the other half, those who are told goodbye need some as well
         held = []
         codes = []
-        for _ in range(100):  # who has not said who it is would give way
+        for _ in range(100):  # who is not in the middle of a message would give way, when we are slow
             held.append(wire := server.connect(greet=False))
             codes.append(wire.reply()[0])
             if codes[-1] == 220:
                 wire.hello()
+                wire.envelope(ALICE)
+                wire.command("DATA", 354)
         self.assertEqual(codes.count(220), permitted)
         self.assertEqual(codes.count(421), 100 - permitted)
-        held[0].deliver(simple_message(), ALICE)
+        held[0].send(simple_message() + b".\r\n")
+        held[0].expect(250)
         for wire in held:
             wire.close()
 
