@@ -28,7 +28,7 @@ enum {
      * have open, most of all 16 messages side by side with 32 copies each, and two batches
      * (delivery/commit.c). */
     SPARE_DESCRIPTORS = 2048,
-    LOOK_EACH_MS = 2000, /* at the files of certificates */
+    LOOK_EACH_MS = 1000, /* at the files of certificates */
     DATES_EACH_MS = 24 * 60 * 60 * 1000,
 };
 
