@@ -26,6 +26,11 @@ def serial(text):
     return openssl("x509", "-noout", "-serial", input=text.encode()).decode().strip()
 
 
+def alternative_name(host):
+    kind = "email" if "@" in host else "IP" if host.replace(".", "").isdigit() else "DNS"
+    return f"{kind}:{host}"
+
+
 class Authority:
     """Certificates in `folder`: NAME.pem with the authority's behind it, and NAME.key for its owner alone."""
 
@@ -36,12 +41,13 @@ class Authority:
         openssl("req", "-x509", *KINDS["ec"], "-nodes", "-keyout", self.key, "-out", self.certificate, "-days", 365,
                 "-subj", f"/CN=Authority {name}")
 
-    def issue(self, name, *hosts, kind="ec", days=90, chain=True):
-        """(path of the certificate, path of its key); both are put where they belong in one step."""
+    def issue(self, name, *hosts, kind="ec", days=90, chain=True, subject=None):
+        """(path of the certificate, path of its key); both are put where they belong in one step. A host may be an IPv4 address as
+        well, or a mail address; `days` are from now, or ago. The subject is the first host's, if it is not given."""
         request, leaf = self.folder / f"{name}.csr", self.folder / f"{name}.leaf"
         new_key, extensions = self.folder / f"{name}.key.new", self.folder / f"{name}.ext"
-        openssl("req", *KINDS[kind], "-nodes", "-keyout", new_key, "-out", request, "-subj", f"/CN={hosts[0]}")
-        extensions.write_text("subjectAltName = " + ",".join(f"DNS:{host}" for host in hosts) + "\n")
+        openssl("req", *KINDS[kind], "-nodes", "-keyout", new_key, "-out", request, "-subj", subject or f"/CN={hosts[0]}")
+        extensions.write_text("subjectAltName = " + ",".join(map(alternative_name, hosts)) + "\n")
         openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
                 "-days", days, "-extfile", extensions, "-out", leaf)
         new_certificate = self.folder / f"{name}.pem.new"

@@ -150,10 +150,13 @@ def odd_message():
 # ---- a bare client -----------------------------------------------------------------------------------------------------
 
 class Wire:
-    """A connection on which nothing happens by itself: what is sent is what is written here."""
+    """A connection, to an address or one that is there, on which nothing happens by itself: what is sent is what is written here."""
 
     def __init__(self, address, greet=True, **options):
-        if isinstance(address, tuple):
+        if isinstance(address, socket.socket):
+            self.socket = address
+            self.socket.settimeout(PATIENCE)
+        elif isinstance(address, tuple):
             self.socket = socket.create_connection(address, timeout=PATIENCE, **options)
         else:
             self.socket = socket.socket(socket.AF_UNIX)

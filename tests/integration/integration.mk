@@ -24,12 +24,14 @@ INTEGRATION_TESTS = \
 	tests/integration/test_route.py \
 	tests/integration/test_routing.py \
 	tests/integration/test_servers.py \
+	tests/integration/test_tls.py \
 	tests/integration/test_tls_check.py \
 	tests/integration/test_tlsa.py \
 	tests/integration/test_try.py
 TESTS += $(INTEGRATION_TESTS)
 dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/packages
-EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tests/integration/faults.py tests/integration/postfix.py tests/integration/tap.py
+EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tests/integration/faults.py \
+	tests/integration/postfix.py tests/integration/tap.py tests/integration/tls.py
 
 # postern, but for the disk, which fails when test_faults.py says so: libdisk.a has nothing left to add to it.
 check_PROGRAMS += tests/integration/postern_faulty
