@@ -26,11 +26,12 @@ INTEGRATION_TESTS = \
 	tests/integration/test_servers.py \
 	tests/integration/test_tls.py \
 	tests/integration/test_tls_check.py \
+	tests/integration/test_tls_clients.py \
 	tests/integration/test_tlsa.py \
 	tests/integration/test_try.py
 TESTS += $(INTEGRATION_TESTS)
 dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/packages
-EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tests/integration/faults.py \
+EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tests/integration/faults.py tests/integration/nodemailer.js \
 	tests/integration/postfix.py tests/integration/tap.py tests/integration/tls.py
 
 # postern, but for the disk, which fails when test_faults.py says so: libdisk.a has nothing left to add to it.
