@@ -25,6 +25,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_route.py \
 	tests/integration/test_routing.py \
 	tests/integration/test_servers.py \
+	tests/integration/test_testssl.py \
 	tests/integration/test_tls.py \
 	tests/integration/test_tls_check.py \
 	tests/integration/test_tls_clients.py \
