@@ -299,11 +299,20 @@ bool smtp_session_is_waiting(const struct smtp_session *s)
     return is_in(s, WAITING);
 }
 
+/* Of what comes too early, which may well have a password in it, no more is told. */
+static struct slice first_word(struct slice in)
+{
+    size_t len = 0;
+    while (len < MIN(in.len, 64) && g_ascii_isalnum((char)in.data[len]))
+        len++;
+    return slice_first(in, len);
+}
+
 /* What can be taken in this phase. */
 static size_t take(struct smtp_session *s, struct slice in)
 {
     if (is_in(s, IN(SILENT))) {
-        smtp_turn_away(s, SMTP_TOO_EARLY, slice_first(in, 64));
+        smtp_turn_away(s, SMTP_TOO_EARLY, first_word(in));
         return in.len;
     }
     enum smtp_phase before = s->phase;
