@@ -9,13 +9,12 @@
 #include "auth/failures.h"
 #include "auth/mechanism.h"
 #include "auth/sasl.h"
+#include "auth/turns.h"
 #include "auth/user.h"
 #include "base/assert.h"
 
-/*
- * Jobs that hash at one time: the pool is there for mail, too, and whoever comes by a hundred connections to
- * guess passwords must not have all of it.
- */
+/* Jobs that hash at one time: the pool is there for mail, too, and must not be all theirs who guess
+ * passwords. */
 enum { JOBS_MAX = 2 };
 
 struct authenticator {
@@ -31,9 +30,9 @@ struct authenticator {
     unsigned supported; /* mechanisms that the library has */
     struct credentials *credentials;
 
-    GQueue waiting;     /* exchanges whose job has to wait */
-    unsigned jobs;      /* under way */
-    unsigned exchanges; /* neither cancelled nor ended */
+    struct turns *turns; /* exchanges whose job has to wait */
+    unsigned jobs;       /* under way */
+    unsigned exchanges;  /* neither cancelled nor ended */
     bool is_closing;
 };
 
@@ -53,8 +52,8 @@ struct auth_exchange {
     struct dovecot_request *request;
     struct sasl *sasl;
 
-    GList link; /* in `waiting` */
-    bool is_waiting, is_in_job, is_cancelled;
+    struct turn turn;
+    bool is_in_job, is_cancelled;
     char *response; /* the job's; NULL: none */
     struct sasl_answer answer;
     struct diag problems;
@@ -65,6 +64,7 @@ struct auth_exchange {
 static void authenticator_free(struct authenticator *a)
 {
     failures_free(a->failures);
+    turns_free(a->turns);
     dovecot_close(a->dovecot);
     credentials_free(a->credentials);
     if (a->context != NULL)
@@ -227,21 +227,15 @@ static void submit(struct auth_exchange *x)
 
 static void start_waiting(struct authenticator *a)
 {
-    GList *first;
-    while (a->jobs < JOBS_MAX && (first = g_queue_peek_head_link(&a->waiting)) != NULL) {
-        struct auth_exchange *x = first->data;
-        g_queue_unlink(&a->waiting, first);
-        x->is_waiting = false;
+    struct auth_exchange *x;
+    while (a->jobs < JOBS_MAX && (x = turns_next(a->turns)) != NULL)
         submit(x);
-    }
 }
 
 static void step_in_job(struct auth_exchange *x, const char *response)
 {
     x->response = g_strdup(response);
-    x->link.data = x;
-    x->is_waiting = true;
-    g_queue_push_tail_link(&x->auth->waiting, &x->link);
+    turns_join(x->auth->turns, &x->turn, x->client, x);
     start_waiting(x->auth);
 }
 
@@ -337,7 +331,7 @@ struct auth_exchange *auth_begin(struct authenticator *a, const struct auth_fact
 
 void auth_go_on(struct auth_exchange *x, struct slice response)
 {
-    pst_assert(!x->is_in_job && !x->is_waiting && x->timer == NULL);
+    pst_assert(!x->is_in_job && !turn_is_waiting(&x->turn) && x->timer == NULL);
     x->asked_at = reactor_now(x->auth->reactor);
     auto_password char *text = dup_response(response);
     if (text == NULL) {
@@ -357,8 +351,7 @@ void auth_cancel(struct auth_exchange *x)
     if (x == NULL)
         return;
     pst_assert(!x->is_cancelled);
-    if (x->is_waiting)
-        g_queue_unlink(&x->auth->waiting, &x->link);
+    turns_leave(x->auth->turns, &x->turn);
     if (x->is_in_job) {
         x->is_cancelled = true; /* the job's end frees it */
         x->auth->exchanges--;
@@ -392,7 +385,7 @@ int authenticator_new(struct reactor *r, const struct auth_settings *s, const st
     a->failure_delay = s->failure_delay;
     a->permitted = s->mechanisms != 0 ? s->mechanisms : MECHANISMS_ALL;
     a->failures = failures_new();
-    g_queue_init(&a->waiting);
+    a->turns = turns_new();
     int error =
         s->dovecot != NULL ? dovecot_new(r, s->dovecot, log, &a->dovecot) : open_passwords(a, s->passwords);
     if (error < 0) {

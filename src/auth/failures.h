@@ -1,7 +1,6 @@
 /*
  * auth/failures.h - how long a client that gives wrong credentials waits for its answer: the longer, the more
- * often it did lately. A client is an IPv4 address, or the 64 bits of an IPv6 one that its network has: who
- * has one of those has them all.
+ * often it did lately. Who is one client, auth/network.h says.
  *
  * Bounded: when FAILURES_CLIENTS are known, whoever failed longest ago is forgotten for a new one. Time is an
  * argument. Nothing fails.

@@ -5,7 +5,8 @@ AUTH_TESTS = \
 	tests/unit/test_auth_dovecot_line \
 	tests/unit/test_auth_failures \
 	tests/unit/test_auth_password \
-	tests/unit/test_auth_settings
+	tests/unit/test_auth_settings \
+	tests/unit/test_auth_turns
 check_PROGRAMS += $(AUTH_TESTS)
 TESTS += $(AUTH_TESTS)
 
@@ -40,3 +41,6 @@ tests_unit_test_auth_password_LDADD = $(TEST_LINK) $(LINK_auth_sim)
 
 tests_unit_test_auth_settings_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_auth_settings_LDADD = $(TEST_LINK) $(LINK_auth)
+
+tests_unit_test_auth_turns_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_auth_turns_LDADD = $(TEST_LINK) $(LINK_auth)
