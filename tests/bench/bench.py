@@ -63,7 +63,8 @@ def cpu_seconds(server):
     """User and system time that the server's processes have used so far, and those that they started and have ended since."""
     ticks = 0
     for pid in server.processes():
-        ticks += sum(map(int, harness.proc_stat(pid)[11:15]))  # utime, stime, cutime, cstime
+        if fields := harness.proc_stat(pid):  # one that has ended meanwhile is in its parent's
+            ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
