@@ -28,7 +28,7 @@ tests_bench_parse_CFLAGS = $(AM_CFLAGS) $(GMIME_CFLAGS)
 tests_bench_parse_LDADD = $(GMIME_LIBS)
 
 # Messages over TLS, which smtp-source does not speak.
-EXTRA_DIST += tests/bench/tls.py
+EXTRA_DIST += tests/bench/tls_benches.py
 check_PROGRAMS += tests/bench/tls_source
 tests_bench_tls_source_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_bench_tls_source_LDFLAGS = -pthread

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 import handlers  # noqa: E402
 import harness  # noqa: E402
 import peers  # noqa: E402
-import tls  # noqa: E402
+import tls_benches  # noqa: E402
 from harness import DOMAIN, PATIENCE, POSTERN, Wire, wait_until  # noqa: E402
 
 ALICE = f"alice@{DOMAIN}"
@@ -88,7 +88,7 @@ def number(value):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-class Bench(handlers.HandlerBenches, tls.TlsBenches):
+class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
     def __init__(self, options):
         self.options = options
         self.base = Path(tempfile.mkdtemp(prefix="postern-bench.", dir=options.folder))
