@@ -4,7 +4,7 @@
 #include "worker/conn_internal.h"
 #include "worker/handshakes.h"
 
-enum { PLAIN_READ = 16 * 1024 /* the most that a record holds (RFC 8446 5.1) */ };
+enum { PLAIN_READ = 64 * 1024 /* what is read of the wire at once has no more in it */ };
 
 static void send_wire(struct conn *c)
 {
@@ -45,13 +45,30 @@ void conn_write(struct conn *c, struct slice bytes)
     send_wire(c);
 }
 
+/* Fills `to` from as many records as there are. Returns what the last of them did. */
+static ssize_t gather(struct conn *c, uint8_t to[PLAIN_READ], size_t *ret_len)
+{
+    size_t len = 0;
+    ssize_t count = 1;
+    while (count > 0 && len < PLAIN_READ) {
+        count = tls_session_read(c->tls, to + len, PLAIN_READ - len);
+        len += count > 0 ? (size_t)count : 0;
+    }
+    *ret_len = len;
+    return count;
+}
+
 /* What was fed is used up when this returns, unless the connection is closed. */
 static void pump(struct conn *c)
 {
     uint8_t plain[PLAIN_READ];
-    ssize_t count = 0;
-    while (!c->closing && (count = tls_session_read(c->tls, plain, sizeof plain)) > 0)
-        conn_run(c, slice_of(plain, (size_t)count));
+    size_t len;
+    ssize_t count = 1;
+    while (!c->closing && count > 0) {
+        count = gather(c, plain, &len);
+        if (len > 0)
+            conn_run(c, slice_of(plain, len));
+    }
     if (c->closing)
         return;
     send_wire(c); /* what TLS itself has to say */
