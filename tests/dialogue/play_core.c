@@ -170,19 +170,26 @@ static bool heard(const struct core *c, guint index, const char *text, size_t le
     return slice_equal(slice_of(bytes->data, bytes->len), slice_of(text, len));
 }
 
-/* One user, one password, two mechanisms: what is wanted next, or how it went. */
+/* A name or a password, which LOGIN wants by itself and PLAIN between NULs. */
+static bool is_well_formed(const GByteArray *response, bool is_login)
+{
+    bool has_nul = response->len > 0 && memchr(response->data, '\0', response->len) != NULL;
+    return response->len > 0 && has_nul != is_login;
+}
+
+/* One user, one password, two mechanisms: what is wanted next, or how it went. As a daemon's authenticator
+ * would, which answers the same scripts. */
 static enum smtp_outcome judge(const struct core *c, const char **ret_challenge)
 {
     static const char plain[] = "\0alice\0secret";
     bool is_login = strcmp(c->exchange.mechanism, "LOGIN") == 0;
     guint count = c->exchange.heard->len;
+    if (count > 0 && !is_well_formed(g_ptr_array_index(c->exchange.heard, count - 1), is_login))
+        return SMTP_AUTH_MALFORMED;
     if (count < (is_login ? 2 : 1)) {
         *ret_challenge = !is_login ? "" : count == 0 ? "VXNlcm5hbWU6" : "UGFzc3dvcmQ6";
         return SMTP_AUTH_CHALLENGE;
     }
-    const GByteArray *first = g_ptr_array_index(c->exchange.heard, 0);
-    if (!is_login && (first->len == 0 || memchr(first->data, '\0', first->len) == NULL))
-        return SMTP_AUTH_MALFORMED;
     bool right =
         is_login ? heard(c, 0, "alice", 5) && heard(c, 1, "secret", 6) : heard(c, 0, plain, sizeof plain - 1);
     return right ? SMTP_AUTHENTICATED : SMTP_AUTH_FAILED;
