@@ -1,8 +1,9 @@
 """Plays the dialogue scripts against the running daemon, over TCP and over unix sockets, as TAP.
 
-    POSTERN=src/postern TEST_TOOLS=tests daemon.py [--transport tcp|unix] [SCRIPT...]
+    POSTERN=src/postern TEST_TOOLS=tests daemon.py [--transport tcp|unix] [--cut whole|lines|bytes] [SCRIPT...]
 
-Scripts that want the same limits share a daemon, which listens for SMTP and LMTP on both transports.
+Scripts that want the same limits share a daemon, which listens for SMTP and LMTP on both transports. Those that use TLS
+are played with what is said inside it cut into records in three ways.
 """
 import argparse
 import os
@@ -17,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
 import harness  # noqa: E402
 
+CUTS = ("whole", "lines", "bytes")
 DIALOGUE = os.path.join(os.environ.get("TEST_TOOLS", HERE.parent), "dialogue", "dialogue")
 SCRATCH_MARK = "dialogue-scratch"  # without it, the runner would not wipe the maildirs
 
@@ -52,6 +54,24 @@ def limits_needed(paths):
     return groups
 
 
+def tls_section(folder):
+    subprocess.run([DIALOGUE, "--certificate", str(folder)], check=True)
+    return {"certificate": folder / "certificate.pem", "private-key": folder / "key.pem"}
+
+
+def auth_section(folder):
+    """Who is let in is alice, by PLAIN and LOGIN: without the keys of SCRAM, that is not offered."""
+    line = subprocess.run([harness.POSTERN, "passwd", "--stdin", "alice"], input="secret\n", stdout=subprocess.PIPE,
+                          text=True, check=True).stdout
+    user, hashed, _ = line.split(":", 2)
+    passwords = folder / "passwords"
+    passwords.write_text(f"{user}:{hashed}\n")
+    passwords.chmod(0o600)
+    if harness.ROOT:
+        shutil.chown(passwords, harness.WORKER_USER)
+    return {"passwords": passwords, "failure-delay": "0s"}
+
+
 def start_daemon(folder, needs):
     folder.chmod(0o755)  # workers may have another identity
     maildirs = folder / "maildirs"
@@ -72,6 +92,10 @@ def start_daemon(folder, needs):
     for name in sections:
         if name.startswith("listen "):
             sections[name].update(listen)
+    if "tls" in listen:
+        sections["tls"] = tls_section(folder)
+    if "auth" in listen:
+        sections["auth"] = auth_section(folder)
     server = harness.Postern(folder, mailboxes=(), sections=sections)
     (maildirs / SCRATCH_MARK).touch()
     try:
@@ -88,13 +112,13 @@ def places(server):
     return {"tcp": (at[False, "smtp"], at[False, "lmtp"]), "unix": (at[True, "smtp"], at[True, "lmtp"])}
 
 
-def play(tap, server, transport, paths, results):
+def play(tap, server, transport, cut, paths, results):
     """Plays them all, each in a session of its own, and appends for each (number of the case, whether it passed)."""
     smtp, lmtp = places(server)[transport]
     rerun = (f"POSTERN={harness.POSTERN} TEST_TOOLS={os.environ.get('TEST_TOOLS', '')} "
              f"python3 {os.path.abspath(__file__)} --transport {transport}")
     command = [DIALOGUE, "--smtp", smtp, "--lmtp", lmtp, "--maildirs", str(server.maildirs),
-               "--label", f"daemon over {transport}", "--rerun", rerun, *paths]
+               "--label", f"daemon over {transport}", "--rerun", rerun, "--cut", cut, *paths]
     before = len(results)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as runner:
         for line in runner.stdout:
@@ -102,7 +126,7 @@ def play(tap, server, transport, paths, results):
             if passed is not None:
                 results.append((tap.count, passed))
     if len(results) - before != len(paths) or runner.returncode not in (0, 1):
-        tap.case(False, f"the runner plays all scripts over {transport} (its status was {runner.returncode})")
+        tap.case(False, f"the runner plays all scripts over {transport}, {cut} (its status was {runner.returncode})")
 
 
 def print_logs(server, results):
@@ -114,7 +138,7 @@ def print_logs(server, results):
             harness.print_diagnostics("\n".join([f"the log of case {case}:", *lines]))
 
 
-def play_group(tap, limits, paths, transports):
+def play_group(tap, limits, paths, transports, cuts):
     """One daemon, from its start to its end."""
     folder = Path(tempfile.mkdtemp(prefix="postern-dialogue."))
     name = f"a daemon with {limits or 'default limits'} ends well after {len(paths)} dialogues"
@@ -123,7 +147,8 @@ def play_group(tap, limits, paths, transports):
     try:
         server = start_daemon(folder, limits)
         for transport in transports:
-            play(tap, server, transport, paths, results)
+            for cut in cuts if "listen.tls=" in limits else CUTS[:1]:
+                play(tap, server, transport, cut, paths, results)
         server.stop()
         tap.case(True, name)
     except (AssertionError, OSError, KeyError) as error:
@@ -139,6 +164,7 @@ def play_group(tap, limits, paths, transports):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--transport", choices=("tcp", "unix"))
+    parser.add_argument("--cut", choices=CUTS)
     parser.add_argument("scripts", nargs="*")
     options = parser.parse_args()
     if not os.access(harness.POSTERN, os.X_OK):
@@ -147,7 +173,8 @@ def main():
     tap = Tap()
     groups = limits_needed(options.scripts or sorted(map(str, HERE.glob("*.smtp"))))
     for limits, paths in sorted(groups.items()):
-        play_group(tap, limits, paths, [options.transport] if options.transport else ["tcp", "unix"])
+        play_group(tap, limits, paths, [options.transport] if options.transport else ["tcp", "unix"],
+                   [options.cut] if options.cut else CUTS)
     if tap.count == 0:
         tap.case(False, "there are scripts for a daemon")
     print(f"1..{tap.count}")

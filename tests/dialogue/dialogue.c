@@ -4,20 +4,22 @@
  *     dialogue [SCRIPT...]                     all or some on the protocol core, each in three ways
  *     dialogue --cut random --seed 7 SCRIPT    in one way
  *     dialogue --smtp 127.0.0.1:2525 --lmtp unix:/run/lmtp --maildirs DIR SCRIPT...
- *                                              on a running daemon
+ *                                              on a running daemon; what uses TLS in three ways, too
+ *     dialogue --certificate DIR               makes the certificate.pem and key.pem of such a daemon
  *     dialogue --needs SCRIPT...               what a daemon must be like to play them, in lines of
  *                                              PATH TAB core|daemon|both TAB LIMITS
  */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "certificates.h"
 #include "play.h"
 #include "play_core.h"
 #include "play_socket.h"
 #include "script.h"
 
 struct options {
-    char *cut, *label, *rerun;
+    char *cut, *label, *rerun, *certificate;
     gint64 seed;
     gboolean needs;
     struct socket_place place;
@@ -79,11 +81,20 @@ static void run_core(struct tap *tap, const struct script *s, const struct optio
 
 static void run_daemon(struct tap *tap, const struct script *s, const struct options *o)
 {
-    char *problem = NULL;
-    struct player *player = player_socket_new(s, &o->place, &problem);
-    g_autofree char *rerun =
-        g_strdup_printf("%s %s", o->rerun != NULL ? o->rerun : "the same with only", s->path);
-    run(tap, s, o->label != NULL ? o->label : "daemon", player, problem, rerun);
+    int cuts = s->client.tls != SMTP_TLS_NONE ? RECORD_CUTS : RECORD_WHOLE + 1;
+    for (int cut = 0; cut < cuts; cut++) {
+        if (o->cut != NULL && strcmp(o->cut, record_cut_names[cut]) != 0)
+            continue;
+        char *problem = NULL;
+        struct player *player = player_socket_new(s, &o->place, (enum record_cut)cut, &problem);
+        g_autofree char *rerun =
+            g_strdup_printf("%s --cut %s %s", o->rerun != NULL ? o->rerun : "the same with only",
+                            record_cut_names[cut], s->path);
+        g_autofree char *way =
+            g_strdup_printf("%s%s%s", o->label != NULL ? o->label : "daemon", cuts > 1 ? ", TLS " : "",
+                            cuts > 1 ? record_cut_names[cut] : "");
+        run(tap, s, way, player, problem, rerun);
+    }
 }
 
 /* ---- which scripts ---- */
@@ -133,24 +144,14 @@ static GPtrArray *load_scripts(char **paths, struct diag *diag)
     return scripts;
 }
 
-/*
- * Those that want TLS or AUTH are the core's alone: daemon.py makes no certificate and no file of passwords
- * yet for the listen.tls and listen.auth that --needs tells, and play_socket.c knows no `handshake`. Nothing
- * but this function keeps them from a daemon.
- */
-static bool is_for_daemon(const struct script *s)
-{
-    return !s->only_core && s->client.tls == SMTP_TLS_NONE && s->mechanisms == NULL;
-}
-
 static void print_needs(GPtrArray *scripts)
 {
     for (guint i = 0; i < scripts->len; i++) {
         const struct script *s = g_ptr_array_index(scripts, i);
         printf("%s\t%s\t%s\n", s->path,
-               s->only_daemon     ? "daemon"
-               : is_for_daemon(s) ? "both"
-                                  : "core",
+               s->only_daemon ? "daemon"
+               : s->only_core ? "core"
+                              : "both",
                s->limits_text);
     }
 }
@@ -163,7 +164,7 @@ static int play_all(GPtrArray *scripts, const struct options *o, const char *pro
         printf("# seed %" G_GINT64_FORMAT "\n", o->seed);
     for (guint i = 0; i < scripts->len; i++) {
         const struct script *s = g_ptr_array_index(scripts, i);
-        if (daemon && is_for_daemon(s))
+        if (daemon && !s->only_core)
             run_daemon(&tap, s, o);
         else if (!daemon && !s->only_daemon)
             run_core(&tap, s, o, program);
@@ -172,10 +173,23 @@ static int play_all(GPtrArray *scripts, const struct options *o, const char *pro
     return tap.failed > 0 || tap.count == 0;
 }
 
+static void make_certificate(const char *folder)
+{
+    struct certificate *c = certificate_new(
+        &(struct certificate_wish){ .common_name = "mx.example.org", .names = "DNS:mx.example.org" });
+    g_autofree char *pem = certificate_pem(c);
+    g_autofree char *key = certificate_key_pem(c, NULL);
+    g_free(certificate_file(folder, "certificate.pem", pem, 0644));
+    g_free(certificate_file(folder, "key.pem", key, 0600));
+    certificate_free(c);
+}
+
 static bool parse_options(int argc, char **argv, struct options *o)
 {
     const GOptionEntry entries[] = {
-        { "cut", 0, 0, G_OPTION_ARG_STRING, &o->cut, "On the core: only whole, bytes or random", "HOW" },
+        { "cut", 0, 0, G_OPTION_ARG_STRING, &o->cut,
+          "On the core: only whole, bytes or random; on a daemon, what is inside TLS: whole, lines or bytes",
+          "HOW" },
         { "seed", 0, 0, G_OPTION_ARG_INT64, &o->seed, "Of what is random", "N" },
         { "smtp", 0, 0, G_OPTION_ARG_STRING, &o->place.smtp, "Where the daemon speaks SMTP", "PLACE" },
         { "lmtp", 0, 0, G_OPTION_ARG_STRING, &o->place.lmtp, "Where it speaks LMTP", "PLACE" },
@@ -185,6 +199,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
           "TEXT" },
         { "rerun", 0, 0, G_OPTION_ARG_STRING, &o->rerun, "What to put in front of a script to run just it",
           "COMMAND" },
+        { "certificate", 0, 0, G_OPTION_ARG_FILENAME, &o->certificate,
+          "Only make a certificate and its key for a daemon, in this folder", "DIR" },
         { "needs", 0, 0, G_OPTION_ARG_NONE, &o->needs, "Only tell what a daemon must be like", NULL },
         { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o->paths, NULL, NULL },
         { NULL },
@@ -203,6 +219,11 @@ int main(int argc, char **argv)
     struct options o = { .seed = g_get_real_time() };
     if (!parse_options(argc, argv, &o))
         return 2;
+    if (o.certificate != NULL) {
+        make_certificate(o.certificate);
+        g_free(o.certificate);
+        return 0;
+    }
     if (o.paths == NULL)
         o.paths = find_scripts();
     auto_val(diag) diag = { 0 };

@@ -1,6 +1,8 @@
 # Dialogues: scripts of a client's and a server's lines, played on the protocol core in memory by `dialogue`, and on the daemon over
 # TCP and unix sockets by daemon.py, which starts it and runs `dialogue` against it.
 check_LIBRARIES += tests/dialogue/libdialogue.a
+tests_dialogue_libdialogue_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+tests_dialogue_libdialogue_a_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_dialogue_libdialogue_a_SOURCES = \
 	tests/dialogue/bytes.c tests/dialogue/bytes.h \
 	tests/dialogue/play.c tests/dialogue/play.h \
@@ -11,7 +13,9 @@ tests_dialogue_libdialogue_a_SOURCES = \
 
 check_PROGRAMS += tests/dialogue/dialogue tests/dialogue/test_dialogue
 tests_dialogue_dialogue_SOURCES = tests/dialogue/dialogue.c
-tests_dialogue_dialogue_LDADD = tests/dialogue/libdialogue.a $(LINK_smtp)
+tests_dialogue_dialogue_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/support
+tests_dialogue_dialogue_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+tests_dialogue_dialogue_LDADD = tests/dialogue/libdialogue.a tests/support/libtlspeer.a $(LINK_smtp) $(OPENSSL_LIBS)
 tests_dialogue_test_dialogue_SOURCES = tests/dialogue/test_dialogue.c
 tests_dialogue_test_dialogue_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_dialogue_test_dialogue_LDADD = tests/dialogue/libdialogue.a $(TEST_LINK) $(LINK_smtp)

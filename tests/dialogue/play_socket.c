@@ -11,6 +11,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tls_peer.h"
+
+const char *const record_cut_names[] = { "whole", "lines", "bytes", NULL };
+G_STATIC_ASSERT(G_N_ELEMENTS(record_cut_names) == RECORD_CUTS + 1);
+
 /* Only so that a server that will never answer fails the script: nothing is expected to take any of it. */
 enum { PATIENCE_MS = 60000 };
 
@@ -18,6 +23,8 @@ struct wire {
     struct player base;
     const char *maildirs;
     int fd;
+    struct tls_peer *tls; /* NULL: outside TLS */
+    enum record_cut cut;
 };
 
 static bool failed(char **ret_problem, const char *what, int error)
@@ -58,19 +65,38 @@ static int connect_tcp(const char *place)
     return connect_to((const struct sockaddr *)(const void *)&address, sizeof address);
 }
 
+static bool take(struct wire *w, struct slice bytes, char **ret_problem)
+{
+    GByteArray *plain = w->base.received;
+    if (w->tls == NULL) {
+        g_byte_array_append(plain, bytes.data, (guint)bytes.len);
+        return true;
+    }
+    tls_peer_feed(w->tls, bytes);
+    g_byte_array_append(plain, w->tls->got->data, w->tls->got->len);
+    g_byte_array_set_size(w->tls->got, 0);
+    if (w->tls->has_failed)
+        *ret_problem = g_strdup("what came is not what TLS has now");
+    return !w->tls->has_failed;
+}
+
 /* Takes in what has arrived; `closed` once the server has ended the connection. */
 static bool read_some(struct wire *w, char **ret_problem)
 {
     uint8_t bytes[65536];
     ssize_t n = read(w->fd, bytes, sizeof bytes);
     if (n > 0)
-        g_byte_array_append(w->base.received, bytes, (guint)n);
-    else if (n == 0 ||
-             errno == ECONNRESET) /* it closed with bytes of ours unread: TCP then tells no more than that */
-        w->base.closed = true;
-    else if (errno != EAGAIN && errno != EINTR)
+        return take(w, slice_of(bytes, (size_t)n), ret_problem);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    /* ECONNRESET: it closed with bytes of ours unread; TCP then tells no more than that. */
+    if (n < 0 && errno != ECONNRESET)
         return failed(ret_problem, "read", errno);
-    return true;
+    w->base.closed = true;
+    if (n < 0 || w->tls == NULL || w->tls->is_ended)
+        return true;
+    *ret_problem = g_strdup("the connection was closed without close_notify (RFC 8446 6.1)");
+    return false;
 }
 
 static bool wait_for(struct wire *w, short events, short *ret_events, char **ret_problem)
@@ -91,16 +117,15 @@ static bool wait_for(struct wire *w, short events, short *ret_events, char **ret
 }
 
 /* Reads while it writes: a server may stop reading until its replies are taken. */
-static bool wire_send(struct player *p, struct slice bytes, char **ret_problem)
+static bool send_wire(struct wire *w, struct slice bytes, char **ret_problem)
 {
-    struct wire *w = (struct wire *)p;
-    while (bytes.len > 0 && !p->closed) {
+    while (bytes.len > 0 && !w->base.closed) {
         short events = 0;
         if (!wait_for(w, POLLIN | POLLOUT, &events, ret_problem))
             return false;
         if ((events & POLLIN) && !read_some(w, ret_problem))
             return false;
-        if (!(events & ~POLLIN) || p->closed)
+        if (!(events & ~POLLIN) || w->base.closed)
             continue;
         ssize_t n = send(w->fd, bytes.data, bytes.len, MSG_NOSIGNAL);
         if (n > 0)
@@ -113,6 +138,37 @@ static bool wire_send(struct player *p, struct slice bytes, char **ret_problem)
     return true;
 }
 
+/* What TLS has for the wire. */
+static bool send_records(struct wire *w, char **ret_problem)
+{
+    gsize len = 0;
+    g_autofree uint8_t *records = g_byte_array_steal(w->tls->out, &len);
+    return send_wire(w, slice_of(records, len), ret_problem);
+}
+
+static size_t record_len(enum record_cut cut, struct slice bytes)
+{
+    const uint8_t *lf = cut == RECORD_LINES ? memchr(bytes.data, '\n', bytes.len) : NULL;
+    if (lf != NULL)
+        return (size_t)(lf - bytes.data) + 1;
+    return cut == RECORD_BYTES ? 1 : bytes.len;
+}
+
+static bool wire_send(struct player *p, struct slice bytes, char **ret_problem)
+{
+    struct wire *w = (struct wire *)p;
+    if (w->tls == NULL)
+        return send_wire(w, bytes, ret_problem);
+    while (bytes.len > 0 && !p->closed) {
+        size_t len = record_len(w->cut, bytes);
+        tls_peer_write(w->tls, slice_of(bytes.data, len));
+        bytes = slice_skip(bytes, len);
+        if (!send_records(w, ret_problem))
+            return false;
+    }
+    return true;
+}
+
 static bool wire_receive(struct player *p, char **ret_problem)
 {
     struct wire *w = (struct wire *)p;
@@ -120,10 +176,31 @@ static bool wire_receive(struct player *p, char **ret_problem)
     return wait_for(w, POLLIN, &events, ret_problem) && read_some(w, ret_problem);
 }
 
+/* Nothing that was said outside TLS may be unread: it would be taken for what is said inside. */
+static bool shake_hands(struct wire *w, char **ret_problem)
+{
+    if (w->base.received->len > 0 || w->tls != NULL) {
+        *ret_problem = g_strdup("replies are unread, or TLS is active already");
+        return false;
+    }
+    w->tls = tls_peer_new(&(struct tls_peer_wish){ .server_name = "mx.example.org" });
+    tls_peer_feed(w->tls, (struct slice){ 0 });
+    bool sent;
+    while ((sent = send_records(w, ret_problem)) && !w->tls->is_open)
+        if (!wire_receive(&w->base, ret_problem))
+            return false;
+    return sent;
+}
+
 /* Half of the connection is closed, so that the server's end of it says when it has seen that. */
 static bool wire_hang_up(struct player *p, char **ret_problem)
 {
     struct wire *w = (struct wire *)p;
+    if (!p->closed && w->tls != NULL) {
+        tls_peer_close(w->tls);
+        if (!send_records(w, ret_problem))
+            return false;
+    }
     if (!p->closed && shutdown(w->fd, SHUT_WR) < 0 && errno != ENOTCONN)
         return failed(ret_problem, "shutdown", errno);
     while (!p->closed)
@@ -299,7 +376,8 @@ static bool nothing_staged(const struct wire *w, char **ret_problem)
 
 static bool wire_control(struct player *p, const struct step *step, char **ret_problem)
 {
-    (void)p;
+    if (step->kind == STEP_HANDSHAKE)
+        return shake_hands((struct wire *)p, ret_problem);
     if (step->kind == STEP_NOTHING)
         return true; /* that a server will say nothing cannot be seen by waiting */
     *ret_problem = g_strdup("a daemon cannot be told that");
@@ -313,7 +391,9 @@ static bool wire_finish(struct player *p, char **ret_problem)
 
 static void wire_free(struct player *p)
 {
-    (void)close(((struct wire *)p)->fd);
+    struct wire *w = (struct wire *)p;
+    (void)close(w->fd);
+    tls_peer_free(w->tls);
     g_byte_array_unref(p->received);
     g_free(p);
 }
@@ -329,7 +409,7 @@ static const struct player_ops wire_ops = {
 };
 
 struct player *player_socket_new(const struct script *script, const struct socket_place *place,
-                                 char **ret_problem)
+                                 enum record_cut cut, char **ret_problem)
 {
     const char *at = script->protocol == SMTP_PROTOCOL_LMTP ? place->lmtp : place->smtp;
     if (at == NULL) {
@@ -344,8 +424,12 @@ struct player *player_socket_new(const struct script *script, const struct socke
         return NULL;
     }
     struct wire *w = g_new0(struct wire, 1);
+    auto_ptr(player) player = &w->base;
     w->base = (struct player){ .ops = &wire_ops, .script = script, .received = g_byte_array_new() };
     w->maildirs = place->maildirs;
     w->fd = fd;
-    return &w->base;
+    w->cut = cut;
+    if (script->client.tls == SMTP_TLS_ACTIVE && !shake_hands(w, ret_problem))
+        return NULL;
+    return g_steal_pointer(&player);
 }
