@@ -296,9 +296,8 @@ void conn_settle(struct conn *c)
     if (c->shaking && c->kept_len > 0)
         conn_await_turn(c);
     bool may_take = c->kept_len == 0 || (c->session == NULL && !c->shaking) || can_feed(c);
-    /* TLS may have an answer to what the session never sees: a renegotiation refused. */
-    bool is_heard = stream_unsent(c->stream) < CONN_UNSENT_MAX;
-    bool reading = !c->peer_ended && may_take && is_heard;
+    /* TLS answers some records by itself: there too, who does not read is not listened to. */
+    bool reading = !c->peer_ended && may_take && stream_unsent(c->stream) < CONN_UNSENT_MAX;
     if (reading != c->reading)
         stream_set_reading(c->stream, reading);
     c->reading = reading;

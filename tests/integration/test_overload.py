@@ -1,17 +1,21 @@
 """More clients than are permitted, more than there are descriptors for, and very many one after the other."""
 import contextlib
+import hashlib
+import hmac
 import os
 import random
 import resource
 import selectors
 import smtplib
 import socket
+import ssl
 import struct
 import sys
 import threading
 import time
 from pathlib import Path
 
+from certificates import Authority
 from harness import (Case, DOMAIN, HOSTNAME, PATIENCE, POSTERN, Wire, anonymous_memory, lf, main, parse_logfmt,
                      simple_message, split_trace, wait_until)
 
@@ -158,6 +162,81 @@ class TooMany(Case):
 
     def test_ten_times_as_many_as_are_permitted_for_two_workers(self):
         self.assert_good_clients_are_served(workers=2)
+
+
+# ---- one who wants to have answers of TLS, and takes none --------------------------------------------------------------
+
+class NotReading(Case):
+    """With a cipher that only signs, whoever has the secret of a session can write its records."""
+    CIPHERS = "ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0"
+    SENT, GROWTH = 48 * MIB, 2 * MIB
+
+    def server(self):
+        certificate, key = Authority(self.folder / "tls").issue("mx", HOSTNAME)
+        return self.postern(sections={"tls": {"certificate": certificate, "private-key": key, "ciphers": self.CIPHERS},
+                                      "listen smtp": {"tls": "implicit"}})
+
+    def shake_hands(self, plain):
+        """The client's key for signing (RFC 5246 sections 5, 6.3)."""
+        keys = self.folder / "keys"
+        context = ssl._create_unverified_context()
+        context.keylog_filename = str(keys)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(self.CIPHERS)
+        coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = context.wrap_bio(coming, going)
+        heard = b""
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                plain.sendall(going.read())
+                heard += (fresh := plain.recv(65536))
+                coming.write(fresh)
+        words = keys.read_text().split()
+        at = words.index("CLIENT_RANDOM")
+        ours, secret = bytes.fromhex(words[at + 1]), bytes.fromhex(words[at + 2])
+        made, seed = b"", b"key expansion" + heard[11:43] + ours
+        a = seed
+        while len(made) < 40:
+            a = hmac.digest(secret, a, hashlib.sha256)
+            made += hmac.digest(secret, a + seed, hashlib.sha256)
+        return made[:20]
+
+    def records(self, key):
+        """Requests for another handshake, each of which is answered by a warning."""
+        hello = b"\x03\x03" + bytes(32) + b"\0" + b"\0\x02\xc0\x06" + b"\x01\0"
+        text = b"\x01" + struct.pack(">I", len(hello))[1:] + hello
+        number = 1  # Finished was the first
+        while True:
+            signed = struct.pack(">QBHH", number, 22, 0x303, len(text)) + text
+            content = text + hmac.digest(key, signed, hashlib.sha1)
+            yield struct.pack(">BHH", 22, 0x303, len(content)) + content
+            number += 1
+
+    def test_who_does_not_read_what_tls_says_is_not_listened_to(self):
+        server = self.server()
+        (worker,) = server.workers()
+        with socket.socket() as plain:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            plain.settimeout(PATIENCE)
+            plain.connect(server.smtp)
+            records = self.records(self.shake_hands(plain))
+            server.wait_log("secured")
+            before = anonymous_memory(worker)
+            plain.settimeout(2)
+            sent = 0
+            with contextlib.suppress(TimeoutError):
+                while sent < self.SENT:
+                    some = b"".join(next(records) for _ in range(1000))
+                    plain.sendall(some)
+                    sent += len(some)
+            self.assertGreater(sent, 100_000)  # that were records, or it would have hung up
+            self.assertFalse(server.events("tls-failed"))
+            self.assertLess(sent, self.SENT)
+            if not SANITIZED:
+                self.assertLess(anonymous_memory(worker) - before, self.GROWTH)
 
 
 # ---- no descriptors ----------------------------------------------------------------------------------------------------
