@@ -259,6 +259,8 @@ static enum crowd_rank rank_of(const struct conn *c)
 {
     if (c->session == NULL || c->shaking)
         return CROWD_STRANGER;
+    if (c->login != NULL) /* it is owed an answer, but whoever guesses passwords is, all the time */
+        return CROWD_IDLE;
     if (c->paused || smtp_session_is_waiting(c->session))
         return CROWD_OWED;
     if (c->transaction != NULL && transaction_is_open(c->transaction))

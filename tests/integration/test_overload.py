@@ -1,4 +1,5 @@
 """More clients than are permitted, more than there are descriptors for, and very many one after the other."""
+import base64
 import contextlib
 import hashlib
 import hmac
@@ -10,6 +11,7 @@ import smtplib
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -162,6 +164,35 @@ class TooMany(Case):
 
     def test_ten_times_as_many_as_are_permitted_for_two_workers(self):
         self.assert_good_clients_are_served(workers=2)
+
+
+# ---- those who guess passwords -----------------------------------------------------------------------------------------
+
+class Guessing(Case):
+    PLACES = 10
+
+    def test_who_waits_for_a_refusal_gives_way(self):
+        passwords = self.folder / "passwords"
+        made = subprocess.run([POSTERN, "passwd", "alice", "--stdin"], input=b"right", capture_output=True,
+                              timeout=PATIENCE, check=True)
+        passwords.write_bytes(made.stdout)
+        passwords.chmod(0o600)
+        server = self.postern(start=False, sections={
+            "limits": {"connections": self.PLACES},
+            "listen smtp": {"auth": "optional", "auth-without-tls": "yes"},
+            "auth": {"passwords": passwords, "failure-delay": "30s"},
+        })
+        server.give(passwords)
+        server.start()
+        wrong = base64.b64encode(b"\0alice\0wrong").decode()
+        guessers = []
+        for _ in range(self.PLACES):
+            guessers.append(wire := server.connect())
+            wire.hello()
+            wire.send(f"AUTH PLAIN {wrong}\r\n".encode())
+        self.assertLess(deliver_patiently(server.smtp, simple_message()), 10)
+        for wire in guessers:
+            wire.close()
 
 
 # ---- one who wants to have answers of TLS, and takes none --------------------------------------------------------------
