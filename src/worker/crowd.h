@@ -5,7 +5,8 @@
  *
  * The one that has been silent longest goes first, so that whoever gets on with it is safe. Who has said HELO
  * and was just heard of is spared, for a moment's silence is the network's, and who is in the middle of a
- * message for longer, as more would be lost. Who awaits something of ours never goes.
+ * message for longer, as more would be lost. Who awaits something of ours never goes, unless that is whether
+ * its password is right.
  *
  * Ownership: a member lies in its connection, and leaves before that goes.
  */
