@@ -240,6 +240,21 @@ static struct sasl_answer step(struct sasl *s, struct slice in)
     return a;
 }
 
+/*
+ * The first message of SCRAM is "n,,n=NAME,r=..." (RFC 5802 7). The library keeps for ever what a name of
+ * nothing but characters that are left out was prepared to (2.2.0).
+ */
+static bool names_nobody(struct slice in)
+{
+    struct slice rest = slice_skip(in, slice_find(in, 0, ',') + 1);
+    rest = slice_skip(rest, slice_find(rest, 0, ',') + 1);
+    if (!slice_has_prefix_nocase(rest, "n="))
+        return false; /* another message, or none that the library takes */
+    rest = slice_skip(rest, strlen("n="));
+    g_autofree char *name = slice_dup(slice_first(rest, slice_find(rest, 0, ',')));
+    return user_is_nothing(name);
+}
+
 /* What the library would take for something else, or leave for the next step. */
 static bool is_acceptable(const struct sasl *s, struct slice in)
 {
@@ -249,7 +264,7 @@ static bool is_acceptable(const struct sasl *s, struct slice in)
         return false;
     if (!mechanism_is_scram(s->mechanism))
         return true;
-    if (memchr(in.data, '\0', in.len) != NULL)
+    if (memchr(in.data, '\0', in.len) != NULL || names_nobody(in))
         return false;
     /* RFC 5802 6: who binds the channel says so in the mechanism's name. */
     return in.data[0] != 'p' || s->mechanism == MECHANISM_SCRAM_SHA_256_PLUS;

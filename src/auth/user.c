@@ -34,6 +34,16 @@ char *user_prepare(const char *name, enum user_origin origin)
     return prepare(name, AUTH_USER_MAX, origin);
 }
 
+bool user_is_nothing(const char *name)
+{
+    char *prepared;
+    if (gsasl_saslprep(name, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) != GSASL_OK)
+        return false;
+    bool is_nothing = *prepared == '\0';
+    gsasl_free(prepared);
+    return is_nothing;
+}
+
 char *password_prepare(const char *password, enum user_origin origin)
 {
     return prepare(password, CRYPT_MAX_PASSPHRASE_SIZE - 1, origin);

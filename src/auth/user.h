@@ -18,6 +18,9 @@ char *user_prepare(const char *name, enum user_origin origin);
 /* From 1 to AUTH_USER_MAX octets of UTF-8 without control characters: what may be repeated as it is. */
 bool user_is_presentable(const char *name);
 
+/* Nothing is left of it when it is prepared. */
+bool user_is_nothing(const char *name);
+
 /* The same as user_prepare for a password; password_wipe() it. Its bound is crypt(3)'s. */
 char *password_prepare(const char *password, enum user_origin origin);
 
