@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -33,6 +34,7 @@ PACKAGES = Path(os.environ.get("POSTERN_PACKAGES") or TOOLS / "../../packages")
 PATIENCE = 60.0
 HOSTNAME = "mx.example.org"
 DOMAIN = "example.org"
+SANITIZED = b"__asan_init" in Path(POSTERN).read_bytes() if POSTERN else False
 ROOT = os.getuid() == 0
 # Started as root, postern gives its workers this identity; started by a user, they keep theirs.
 WORKER_USER = "nobody" if ROOT else None
@@ -92,6 +94,15 @@ def anonymous_memory(pid):
         if line.startswith("Anonymous:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("smaps_rollup has no Anonymous")
+
+
+def descriptors(pid):
+    return [int(name) for name in os.listdir(f"/proc/{pid}/fd")]
+
+
+def raise_own_descriptor_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def peak_memory(pid):
@@ -508,7 +519,7 @@ class MemoryCase(Case):
 
     def assert_memory_is_bounded(self):
         # A sanitizer keeps freed memory aside and shadows the rest: what the process takes then says nothing.
-        if b"__asan_init" not in Path(POSTERN).read_bytes():
+        if not SANITIZED:
             self.assertLess(peak_memory(self.worker) - self.before, self.MEMORY_MAX)
 
 

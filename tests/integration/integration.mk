@@ -1,6 +1,7 @@
 # The daemon from outside: real clients, real readers, and what can happen to processes, connections and disks. Python's standard
 # library only. `make check INTEGRATION_TESTS=` leaves them out.
 INTEGRATION_TESTS = \
+	tests/integration/test_auth_attacks.py \
 	tests/integration/test_auth_dovecot.py \
 	tests/integration/test_certificates_reload.py \
 	tests/integration/test_clients.py \
@@ -27,6 +28,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_servers.py \
 	tests/integration/test_testssl.py \
 	tests/integration/test_tls.py \
+	tests/integration/test_tls_attacks.py \
 	tests/integration/test_tls_check.py \
 	tests/integration/test_tls_clients.py \
 	tests/integration/test_tlsa.py \
@@ -34,7 +36,8 @@ INTEGRATION_TESTS = \
 TESTS += $(INTEGRATION_TESTS)
 dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/packages
 EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tests/integration/faults.py tests/integration/nodemailer.js \
-	tests/integration/postfix.py tests/integration/tap.py tests/integration/tls.py
+	tests/integration/postfix.py tests/integration/scram.py tests/integration/tap.py tests/integration/tls.py \
+	tests/integration/tls_by_hand.py
 
 # postern, but for the disk, which fails when test_faults.py says so: libdisk.a has nothing left to add to it.
 check_PROGRAMS += tests/integration/postern_faulty

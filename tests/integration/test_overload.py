@@ -18,22 +18,12 @@ import time
 from pathlib import Path
 
 from certificates import Authority
-from harness import (Case, DOMAIN, HOSTNAME, PATIENCE, POSTERN, Wire, anonymous_memory, lf, main, parse_logfmt,
-                     simple_message, split_trace, wait_until)
+from harness import (Case, DOMAIN, HOSTNAME, PATIENCE, POSTERN, SANITIZED, Wire, anonymous_memory, descriptors, lf, main,
+                     parse_logfmt, raise_own_descriptor_limit, simple_message, split_trace, wait_until)
 
 ALICE = f"alice@{DOMAIN}"
 MIB = 1 << 20
-SANITIZED = b"__asan_init" in Path(POSTERN).read_bytes() if POSTERN else False
 IP_BIND_ADDRESS_NO_PORT = 24  # so that a port is only taken for its source and destination together
-
-
-def raise_own_descriptor_limit():
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def descriptors(pid):
-    return [int(name) for name in os.listdir(f"/proc/{pid}/fd")]
 
 
 def connections(server, pid):
