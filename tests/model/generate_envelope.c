@@ -66,7 +66,7 @@ static const struct parameter mail_parameters[] = {
     { ENVID, "ENVID=a+2Bb+3D", "a+2Bb+3D", NULL },
     { REQUIRETLS, "REQUIRETLS", "", NULL },
     { SPEAKER, "AUTH=<>", "", NULL },
-    { SPEAKER, "AUTH=ann+2Blee@example.org", "", NULL },
+    { SPEAKER, "AUTH=ann+2Blee", "", NULL },
 };
 static const struct parameter bad_mail_parameters[] = {
     { SIZE, "SIZE=2001", NULL, "552 5.3.4" },
@@ -85,8 +85,8 @@ static const struct parameter bad_mail_parameters[] = {
     { OTHER, "FOO", NULL, "555" },
     { REQUIRETLS, "REQUIRETLS=1", NULL, "501" },
     { SPEAKER, "AUTH", NULL, "501" },
-    { SPEAKER, "AUTH=ann", NULL, "501" },
-    { SPEAKER, "AUTH=<ann@example.org>", NULL, "501" },
+    { SPEAKER, "AUTH=a+2", NULL, "501" },
+    { SPEAKER, "AUTH=a+0Ab", NULL, "501" },
     { SPEAKER, "AUTH=a+", NULL, "501" },
     { OTHER, "BY=120;R", NULL, "555" },
     { OTHER, "NOTIFY=NEVER", NULL, "555" },
