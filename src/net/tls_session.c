@@ -23,6 +23,7 @@ struct tls_session {
     GByteArray *out;
     struct slice in;
     bool client_is_doubted; /* something about its certificate could not be verified */
+    unsigned key_updates;   /* that the client has sent */
     char *server_name, *client_subject, *client_identity;
     char *problem;
     struct tls_facts facts;
@@ -102,6 +103,22 @@ static int on_verify(int is_good, X509_STORE_CTX *context)
     return t->mode == TLS_CLIENT_REQUEST ? 1 : is_good;
 }
 
+/* Each costs us a derivation of keys, and is 27 octets: thousands fit into one read. Keys are good for
+ * millions of records (RFC 8446 5.5). What came behind one too many is not looked at any more. */
+enum { KEY_UPDATES_MAX = 100 };
+
+static void on_message(int is_ours, int version, int type, const void *octets, size_t len, SSL *ssl,
+                       void *unused)
+{
+    (void)version;
+    (void)unused;
+    struct tls_session *t = SSL_get_app_data(ssl);
+    bool is_key_update = is_ours == 0 && type == SSL3_RT_HANDSHAKE && len > 0 &&
+                         *(const uint8_t *)octets == SSL3_MT_KEY_UPDATE;
+    if (is_key_update && ++t->key_updates > KEY_UPDATES_MAX)
+        t->in = slice_of(NULL, 0);
+}
+
 /* ---- how it begins and fails ---- */
 
 static void ask_for_certificate(SSL *ssl, enum tls_client_mode mode)
@@ -125,6 +142,7 @@ struct tls_session *tls_session_new(const struct tls_store *store, enum tls_clie
     BIO_set_init(wire, 1);
     SSL_set_bio(t->ssl, wire, wire);
     (void)SSL_set_app_data(t->ssl, t);
+    SSL_set_msg_callback(t->ssl, on_message);
     /* A session of one mode is never resumed in another. */
     uint8_t context = (uint8_t)mode;
     (void)SSL_set_session_id_context(t->ssl, &context, sizeof context);
@@ -275,6 +293,8 @@ ssize_t tls_session_read(struct tls_session *t, void *to, size_t size)
     ERR_clear_error();
     size_t count;
     int r = SSL_read_ex(t->ssl, to, size, &count);
+    if (t->key_updates > KEY_UPDATES_MAX)
+        return fail(t, g_strdup("too-many-key-updates"));
     return r == 1 ? (ssize_t)count : outcome_of(t, r);
 }
 

@@ -228,6 +228,28 @@ static void check_no_renegotiation(void **state)
     assert_string_equal(tls_session_problem(t.session), "peer-alert-handshake-failure");
 }
 
+/* A client may have new keys now and then (RFC 8446 4.6.3), but not for each octet. */
+static void check_key_updates(void **state)
+{
+    (void)state;
+    auto_val(talk) t;
+    talk_init(&t, f.store, TLS_CLIENT_OFF, &(struct tls_peer_wish){ TLS1_3_VERSION });
+    talk_run(&t);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(SSL_key_update(t.peer->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        tls_peer_write(t.peer, slice_str("x"));
+        talk_run(&t);
+        assert_int_equal(t.end, 0);
+    }
+    assert_int_equal(t.got->len, 100);
+    assert_int_equal(SSL_key_update(t.peer->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    tls_peer_write(t.peer, slice_str("y"));
+    talk_feed(&t, all_of(t.peer->out));
+    assert_int_equal(t.end, -EPROTO);
+    assert_int_equal(t.got->len, 100);
+    assert_string_equal(tls_session_problem(t.session), "too-many-key-updates");
+}
+
 /* ---- what is no TLS, or none of ours ---- */
 
 static const struct garbage_row {
@@ -375,6 +397,7 @@ int main(int argc, char **argv)
     ADD_FOR_VERSIONS(s, "a record that was changed", check_changed_record)
     ADD_FOR_VERSIONS(s, "a client that does not trust us", check_distrusted)
     suite_add(s, "renegotiation", check_no_renegotiation, NULL);
+    suite_add(s, "new keys without end", check_key_updates, NULL);
     suite_add(s, "a ClientHello with random octets changed", check_random_garbage, NULL);
     suite_add_rows(s, garbage_rows, check_garbage);
     suite_add_rows(s, refused_rows, check_refused);
