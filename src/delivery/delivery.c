@@ -28,8 +28,9 @@ int delivery_flags(const char *letters, char ret_flags[DELIVERY_FLAGS_SIZE])
 
 /*
  * One job at a time. While it is under way it owns `writing` and `copies`, and the loop `gathering`; the two
- * blocks trade places when it is submitted. A block is due when it holds more than DELIVERY_SMALL, so that
- * DELIVERY_BLOCK has room for it and for what one more read from a socket brings.
+ * blocks trade places when it is submitted. A block is due when it holds more than DELIVERY_SMALL. While
+ * it has to wait it goes on growing, up to DELIVERY_HELD_BACK, so that a loop and a job that take turns on
+ * one message need not wake each other for each read.
  *
  *    OPEN --finish--> FINISHED --replace job, if the body was replaced--> --commit job--> on_done, gone
  *      `---seal--> SEALING --seal job, if something was staged--> SEALED --finish--> FINISHED
@@ -395,8 +396,8 @@ bool delivery_append(struct delivery *d, struct slice bytes)
     if (!block_is_due(&d->gathering))
         return true;
     if (d->is_busy) {
-        d->is_held_back = true;
-        return false;
+        d->is_held_back = d->gathering.len > DELIVERY_HELD_BACK;
+        return !d->is_held_back;
     }
     if (take_room(d)) {
         stage(d);

@@ -28,8 +28,11 @@ enum delivery_sync {
 extern const char *const delivery_sync_names[]; /* ends in NULL */
 
 enum {
-    DELIVERY_SMALL = 64 * 1024,  /* octets of a message that are kept in memory rather than staged */
-    DELIVERY_BLOCK = 128 * 1024, /* octets that one job writes of a larger one; two blocks may be in flight */
+    DELIVERY_SMALL = 64 * 1024, /* octets of a message that are kept in memory rather than staged */
+    /* Octets of a larger one that may wait for the job that writes; and what has room for these and for one
+     * more read from a socket. Two such blocks may be in flight. */
+    DELIVERY_HELD_BACK = 256 * 1024,
+    DELIVERY_BLOCK = DELIVERY_HELD_BACK + 68 * 1024,
 };
 
 struct commit;
