@@ -342,6 +342,11 @@ static void take_listeners(struct settings *s, bool is_whole, struct diag *d)
     s->listeners = listeners_take(s->config, is_whole, &means, &s->listener_count, d);
 }
 
+static char *path_of(const struct config_section *at, const char *key, const char *value)
+{
+    return value != NULL ? value_path(value, config_key_origin(at, key)) : NULL;
+}
+
 static void take_auth(struct settings *s, struct diag *d)
 {
     const struct config_section *at = config_next(s->config, "auth", NULL);
@@ -349,7 +354,10 @@ static void take_auth(struct settings *s, struct diag *d)
     if (config_key_is_given(at, "passwords") && config_key_is_given(at, "dovecot"))
         diag_add(d, config_key_origin(at, "dovecot"),
                  "dovecot beside passwords: there would be two who know; expected one of them");
-    s->worker.auth = auth_is_configured(values) ? values : NULL;
+    s->auth = *values;
+    s->auth.passwords = path_of(at, "passwords", values->passwords);
+    s->auth.dovecot = path_of(at, "dovecot", values->dovecot);
+    s->worker.auth = auth_is_configured(&s->auth) ? &s->auth : NULL;
 }
 
 static void free_table(void *table)

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "auth/auth.h"
 #include "base/auto.h"
 #include "base/diag.h"
 #include "config/config.h"
@@ -35,6 +36,7 @@ struct settings {
     struct router *router;
     GPtrArray *tables; /* struct table, of the router's domains */
     struct handler_settings handlers;
+    struct auth_settings auth; /* its paths are absolute */
     struct tls_settings tls;
     unsigned workers;
     struct log_options log;   /* borrows the configuration's */

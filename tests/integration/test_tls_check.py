@@ -48,7 +48,10 @@ class TlsCheck(Case):
 
     def test_paths_begin_where_the_file_lies(self):
         self.authority.issue("mx", "mx.example.org")
-        self.assertEqual(self.check(self.pair("tls/mx.pem", "tls/mx.key")), (0, []))
+        passwords = self.folder / "passwords"
+        passwords.write_text("alice:$y$j9T$mq/893pUNkq8805vuCR5A.$33x9kX5hgqPzrc4WlrgDCVmAwMIgrn.v.r49Hd.V0.6\n")
+        passwords.chmod(0o600)
+        self.assertEqual(self.check(self.pair("tls/mx.pem", "tls/mx.key") + "\n[auth]\npasswords = passwords"), (0, []))
 
     def test_a_missing_file(self):
         certificate, key = self.authority.issue("mx", "mx.example.org")
