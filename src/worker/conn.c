@@ -31,6 +31,7 @@ void conn_release(struct conn *c)
     tls_session_free(c->tls);
     g_free(c->kept);
     g_free(c->client_name);
+    g_free(c->met_as);
     g_free(c->user);
     c->magic = 0;
     g_free(c);

@@ -117,6 +117,8 @@ void conn_take_client(struct conn *c, const struct smtp_facts *facts)
     struct slice address = facts->value[SMTP_FACT_ADDR], name = facts->value[SMTP_FACT_NAME];
     if ((facts->unavailable & SMTP_FACT_BIT(SMTP_FACT_ADDR)) != 0)
         address = slice_str("unknown");
+    if (c->met_as == NULL)
+        c->met_as = g_strdup(c->client);
     if (address.len > 0) {
         size_t len = MIN(address.len, sizeof c->client - 1);
         memcpy(c->client, address.data, len);
@@ -127,4 +129,12 @@ void conn_take_client(struct conn *c, const struct smtp_facts *facts)
         c->client_name = name.len > 0 ? slice_dup(name) : NULL;
     }
     conn_log_out(c);
+}
+
+void conn_forget_client(struct conn *c)
+{
+    if (c->met_as != NULL)
+        (void)g_strlcpy(c->client, c->met_as, sizeof c->client);
+    g_clear_pointer(&c->met_as, g_free);
+    g_clear_pointer(&c->client_name, g_free);
 }

@@ -35,6 +35,7 @@ struct conn {
     msec_t limit; /* closing, or waiting for the PROXY header or a handshake: when it is over */
     struct smtp_client terms;
     char *client_name;           /* as XCLIENT told; NULL: nobody has */
+    char *met_as;                /* the client's address before XCLIENT named another; NULL: it has not */
     struct tls_session *tls;     /* NULL: without */
     GList turn;                  /* while it awaits its turn for a handshake */
     struct auth_exchange *login; /* under way, or NULL */
@@ -83,6 +84,7 @@ size_t conn_feed_proxy(struct conn *c, struct slice in);
 void conn_refuse_proxy(struct conn *c, const char *reason);
 
 void conn_take_client(struct conn *c, const struct smtp_facts *facts); /* XCLIENT */
+void conn_forget_client(struct conn *c);                               /* what it has said so */
 
 /* ---- conn_tls.c ---- */
 

@@ -123,6 +123,7 @@ static void on_secured(struct conn *c)
             PST_STR("resumed", facts->is_resumed ? "yes" : "no"));
     c->shaking = false;
     conn_log_out(c); /* RFC 3207 4.2: everything learnt before is forgotten */
+    conn_forget_client(c);
     if (c->session == NULL)
         conn_begin(c);
     else

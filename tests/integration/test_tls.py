@@ -244,6 +244,17 @@ class Offers(TlsCase):
         self.assertTrue(server.maildir().only().startswith(b"Return-Path: <bob@example.net>\n"))
         self.assertIn("from client.example.net ", received(server.maildir().only()))
 
+    def test_who_was_spoken_for_in_front_of_tls_is_forgotten(self):
+        server = self.secured(sections={"listen smtp": {"xclient": "127.0.0.0/8"}})
+        with server.connect() as wire:
+            wire.hello()
+            wire.command("XCLIENT NAME=evil.example.net ADDR=203.0.113.9", 220)
+            wire.hello()
+            starttls(wire)
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        self.assertIn("from client.example.net ([127.0.0.1])", received(server.maildir().only()))
+
 
 class Certificates(TlsCase):
     OTHER, ANY = "mail.example.net", "*.example.com"
