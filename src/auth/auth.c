@@ -357,7 +357,10 @@ void auth_cancel(struct auth_exchange *x)
         x->auth->exchanges--;
         return;
     }
-    end(x);
+    if (x->timer != NULL && x->kind == AUTH_FAILED)
+        tell(x);
+    else
+        end(x);
 }
 
 /* ---- the authenticator ---- */

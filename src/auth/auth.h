@@ -130,5 +130,9 @@ struct auth_exchange *auth_begin(struct authenticator *a, const struct auth_fact
 /* The client's answer to a challenge: base64, which may be empty. Once for each challenge. */
 void auth_go_on(struct auth_exchange *x, struct slice response);
 
-/* on_step comes no more. For a client that gives up or hangs up; NULL is welcome. */
+/*
+ * on_step comes no more. For a client that gives up or hangs up; NULL is welcome. Only a failure that was
+ * found and is not told yet is told now, inside this call: who hangs up rather than wait has guessed all the
+ * same.
+ */
 void auth_cancel(struct auth_exchange *x);

@@ -2,6 +2,7 @@
 notices, and what clients have sent as credentials is in no line of the log.
 """
 import base64
+import itertools
 import select
 import time
 
@@ -409,6 +410,21 @@ class OutOfPlace(AuthCase):
         wait_until(lambda: len(descriptors(worker)) == before, "as many descriptors are open as at first")
         with self.connected() as wire:
             self.assert_still_good(wire)
+
+    def is_told_of_a_guess(self, pause):
+        """When who guesses wrong leaves after so many seconds."""
+        with self.connected() as wire:
+            self.said(plain(password="wrong one").encode())
+            wire.send(f"AUTH PLAIN {plain(password='wrong one')}\r\n".encode())
+            self.assertEqual(select.select([wire.socket], [], [], pause)[0], [])
+        return self.server.events("auth-failed")
+
+    def test_who_hangs_up_rather_than_wait_is_told_of(self):
+        """Right passwords are answered at once, so nobody who guesses need ever wait for a refusal."""
+        self.authenticating(auth={"failure-delay": "60s"})
+        pauses = itertools.count(1)
+        told = wait_until(lambda: self.is_told_of_a_guess(next(pauses) * 0.05), "a guess that nobody waited for is told of")
+        self.assertEqual((told[0]["user"], told[0]["reason"], told[0]["client"]), (USER, "wrong-credentials", "127.0.0.1"))
 
     def hang_up_at(self, wire, step):
         scram = Scram(USER, PASSWORD)
