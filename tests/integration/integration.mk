@@ -1,5 +1,5 @@
 # The daemon from outside: real clients, real readers, and what can happen to processes, connections and disks. Python's standard
-# library only. `make check INTEGRATION_TESTS=` leaves them out.
+# library only. `make check INTEGRATION_RUN=` leaves them out.
 INTEGRATION_TESTS = \
 	tests/integration/test_auth_attacks.py \
 	tests/integration/test_auth_dovecot.py \
@@ -33,7 +33,8 @@ INTEGRATION_TESTS = \
 	tests/integration/test_tls_clients.py \
 	tests/integration/test_tlsa.py \
 	tests/integration/test_try.py
-TESTS += $(INTEGRATION_TESTS)
+INTEGRATION_RUN = $(INTEGRATION_TESTS)
+TESTS += $(INTEGRATION_RUN)
 dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/packages
 EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tests/integration/faults.py tests/integration/nodemailer.js \
 	tests/integration/postfix.py tests/integration/scram.py tests/integration/tap.py tests/integration/tls.py \

@@ -70,7 +70,7 @@ class Attacked(TlsCase):
     def assert_all_over(self, sessions):
         """So many sessions there were, each has ended, and nothing is left of them but the log."""
         self.server.wait_log("session-closed", sessions)
-        self.assertEqual(self.server.staged(), [])
+        wait_until(lambda: self.server.staged() == [], "a delivery that nobody waits for is over, too")
         for pid in self.server.workers():
             wait_until(lambda: len(descriptors(pid)) == len(self.descriptors), "as many descriptors are open as at first")
 
