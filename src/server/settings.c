@@ -411,6 +411,8 @@ void settings_free(struct settings *s)
     tls_settings_clear(&s->tls);
     router_free(s->router);
     g_ptr_array_unref(s->tables);
+    g_free(s->auth.passwords);
+    g_free(s->auth.dovecot);
     identity_clear(&s->identity);
     g_free(s->listeners);
     g_free(s->metrics);
