@@ -3,7 +3,7 @@ noinst_PROGRAMS = man/print-options
 man_print_options_SOURCES = man/print-options.c
 man_print_options_LDADD = $(LINK_server)
 
-dist_man_MANS += man/postern-handler.3 man/postern-passwords.5 man/postern.8 man/postern-tables.5
+dist_man_MANS += man/postern-handler.3 man/postern-passwords.5 man/postern-testing.7 man/postern.8 man/postern-tables.5
 nodist_man_MANS = man/postern.conf.5
 EXTRA_DIST += man/postern.conf.5.in
 CLEANFILES += man/postern.conf.5

@@ -639,16 +639,22 @@ class Elsewhere(Case):
         out = self.run_well("sh", "-ec", "\n".join(commands), cwd=self.folder, env=self.environment)
         self.assertEqual(out, "recipient@example.org: deliver to recipient@example.org\n+ X-Client: 127.0.0.1\n")
 
+    def blocks_of_manual(self, name):
+        page = (SOURCE / "man" / name).read_text().replace(r"\en", r"\n").replace(r"\e", "\\")
+        return re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page, re.M | re.S)
+
     def test_the_examples_of_the_manual(self):
-        """The commands of postern-handler(3), on the handler of its synopsis."""
-        page = (SOURCE / "man/postern-handler.3").read_text().replace(r"\en", r"\n").replace(r"\e", "\\")
-        blocks = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page, re.M | re.S)
+        """The handler of postern-handler(3), and the tests of it in postern-testing(7), all of them."""
+        blocks = self.blocks_of_manual("postern-handler.3")
         source = next(block for block in blocks if "POSTERN_HANDLER(" in block)
         (self.folder / "h.c").write_text(f"#include <postern/handler.h>\n{source}")
         run = dict(cwd=self.folder, env=self.environment)
         self.run_well("sh", "-ec", next(block for block in blocks if block.startswith("cc -O2")), **run)
-        self.run_well("sh", "-ec", next(block for block in blocks if block.startswith("set -e")), **run)
-        self.run_well(sys.executable, "-c", next(block for block in blocks if block.startswith("import json")), **run)
+        shell, *python = self.blocks_of_manual("postern-testing.7")
+        self.run_well("sh", "-ec", shell, **run)
+        self.assertEqual(len(python), 2)
+        for block in python:
+            self.run_well(sys.executable, "-c", block, **run)
 
     def test_a_handler_in_cxx(self):
         compiler = shutil.which("c++") or self.skipTest("there is no C++ compiler")
