@@ -1,5 +1,8 @@
 #include "base/diag.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 void diag_add(struct diag *d, struct origin at, const char *format, ...)
 {
     if (d->problems == NULL)
@@ -12,6 +15,33 @@ void diag_add(struct diag *d, struct origin at, const char *format, ...)
                  : at.line > 0   ? g_strdup_printf("%s:%u: %s", at.file, at.line, text)
                                  : g_strdup_printf("%s: %s", at.file, text);
     g_ptr_array_add(d->problems, line);
+}
+
+static size_t place_len(const char *line)
+{
+    const char *end = strstr(line, ": ");
+    return end != NULL ? (size_t)(end - line) : strlen(line);
+}
+
+static bool tells_of(const struct diag *d, unsigned count, const char *line)
+{
+    size_t len = place_len(line);
+    for (unsigned i = 0; i < count; i++) {
+        const char *told = g_ptr_array_index(d->problems, i);
+        if (place_len(told) == len && memcmp(told, line, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+void diag_add_news(struct diag *d, const struct diag *more)
+{
+    unsigned count = diag_count(d);
+    for (unsigned i = 0; i < diag_count(more); i++) {
+        const char *line = g_ptr_array_index(more->problems, i);
+        if (!tells_of(d, count, line))
+            diag_add(d, (struct origin){ 0 }, "%s", line);
+    }
 }
 
 unsigned diag_count(const struct diag *d)

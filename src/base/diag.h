@@ -24,6 +24,8 @@ struct diag {
 };
 
 void diag_add(struct diag *d, struct origin at, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* What `more` tells of places that `d` tells nothing of. */
+void diag_add_news(struct diag *d, const struct diag *more);
 unsigned diag_count(const struct diag *d);
 void diag_print(const struct diag *d, FILE *to); /* "FILE:LINE: TEXT\n" each, or "FILE: TEXT\n" for line 0 */
 void diag_clear(struct diag *d);

@@ -5,18 +5,28 @@
 #include "cli/given.h"
 #include "delivery/circles.h"
 
+/* What can only be asked when all else is known: as the user that the server would become, but for keys. */
+static void look(struct settings *s, struct diag *problems, struct diag *notes)
+{
+    auto_val(diag) more = { 0 };
+    (void)settings_load_certificates(s, &more); /* what it says are problems */
+    if (settings_drop_privileges(s, &more) == 0)
+        settings_probe_handlers(s, &more);
+    settings_check_certificates(s, &more, notes);
+    circles_find_on_disk(s->router, &more, notes);
+    diag_add_news(problems, &more);
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
     auto_val(given) given = { 0 };
-    int status;
-    auto_ptr(settings) settings =
-        given_inspect(&given, self, argc, argv, NULL, NULL, settings_load_certificates, &status);
-    if (settings == NULL)
+    int status = given_parse(&given, self, argc, argv, NULL, NULL);
+    if (status >= 0)
         return status;
     auto_val(diag) problems = { 0 }, notes = { 0 };
-    settings_probe_handlers(settings, &problems);
-    settings_check_certificates(settings, &problems, &notes);
-    circles_find_on_disk(settings->router, &problems, &notes);
+    auto_ptr(settings) settings = given_settings(&given, &problems);
+    if (settings != NULL)
+        look(settings, &problems, &notes);
     diag_print(&problems, stderr);
     diag_print(&notes, stderr);
     if (diag_count(&problems) > 0)

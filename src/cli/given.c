@@ -244,8 +244,8 @@ static void on_option(void *owner, const struct cli_option *option, const char *
     (void)given_take(owner, option, value);
 }
 
-static int parse(struct given *g, const struct command *self, int argc, char **argv, const char *wants,
-                 const char **ret_argument)
+int given_parse(struct given *g, const struct command *self, int argc, char **argv, const char *wants,
+                const char **ret_argument)
 {
     int rest, status;
     if (command_parse(self, argc, argv, on_option, g, &rest, &status) < 0)
@@ -259,26 +259,4 @@ static int parse(struct given *g, const struct command *self, int argc, char **a
     if (wants != NULL)
         *ret_argument = argv[rest];
     return -1;
-}
-
-struct settings *given_inspect(struct given *g, const struct command *self, int argc, char **argv,
-                               const char *wants, const char **ret_argument,
-                               int (*before_drop)(struct settings *s, struct diag *problems), int *ret_status)
-{
-    auto_val(diag) problems = { 0 };
-    int status = parse(g, self, argc, argv, wants, ret_argument);
-    if (status >= 0) {
-        *ret_status = status;
-        return NULL;
-    }
-    auto_ptr(settings) settings = given_settings(g, &problems);
-    if (settings != NULL && before_drop != NULL)
-        (void)before_drop(settings, &problems); /* what it says are problems */
-    if (diag_count(&problems) == 0)
-        settings_drop_privileges(settings, &problems);
-    if (diag_count(&problems) == 0)
-        return g_steal_pointer(&settings);
-    diag_print(&problems, stderr);
-    *ret_status = EXIT_FAILURE;
-    return NULL;
 }

@@ -32,15 +32,12 @@ struct config *given_config(const struct given *g, struct diag *problems); /* no
 struct settings *given_settings(const struct given *g, struct diag *problems);
 
 /*
- * For commands that look at what is configured with a worker's eyes: parses their command line, and drops
- * privileges. `wants`, or NULL, says which one argument besides options there must be ("one address").
- * `before_drop`, or NULL: what is looked at before that, too, settings_load_certificates. NULL: something is
- * wrong, it was told, and *ret_status is the command's.
+ * The command line of a command that takes nothing else. `wants`, or NULL, says which one argument besides
+ * options there must be ("one address"). -1, or the status that the command ends with: something is wrong,
+ * and was told, or all was asked for is done.
  */
-struct settings *given_inspect(struct given *g, const struct command *self, int argc, char **argv,
-                               const char *wants, const char **ret_argument,
-                               int (*before_drop)(struct settings *s, struct diag *problems),
-                               int *ret_status);
+int given_parse(struct given *g, const struct command *self, int argc, char **argv, const char *wants,
+                const char **ret_argument);
 
 void given_clear(struct given *g);
 AUTO_VAL_DEFINE(given);

@@ -9,11 +9,17 @@ static int run(const struct command *self, int argc, char **argv)
 {
     auto_val(given) given = { 0 };
     const char *address;
-    int status;
-    auto_ptr(settings) settings =
-        given_inspect(&given, self, argc, argv, "one address", &address, NULL, &status);
-    if (settings == NULL)
+    int status = given_parse(&given, self, argc, argv, "one address", &address);
+    if (status >= 0)
         return status;
+    auto_val(diag) problems = { 0 };
+    auto_ptr(settings) settings = given_settings(&given, &problems);
+    if (diag_count(&problems) == 0)
+        (void)settings_drop_privileges(settings, &problems);
+    if (diag_count(&problems) > 0) {
+        diag_print(&problems, stderr);
+        return EXIT_FAILURE;
+    }
     int r = show_route(settings, address, stdout);
     if (r < 0)
         return command_misuse(self, "\"%s\" is no address; expected one such as alice@example.org", address);

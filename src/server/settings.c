@@ -261,8 +261,10 @@ void settings_check_folders(const struct settings *s, struct diag *problems)
         check_folder(s, at, problems);
 }
 
-void settings_drop_privileges(const struct settings *s, struct diag *problems)
+int settings_drop_privileges(const struct settings *s, struct diag *problems)
 {
+    if (s->identity.user == NULL && config_key_is_given(config_next(s->config, "server", NULL), "user"))
+        return -ENOENT;
     int r = geteuid() == 0 && s->identity.user != NULL ? identity_assume(&s->identity) : 0;
     if (r >= 0)
         r = identity_shed();
@@ -271,7 +273,7 @@ void settings_drop_privileges(const struct settings *s, struct diag *problems)
                  s->identity.user != NULL ? " to user " : "",
                  s->identity.user != NULL ? s->identity.user : "", g_strerror(-r));
     if (r < 0)
-        return;
+        return r;
     settings_check_folders(s, problems);
     g_autofree char *whom =
         s->identity.user != NULL ? g_strconcat(" to user ", s->identity.user, NULL) : g_strdup("");
@@ -279,6 +281,7 @@ void settings_drop_privileges(const struct settings *s, struct diag *problems)
     if (s->worker.auth != NULL)
         auth_check(s->worker.auth, true, config_section_origin(config_next(s->config, "auth", NULL)),
                    problems);
+    return 0;
 }
 
 int settings_load_certificates(struct settings *s, struct diag *problems)

@@ -62,9 +62,10 @@ void settings_check_folders(const struct settings *s, struct diag *problems);
 
 /*
  * For commands that want to see what the server would: from here on this process has no more access to files
- * than a worker has. Then asks as settings_check_folders does.
+ * than a worker has. Then asks as settings_check_folders does. -errno when we are not who we should be, which
+ * is told, or was when the settings were made.
  */
-void settings_drop_privileges(const struct settings *s, struct diag *problems);
+int settings_drop_privileges(const struct settings *s, struct diag *problems);
 
 /*
  * Reads certificates and keys, as whoever we are: before privileges are dropped, since the keys may be closed

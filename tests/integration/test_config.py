@@ -29,6 +29,13 @@ maildirs = /nonexistent/maildirs
 """
 
 
+def path_of_mute(folder):
+    """A file that is no shared object."""
+    path = folder / "mute.so"
+    path.write_text("nothing")
+    return path
+
+
 class Problems(Case):
     def setUp(self):
         super().setUp()
@@ -64,6 +71,30 @@ class Problems(Case):
     def test_a_good_configuration_is_good(self):
         done = self.run_postern("check", "-c", self.write(self.good()))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_what_lies_behind_the_file_is_told_in_the_same_run(self):
+        """Files that it names and handlers are looked at though values are wrong."""
+        path = self.write(f"""\
+[server]
+workers = few
+[tls]
+certificate = {self.folder}/no.pem
+private-key = {self.folder}/no.key
+[listen inbound]
+address = 127.0.0.1:0
+tls = optional
+auth = optional
+[auth]
+passwords = {self.folder}/nobody
+[domain example.org]
+maildirs = {self.folder}/nowhere
+[handler mute]
+load = {path_of_mute(self.folder)}
+""")
+        done = self.run_postern("check", "-c", path)
+        self.assertEqual(done.returncode, 1)
+        told = [int(line.removeprefix(f"{path}:").split(":")[0]) for line in done.stderr.splitlines()]
+        self.assertEqual(sorted(told), [2, 4, 5, 10, 13, 15], done.stderr)
 
     def test_all_problems_are_told_in_one_run_with_file_and_line(self):
         path, lines = self.check(BAD)

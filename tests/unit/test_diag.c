@@ -41,10 +41,29 @@ static void check_clear(void **state)
     diag_clear(&d);
 }
 
+static void check_news(void **state)
+{
+    (void)state;
+    auto_val(diag) d = { 0 }, more = { 0 };
+    diag_add_news(&d, &more);
+    assert_int_equal(diag_count(&d), 0);
+    diag_add(&d, (struct origin){ "f", 1 }, "one");
+    diag_add(&more, (struct origin){ "f", 1 }, "the same, in other words");
+    diag_add(&more, (struct origin){ "f", 11 }, "two: %%s");
+    diag_add(&more, (struct origin){ "f", 11 }, "three"); /* both are news */
+    diag_add(&more, (struct origin){ 0 }, "four");
+    diag_add_news(&d, &more);
+    static const char *const expected[] = { "f:1: one", "f:11: two: %s", "f:11: three", "four" };
+    assert_int_equal(diag_count(&d), G_N_ELEMENTS(expected));
+    for (unsigned i = 0; i < diag_count(&d); i++)
+        assert_string_equal(g_ptr_array_index(d.problems, i), expected[i]);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("diag");
     suite_add(s, "told in order, with file and line", check_print, NULL);
     suite_add(s, "cleared, it can be used again", check_clear, NULL);
+    suite_add(s, "of two lists, what is news to the first", check_news, NULL);
     return suite_run(s, argc, argv);
 }
