@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "delivery/block.h"
@@ -374,7 +373,7 @@ struct delivery *delivery_new(struct reactor *r, const struct delivery_settings 
     set_ways(d, ways, way_count);
     struct maildir_stamp *stamp = &d->copies.stamp;
     stamp->wall_us = reactor_wall_us(r);
-    stamp->process = (uint64_t)getpid();
+    stamp->process = reactor_process(r);
     stamp->hostname = settings->hostname;
     reactor_random(r, &stamp->random, sizeof stamp->random);
     return d;

@@ -43,8 +43,9 @@ int reactor_free(struct reactor *r);
 
 /* ---- clocks and randomness ---- */
 
-msec_t reactor_now(const struct reactor *r);      /* monotonic; stands still during a callback */
-int64_t reactor_wall_us(const struct reactor *r); /* microseconds since 1970 UTC */
+msec_t reactor_now(const struct reactor *r);       /* monotonic; stands still during a callback */
+int64_t reactor_wall_us(const struct reactor *r);  /* microseconds since 1970 UTC */
+uint64_t reactor_process(const struct reactor *r); /* the number of this process; the simulator's are all 1 */
 /* Unpredictable; the simulator's come from the seed. */
 void reactor_random(struct reactor *r, void *bytes, size_t len);
 

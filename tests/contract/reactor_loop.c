@@ -168,6 +168,17 @@ static void random_differs(void **state)
     world_end(&w);
 }
 
+static void process_stays(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    uint64_t process = reactor_process(w.r);
+    assert_true(process > 0);
+    assert_int_equal(reactor_process(w.r), process);
+    world_end(&w);
+}
+
 /* ---- timers ---- */
 
 static void timers_by_deadline(void **state)
@@ -635,6 +646,7 @@ void add_loop_cases(struct suite *suite)
         { "the clock stands still during a callback", clock_stands_still },
         { "the wall clock is plausible", wall_is_plausible },
         { "random bytes differ", random_differs },
+        { "the process has a number, which stays", process_stays },
         { "timers fire by deadline", timers_by_deadline },
         { "timers with equal deadlines fire in the order of their start", timers_equal_deadlines },
         { "a deadline that has passed counts as now", timer_in_the_past },
