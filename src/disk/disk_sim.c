@@ -97,17 +97,17 @@ void disk_sim_touch(struct disk_node *n)
 /* ---- content ---- */
 
 /* How many octets of `wanted` an append writes whose injected fault is `fault` (or 0). */
-static uint64_t append_room(int fault, uint64_t wanted)
+static uint64_t append_room(int fault, bool clean, uint64_t wanted)
 {
     if (fault != 0)
-        return pst_random_below(&disk_sim.random, wanted + 1);
+        return clean ? 0 : pst_random_below(&disk_sim.random, wanted + 1);
     if (disk_sim.capacity == UINT64_MAX)
         return wanted;
     uint64_t used = disk_tree_octets(disk_sim.root);
     return used < disk_sim.capacity ? MIN(wanted, disk_sim.capacity - used) : 0;
 }
 
-static int append(int fault, int fd, const struct slice *parts, size_t count)
+static int append(int fault, bool clean, int fd, const struct slice *parts, size_t count)
 {
     const struct disk_descriptor *d = disk_descriptors_find(&disk_sim.descriptors, fd);
     if (d == NULL || !d->writable)
@@ -115,7 +115,7 @@ static int append(int fault, int fd, const struct slice *parts, size_t count)
     uint64_t wanted = 0;
     for (size_t i = 0; i < count; i++)
         wanted += parts[i].len;
-    uint64_t room = append_room(fault, wanted);
+    uint64_t room = append_room(fault, clean, wanted);
     int full = room < wanted ? -disk_sim.capacity_error : 0;
     for (size_t i = 0; i < count && room > 0; i++) {
         struct slice part = slice_first(parts[i], room);
@@ -128,8 +128,9 @@ static int append(int fault, int fd, const struct slice *parts, size_t count)
 
 int disk_append(int fd, const struct slice *parts, size_t count)
 {
-    int fault = BEGIN(.kind = DISK_SIM_APPEND, .dir = fd);
-    return append(fault, fd, parts, count);
+    struct disk_sim_fault how = { .clean = false };
+    int fault = disk_sim_begin_faulty((struct subject){ .kind = DISK_SIM_APPEND, .dir = fd }, &how);
+    return append(fault, how.clean, fd, parts, count);
 }
 
 /* What the file holds at and after `offset`, until it changes. */
@@ -164,14 +165,16 @@ int64_t disk_read(int fd, uint64_t offset, void *ret_bytes, size_t len)
 int disk_append_copy(int to, int from, uint64_t offset)
 {
     struct slice rest = { NULL };
-    int fault = BEGIN(.kind = DISK_SIM_APPEND_COPY, .dir = from, .to_dir = to);
+    struct disk_sim_fault how = { .clean = false };
+    int fault = disk_sim_begin_faulty(
+        (struct subject){ .kind = DISK_SIM_APPEND_COPY, .dir = from, .to_dir = to }, &how);
     int r = to == from ? -EINVAL : content_from(from, offset, &rest);
     if (r != 0)
         return r;
     /* A copy: `to` may be the same file, whose content moves as it grows. */
     g_autoptr(GBytes) copy = g_bytes_new(rest.data, rest.len);
     rest = slice_of(g_bytes_get_data(copy, NULL), rest.len);
-    return append(fault, to, &rest, 1);
+    return append(fault, how.clean, to, &rest, 1);
 }
 
 /* In no directory: what it holds counts for no capacity, and goes with its last descriptor. */
@@ -324,6 +327,11 @@ void disk_sim_crash(enum disk_sim_policy policy)
 {
     disk_descriptors_crash(&disk_sim.descriptors);
     disk_tree_crash(disk_sim.root, policy, &disk_sim.random);
+}
+
+void disk_sim_kill(void)
+{
+    disk_descriptors_crash(&disk_sim.descriptors);
 }
 
 void disk_sim_fail(struct disk_sim_fault fault)

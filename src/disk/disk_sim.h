@@ -17,9 +17,9 @@
  *     none. That is less than most journals give (they keep changes in order, and renames whole), and no more
  *     than POSIX promises.
  *
- * To crash at the k-th call: let it and all after it fail (disk_sim_fail, `for_ever`), let the program run to
- * its end, which no longer reaches the disk, then disk_sim_heal and disk_sim_crash. Or call disk_sim_crash
- * from the hook: all descriptors are gone.
+ * To crash at the k-th call: let it and all after it fail (disk_sim_fail, `for_ever` and `clean`), let the
+ * program run to its end, which no longer reaches the disk, then disk_sim_heal and disk_sim_crash. Or call
+ * disk_sim_crash from the hook: all descriptors are gone.
  */
 #pragma once
 
@@ -44,6 +44,12 @@ enum disk_sim_policy {
  * the hook stay.
  */
 void disk_sim_crash(enum disk_sim_policy policy);
+
+/*
+ * The program is killed, and the system runs on: its descriptors are gone, and all that it did stays, durable
+ * or not yet.
+ */
+void disk_sim_kill(void);
 
 /*
  * What each crash at this moment could leave, without one: `look` is called in one such world after the
@@ -99,6 +105,7 @@ struct disk_sim_fault {
      * of a file or directory that lost something, and by the next sync of all.
      */
     bool forgets;
+    bool clean; /* of appends: not one octet is written */
     /* Of renames, as a network may have it: the deed is done, and the answer is lost. */
     bool happens;
 };
@@ -161,3 +168,6 @@ void disk_sim_special(const char *path); /* a FIFO, say: DISK_OTHER */
 char *disk_sim_read_file(const char *path, size_t *ret_len);
 /* The names in a directory, sorted, to g_strfreev; NULL: there is no such directory. */
 char **disk_sim_names(const char *path);
+/* Whether the file would be there after any crash, whole: its names on the way and its octets are durable.
+ * `path` begins with "/", and no link is followed. */
+bool disk_sim_is_durable(const char *path);

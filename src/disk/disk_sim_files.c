@@ -87,6 +87,23 @@ char *disk_sim_read_file(const char *path, size_t *ret_len)
     return copy;
 }
 
+/* What has the name now, and after a crash that loses all changes. */
+static struct disk_node *find_durable(struct disk_node *dir, const char *name)
+{
+    struct disk_node *n = g_tree_lookup(dir->durable_names, name);
+    return n == disk_node_find(dir, name) ? n : NULL;
+}
+
+bool disk_sim_is_durable(const char *path)
+{
+    struct disk_node *at = disk_sim_root();
+    g_auto(GStrv) names = g_strsplit(path, "/", -1);
+    for (char **name = names; *name != NULL && at != NULL; name++)
+        if (**name != '\0')
+            at = at->type == DISK_DIRECTORY ? find_durable(at, *name) : NULL;
+    return at != NULL && at->type == DISK_FILE && at->durable == at->content->len;
+}
+
 char **disk_sim_names(const char *path)
 {
     struct disk_node *n = look(path, DISK_DIRECTORY);

@@ -134,6 +134,34 @@ static void seeded_content_is_lost_torn_or_kept(void)
     assert_true(lost > SEEDS / 10 && torn > SEEDS / 10 && kept > SEEDS / 10);
 }
 
+static void a_kill_loses_only_descriptors(void)
+{
+    int fd = create_with(tmp, "m", "content");
+    disk_sim_kill();
+    assert_int_equal(append(fd, " and more"), -EBADF);
+    disk_close(fd);
+    assert_int_equal(disk_sim_open_descriptors(), 0);
+    assert_content("/mail/tmp/m", "content");
+    disk_sim_crash(DISK_SIM_LOSE); /* it was not made durable either */
+    assert_false(exists("/mail/tmp/m"));
+}
+
+static void durable_is_what_no_crash_takes_away(void)
+{
+    auto_disk int fd = create_with(tmp, "m", "content");
+    assert_int_equal(disk_sync_dir(tmp), 0);
+    assert_false(disk_sim_is_durable("/mail/tmp/m")); /* its name alone is */
+    assert_int_equal(disk_sync(fd), 0);
+    assert_true(disk_sim_is_durable("/mail/tmp/m"));
+    assert_int_equal(disk_rename(tmp, "m", new, "m"), 0);
+    assert_false(disk_sim_is_durable("/mail/new/m"));
+    assert_false(disk_sim_is_durable("/mail/tmp/m")); /* it is not there now */
+    assert_int_equal(disk_sync_dir(new), 0);
+    assert_true(disk_sim_is_durable("/mail/new/m"));
+    assert_int_equal(append(fd, " and more"), 0);
+    assert_false(disk_sim_is_durable("/mail/new/m"));
+}
+
 /* ---- crash: names ---- */
 
 static void file_sync_saves_no_name(void)
@@ -470,6 +498,8 @@ static void crash_at_each_call(void **state)
 }
 
 static const struct sim_case cases[] = {
+    { "a kill loses only descriptors", a_kill_loses_only_descriptors },
+    { "durable is what no crash takes away", durable_is_what_no_crash_takes_away },
     { "syncing all saves content and names everywhere", syncing_all_saves_content_and_names_everywhere },
     { "a failed sync of all saves nothing", a_failed_sync_of_all_saves_nothing },
     { "a failed sync of all is told to whoever had something open",

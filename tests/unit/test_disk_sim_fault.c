@@ -379,12 +379,25 @@ static void descriptors_run_out(void)
     assert_int_equal(disk_sim_open_descriptors(), 2);
 }
 
+static void a_clean_fault_writes_nothing(void)
+{
+    disk_sim_write_file("/mail/tmp/from", slice_str("text"));
+    auto_disk int fd = create_with(tmp, "m", "content"), from = disk_open_file(tmp, "from");
+    FAULT(.nth = 1, .error = EIO, .for_ever = true, .clean = true);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(append(fd, " and more"), -EIO);
+        assert_int_equal(disk_append_copy(fd, from, 0), -EIO);
+    }
+    assert_content("/mail/tmp/m", "content");
+}
+
 static const struct sim_case cases[] = {
     { "fault: the nth of its kind, once", fault_strikes_the_nth_of_its_kind_once },
     { "fault: the nth of any kind", fault_strikes_the_nth_of_any_kind },
     { "fault: for ever", fault_strikes_for_ever },
     { "fault: several count side by side", faults_count_side_by_side },
     { "fault: a failed append leaves some", failed_append_leaves_some },
+    { "fault: a clean one writes nothing", a_clean_fault_writes_nothing },
     { "fault: a failed rename may have happened", a_failed_rename_may_have_happened },
     { "fault: a failed sync leaves content unsynced", failed_sync_leaves_content_unsynced },
     { "fault: a failed sync may be repeated", failed_sync_may_be_repeated },
