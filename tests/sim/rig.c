@@ -82,6 +82,7 @@ void rig_add_worker(struct rig *rig, uint64_t connections)
         .hostname = "mx.example.org",
         .limits = { .connections = connections },
         .router = rig->router,
+        .handlers = rig->handlers,
         .listeners = &rig->listeners[i],
         .listener_count = 1,
         .shares = rig->shares,
@@ -93,28 +94,35 @@ void rig_add_worker(struct rig *rig, uint64_t connections)
         .leaving_here = WORKER_LEAVING_MAX,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &s->smtp);
+    option_set_defaults(guard_limit_rows, guard_limit_row_count, &s->guard);
     s->limits.received_fields = 100;
     rig->settings[0].share_count = rig->settings[0].workers = i + 1;
     assert_int_equal(worker_new(rig->reactor, s, &rig->log, on_drained, rig, &rig->workers[i]), 0);
 }
 
-struct rig *rig_new(enum smtp_protocol protocol, uint64_t connections)
+struct rig *rig_begin(enum smtp_protocol protocol, uint64_t seed)
 {
     struct rig *rig = g_new0(struct rig, 1);
-    disk_sim_reset(1);
+    disk_sim_reset(seed);
     static const char *const subs[] = { "tmp", "new", "cur" };
     for (size_t i = 0; i < G_N_ELEMENTS(subs); i++) {
         g_autofree char *path = g_strdup_printf("/mail/alice/%s", subs[i]);
         disk_sim_mkdir_all(path);
     }
     rig->protocol = protocol;
-    rig->reactor = reactor_sim_new(1);
+    rig->reactor = reactor_sim_new(seed);
     reactor_sim_watch(rig->reactor, on_event, rig);
     rig->router = router_new();
     rig->told = g_string_new(NULL);
     rig->log = (struct pst_log){ .wall_us = wall_us, .write = write_log, .owner = rig };
     assert_int_equal(
         router_add_domain(rig->router, "example.org", &(struct domain_options){ .maildirs = "/mail" }), 0);
+    return rig;
+}
+
+struct rig *rig_new(enum smtp_protocol protocol, uint64_t connections)
+{
+    struct rig *rig = rig_begin(protocol, 1);
     rig_add_worker(rig, connections);
     return rig;
 }

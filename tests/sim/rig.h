@@ -26,15 +26,17 @@ struct rig {
     struct worker_share shares[RIG_WORKERS];
     struct pst_log log;
     enum smtp_protocol protocol;
+    const struct handler_settings *handlers; /* of workers that are added from now on; NULL: none */
     size_t worker_count, drained;
     struct caller callers[RIG_CALLERS];
     size_t writes; /* by whomever, since a caller said something */
     GString *told; /* the log */
 };
 
-/* With one worker. `connections` is what it permits. */
-struct rig *rig_new(enum smtp_protocol protocol, uint64_t connections);
+struct rig *rig_begin(enum smtp_protocol protocol, uint64_t seed); /* without a worker */
+/* `connections` is what it permits. */
 void rig_add_worker(struct rig *rig, uint64_t connections);
+struct rig *rig_new(enum smtp_protocol protocol, uint64_t connections); /* both, seed 1 */
 void rig_end(struct rig *rig);   /* everybody hangs up; asserts that nothing is left */
 void rig_clear(struct rig *rig); /* the same, where the test has drained its workers itself */
 

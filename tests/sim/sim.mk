@@ -1,5 +1,5 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_sim tests/sim/test_crowded tests/sim/test_replies tests/sim/test_swept
+SIM_TESTS = tests/sim/test_sim tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_replies tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += $(SIM_TESTS)
 TESTS += $(SIM_TESTS)
@@ -16,3 +16,7 @@ tests_sim_test_replies_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_swept_SOURCES = tests/sim/test_swept.c $(sim_rig)
 tests_sim_test_swept_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_swept_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+sim_hosts = tests/sim/hosts.c tests/sim/hosts.h tests/support/host_play.c tests/support/host_play.h
+tests_sim_test_hosts_SOURCES = tests/sim/test_hosts.c tests/sim/sim.c tests/sim/sim.h $(sim_hosts) $(sim_rig)
+tests_sim_test_hosts_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_hosts_LDADD = $(TEST_LINK) $(LINK_worker_sim)

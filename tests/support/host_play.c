@@ -14,6 +14,7 @@ struct player {
     int scratch;
     bool is_configured;
     bool is_ending;
+    bool is_idle;             /* until it dies */
     struct host_act act;      /* that it is about to do */
     struct wire_obituary now; /* how it would die of a signal now */
 };
@@ -69,13 +70,27 @@ static void player_decide_blindly(struct player *p)
     g_free(f.verdict.fates);
 }
 
+/* What it is sent meanwhile, it dies without having looked at. */
+static void player_idle(struct player *p)
+{
+    p->is_idle = true;
+    stream_set_reading(p->s, false);
+    timer_start(p->timer, reactor_now(p->play->r) + p->act.idle_ms);
+}
+
 static void player_on_timer(void *owner)
 {
     struct player *p = owner;
+    if (p->is_idle) {
+        player_die(p, &p->act.how, !p->act.untold);
+        return;
+    }
     g_autoptr(GByteArray) say = g_steal_pointer(&p->act.say);
     player_write(p, say, p->act.cut);
     p->now = (struct wire_obituary){ .stage = WIRE_WAITING, .handler = -1 };
-    if (p->act.dies || p->act.cut < say->len)
+    if (p->act.dies && p->act.idle_ms > 0)
+        player_idle(p);
+    else if (p->act.dies || p->act.cut < say->len)
         player_die(p, &p->act.how, !p->act.untold);
     else if (p->play->blind_ms > 0)
         player_decide_blindly(p);

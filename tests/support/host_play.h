@@ -14,10 +14,11 @@ struct host_act {
     msec_t after_ms; /* MSEC_NEVER: it hangs */
     /* In place of what it would say, from then on; freed by the player. NULL: just that. */
     GByteArray *say;
-    size_t cut;    /* it says only so many octets, and dies; 0: none, and it dies; SIZE_MAX: all of it */
-    bool dies;     /* when it has said it */
-    bool untold;   /* its guard dies, too */
-    bool stubborn; /* its guard does not hear SIGTERM */
+    size_t cut;     /* it says only so many octets, and dies; 0: none, and it dies; SIZE_MAX: all of it */
+    bool dies;      /* when it has said it */
+    msec_t idle_ms; /* so long after; until then it reads nothing */
+    bool untold;    /* its guard dies, too */
+    bool stubborn;  /* its guard does not hear SIGTERM */
     struct wire_obituary how;
 };
 extern const struct host_act host_act_usual; /* at once, and nothing else */
