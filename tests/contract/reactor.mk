@@ -3,7 +3,9 @@ check_LIBRARIES += tests/contract/libreactor_contract.a
 tests_contract_libreactor_contract_a_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_contract_libreactor_contract_a_SOURCES = \
 	tests/contract/reactor_contract.c tests/contract/reactor_contract.h \
+	tests/contract/reactor_diary.c tests/contract/reactor_diary.h \
 	tests/contract/reactor_loop.c \
+	tests/contract/reactor_timers.c \
 	tests/contract/reactor_streams.c \
 	tests/contract/reactor_breaks.c \
 	tests/contract/reactor_listeners.c \

@@ -304,6 +304,7 @@ int main(int argc, char **argv)
     make_folder();
     struct suite *suite = suite_new("reactor contract");
     add_loop_cases(suite);
+    add_timer_cases(suite);
     add_stream_cases(suite);
     add_break_cases(suite);
     add_listener_cases(suite);

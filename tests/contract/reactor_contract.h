@@ -125,6 +125,7 @@ void twin_add_cases(struct suite *suite); /* what only this twin can show */
 /* ---- the cases ---- */
 
 void add_loop_cases(struct suite *suite);
+void add_timer_cases(struct suite *suite);
 void add_stream_cases(struct suite *suite);
 void add_break_cases(struct suite *suite);
 void add_listener_cases(struct suite *suite);
