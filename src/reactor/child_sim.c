@@ -89,9 +89,9 @@ static void end_channel(const struct child *c)
     struct stream *s = channel_of(c);
     if (s == NULL)
         return;
-    if (s->peer != NULL && s->in->len > 0)
+    if (s->peer != NULL && sim_octets_len(&s->in) > 0)
         sim_stream_cut(s->peer, -ECONNRESET);
-    g_byte_array_set_size(s->in, 0);
+    sim_octets_cut(&s->in, 0);
     stream_abort(s);
     tell_closed(s); /* not at its next event: whatever plays the child must not go on in between */
 }
@@ -272,7 +272,7 @@ void reactor_sim_raise(struct reactor *r, int signal)
 {
     for (guint i = 0; i < r->watches->len; i++) {
         struct signal_watch *w = g_ptr_array_index(r->watches, i);
-        if (w->signal == signal && w->raise.place == NULL)
+        if (w->signal == signal && !sim_is_scheduled(&w->raise))
             sim_schedule(r, &w->raise, r->now_us);
     }
 }

@@ -13,6 +13,8 @@ src_reactor_libreactor_sim_a_SOURCES = \
 	src/reactor/reactor.h \
 	src/reactor/reactor_sim.c src/reactor/reactor_sim.h \
 	src/reactor/sim_loop.h \
+	src/reactor/sim_octets.h \
+	src/reactor/sim_queue.c src/reactor/sim_queue.h \
 	src/reactor/stream_sim.c \
 	src/reactor/listener_sim.c \
 	src/reactor/child_sim.c

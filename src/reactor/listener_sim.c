@@ -120,7 +120,7 @@ static void listener_happen_notice(void *object)
 
 static void listener_poke(struct listener *l)
 {
-    if (!l->told && l->notice.place == NULL && !g_queue_is_empty(&l->waiting))
+    if (!l->told && !sim_is_scheduled(&l->notice) && !g_queue_is_empty(&l->waiting))
         sim_schedule_in(l->r, &l->notice, &l->r->settings.connect);
 }
 
@@ -211,7 +211,7 @@ int listener_turn_away(struct listener *l, struct slice farewell)
     s->link.short_writes = 0;
     sim_stream_count(s);
     stream_write(s, farewell);
-    g_byte_array_set_size(s->in, 0);
+    sim_octets_cut(&s->in, 0);
     stream_abort(s);
     return 0;
 }

@@ -35,40 +35,26 @@ struct sim_event sim_event_of(void (*happen)(void *object), void *object)
     return (struct sim_event){ .happen = happen, .object = object };
 }
 
-static gint compare_events(gconstpointer a, gconstpointer b, gpointer unused)
+bool sim_is_scheduled(const struct sim_event *e)
 {
-    (void)unused;
-    const struct sim_event *left = a, *right = b;
-    if (left->at_us != right->at_us)
-        return left->at_us < right->at_us ? -1 : 1;
-    return left->order < right->order ? -1 : left->order > right->order;
+    return e->place > 0;
 }
 
 void sim_cancel(struct reactor *r, struct sim_event *e)
 {
-    (void)r;
-    if (e->place != NULL)
-        g_sequence_remove(e->place);
-    e->place = NULL;
+    if (sim_is_scheduled(e))
+        sim_queue_remove(&r->events, e);
 }
 
 void sim_schedule(struct reactor *r, struct sim_event *e, int64_t at_us)
 {
     sim_cancel(r, e);
-    e->at_us = MAX(at_us, r->now_us);
-    e->order = r->next_order++;
-    e->place = g_sequence_insert_sorted(r->events, e, compare_events, NULL);
+    sim_queue_add(&r->events, e, MAX(at_us, r->now_us));
 }
 
 void sim_schedule_in(struct reactor *r, struct sim_event *e, const struct reactor_sim_span *span)
 {
     sim_schedule(r, e, r->now_us + sim_pick(r, span->min_us, span->max_us));
-}
-
-static struct sim_event *first_event(const struct reactor *r)
-{
-    GSequenceIter *first = g_sequence_get_begin_iter(r->events);
-    return g_sequence_iter_is_end(first) ? NULL : g_sequence_get(first);
 }
 
 static void end_turn(struct reactor *r)
@@ -82,7 +68,7 @@ static void end_turn(struct reactor *r)
 
 bool reactor_sim_step(struct reactor *r)
 {
-    struct sim_event *e = first_event(r);
+    struct sim_event *e = sim_queue_first(&r->events);
     if (e == NULL)
         return false;
     r->now_us = MAX(r->now_us, e->at_us); /* what should have happened meanwhile happens late */
@@ -96,7 +82,7 @@ void reactor_sim_run_until(struct reactor *r, msec_t deadline)
 {
     pst_assert(deadline <= INT64_MAX / 1000);
     const struct sim_event *e;
-    while ((e = first_event(r)) != NULL && e->at_us <= deadline * 1000)
+    while ((e = sim_queue_first(&r->events)) != NULL && e->at_us <= deadline * 1000)
         (void)reactor_sim_step(r); /* there is one */
     r->now_us = MAX(r->now_us, deadline * 1000);
 }
@@ -163,7 +149,7 @@ struct reactor *reactor_sim_new(uint64_t seed)
     struct reactor *r = g_new0(struct reactor, 1);
     r->magic = REACTOR_MAGIC;
     r->now_us = first_instant_us;
-    r->events = g_sequence_new(NULL);
+    sim_queue_init(&r->events);
     pst_random_seed(&r->dice, seed);
     pst_random_seed(&r->numbers, seed ^ numbers_seed);
     r->settings = reactor_sim_defaults;
@@ -191,7 +177,7 @@ int reactor_free(struct reactor *r)
     sim_children_clear(r);
     g_hash_table_destroy(r->listeners);
     g_hash_table_destroy(r->files);
-    g_sequence_free(r->events);
+    sim_queue_clear(&r->events);
     r->magic = 0;
     g_free(r);
     return 0;

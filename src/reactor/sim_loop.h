@@ -1,7 +1,6 @@
 /*
- * reactor/sim_loop.h - what the files of the simulated twin share: the queue of events, the dice, and the
- * trace. An event lies by value in the object that it happens to, which takes it out of the queue before it
- * goes.
+ * reactor/sim_loop.h - what the files of the simulated twin share: the reactor with its queue of events, its
+ * dice, and its trace.
  */
 #pragma once
 
@@ -12,6 +11,8 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "reactor/reactor_sim.h"
+#include "reactor/sim_octets.h"
+#include "reactor/sim_queue.h"
 
 /* The struct that `pointer` belongs to, past its magic check. */
 #define PAST_MAGIC(type, pointer, MAGIC)                                                                     \
@@ -21,19 +22,10 @@
         past_magic;                                                                                          \
     })
 
-struct sim_event {
-    void (*happen)(void *object); /* may free the object */
-    void *object;
-    int64_t at_us;
-    uint64_t order;       /* of what happens at the same instant */
-    GSequenceIter *place; /* in the queue, or NULL */
-};
-
 struct reactor {
     uint32_t magic;
     int64_t now_us;
-    GSequence *events;
-    uint64_t next_order;
+    struct sim_queue events;
     uint64_t next_object;
     size_t open;
     struct pst_random dice;    /* of the world */
@@ -61,6 +53,7 @@ struct sim_event sim_event_of(void (*happen)(void *object), void *object);
 void sim_schedule(struct reactor *r, struct sim_event *e, int64_t at_us); /* moves one that is scheduled */
 void sim_schedule_in(struct reactor *r, struct sim_event *e, const struct reactor_sim_span *span);
 void sim_cancel(struct reactor *r, struct sim_event *e);
+bool sim_is_scheduled(const struct sim_event *e);
 
 int64_t sim_pick(struct reactor *r, int64_t min, int64_t max);
 
@@ -104,9 +97,9 @@ struct stream {
     struct stream *peer;       /* NULL: not yet, or gone */
     const struct child *child; /* whose end of a channel it is; or NULL */
     struct reactor_sim_link link;
-    GByteArray *in;     /* on its way to here, or waiting here */
-    GByteArray *kept;   /* what the peer's side has not taken */
-    GQueue descriptors; /* that have come, as GINT_TO_POINTER */
+    struct sim_octets in;   /* on its way to here, or waiting here */
+    struct sim_octets kept; /* what the peer's side has not taken */
+    GQueue descriptors;     /* that have come, as GINT_TO_POINTER */
     enum sim_end end;
     int end_error;
     bool counted : 1; /* the reactor holds on because of it */

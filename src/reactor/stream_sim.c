@@ -34,9 +34,9 @@ struct stream *sim_stream_new(struct reactor *r, const struct sim_place *peer_pl
     s->r = r;
     s->peer_place = *peer_place;
     s->link = r->settings.link;
-    s->in = g_byte_array_new();
+    sim_octets_init(&s->in);
     g_queue_init(&s->descriptors);
-    s->kept = g_byte_array_new();
+    sim_octets_init(&s->kept);
     s->connect = sim_event_of(stream_happen_connect, s);
     s->arrive = sim_event_of(stream_happen_arrive, s);
     s->leave = sim_event_of(stream_happen_leave, s);
@@ -58,8 +58,8 @@ static void cancel_events(struct stream *s)
 void sim_stream_free(struct stream *s)
 {
     cancel_events(s);
-    g_byte_array_unref(s->in);
-    g_byte_array_unref(s->kept);
+    sim_octets_clear(&s->in);
+    sim_octets_clear(&s->kept);
     g_queue_clear(&s->descriptors);
     if (s->child != NULL)
         g_ptr_array_remove(s->r->channels, s);
@@ -98,14 +98,14 @@ void reactor_sim_set_link(struct stream *s, const struct reactor_sim_link *link)
 static void tell_end(struct stream *s, int error)
 {
     bool first = !s->ended;
-    bool had_kept = s->kept->len > 0;
+    bool had_kept = sim_octets_len(&s->kept) > 0;
     s->ended = true;
     sim_cancel(s->r, &s->arrive);
     if (error < 0) {
         s->broken = true;
         sim_cancel(s->r, &s->leave);
         sim_cancel(s->r, &s->fail);
-        g_byte_array_set_size(s->kept, 0);
+        sim_octets_cut(&s->kept, 0);
     }
     if (first) {
         sim_note(s->r, "end", s->object, error);
@@ -146,7 +146,7 @@ void sim_stream_cut(struct stream *s, int error)
 /* Of what is on its way, a part still arrives. */
 static void lose_some(struct stream *s)
 {
-    g_byte_array_set_size(s->in, (guint)sim_pick(s->r, 0, s->in->len));
+    sim_octets_cut(&s->in, (size_t)sim_pick(s->r, 0, (int64_t)sim_octets_len(&s->in)));
 }
 
 void reactor_sim_break(struct stream *s, int error)
@@ -176,7 +176,7 @@ void reactor_sim_end(struct stream *s)
 {
     pst_assert(!s->ending && !s->closing);
     s->ending = true;
-    if (s->kept->len == 0 && !s->connecting)
+    if (sim_octets_len(&s->kept) == 0 && !s->connecting)
         end_own_side(s);
 }
 
@@ -184,16 +184,16 @@ void reactor_sim_end(struct stream *s)
 
 void sim_stream_poke_in(struct stream *s)
 {
-    if (!s->reading || s->connecting || s->ended || s->closing || s->arrive.place != NULL)
+    if (!s->reading || s->connecting || s->ended || s->closing || sim_is_scheduled(&s->arrive))
         return;
-    if (s->in->len > 0 || s->end != SIM_OPEN)
+    if (sim_octets_len(&s->in) > 0 || s->end != SIM_OPEN)
         sim_schedule_in(s->r, &s->arrive, &s->link.delay);
 }
 
 /* A third of the segments is all that has come, a third is tiny, a third is anything. */
 static size_t pick_segment(const struct stream *s)
 {
-    size_t have = MIN(s->in->len, s->link.segment_max);
+    size_t have = MIN(sim_octets_len(&s->in), s->link.segment_max);
     size_t least = MIN(have, s->link.segment_min);
     int64_t style = sim_pick(s->r, 0, 2);
     if (style == 0)
@@ -205,15 +205,15 @@ static size_t pick_segment(const struct stream *s)
 static void stream_happen_arrive(void *object)
 {
     struct stream *s = PAST_MAGIC(stream, object, STREAM_MAGIC);
-    if (s->in->len == 0) {
+    if (sim_octets_len(&s->in) == 0) {
         tell_end(s, s->end == SIM_BROKEN ? s->end_error : 0);
         return;
     }
     /* Copied out: the owner may make the peer write more during the call. */
     size_t len = pick_segment(s);
     g_autofree uint8_t *segment = g_malloc(len);
-    memcpy(segment, s->in->data, len);
-    g_byte_array_remove_range(s->in, 0, (guint)len);
+    memcpy(segment, sim_octets_all(&s->in).data, len);
+    sim_octets_take(&s->in, len);
     sim_stream_poke_out(s->peer);
     sim_note_bytes(s->r, "read", s->object, slice_of(segment, len));
     if (s->events->on_read != NULL)
@@ -235,22 +235,23 @@ void stream_set_reading(struct stream *s, bool on)
 
 static size_t room(const struct stream *to)
 {
-    return to->link.window > to->in->len ? to->link.window - to->in->len : 0;
+    return to->link.window > sim_octets_len(&to->in) ? to->link.window - sim_octets_len(&to->in) : 0;
 }
 
 void sim_stream_poke_out(struct stream *s)
 {
-    if (s == NULL || s->kept->len == 0 || s->connecting || s->leave.place != NULL || s->closed.place != NULL)
+    if (s == NULL || sim_octets_len(&s->kept) == 0 || s->connecting || sim_is_scheduled(&s->leave) ||
+        sim_is_scheduled(&s->closed))
         return;
     if (s->peer == NULL || room(s->peer) > 0)
         sim_schedule_in(s->r, &s->leave, s->peer != NULL ? &s->peer->link.delay : &s->link.delay);
 }
 
-static void send_to_peer(struct stream *s, const uint8_t *bytes, size_t len)
+static void send_to_peer(struct stream *s, struct slice bytes)
 {
     if (s->peer->lingering)
         return;
-    g_byte_array_append(s->peer->in, bytes, (guint)len);
+    sim_octets_append(&s->peer->in, bytes);
     sim_stream_poke_in(s->peer);
 }
 
@@ -264,11 +265,11 @@ static void stream_happen_leave(void *object)
             tell_end(s, break_error(s));
         return;
     }
-    size_t len = MIN(s->kept->len, room(s->peer));
-    send_to_peer(s, s->kept->data, len);
-    g_byte_array_remove_range(s->kept, 0, (guint)len);
+    size_t len = MIN(sim_octets_len(&s->kept), room(s->peer));
+    send_to_peer(s, slice_first(sim_octets_all(&s->kept), len));
+    sim_octets_take(&s->kept, len);
     sim_note(s->r, "leave", s->object, (int64_t)len);
-    if (s->kept->len > 0) {
+    if (sim_octets_len(&s->kept) > 0) {
         sim_stream_poke_out(s);
         return;
     }
@@ -294,18 +295,18 @@ void stream_write(struct stream *s, struct slice bytes)
     if (bytes.len == 0 || s->broken)
         return;
     sim_note(s->r, "write", s->object, (int64_t)bytes.len);
-    if (s->peer == NULL && !s->connecting && s->kept->len == 0) {
+    if (s->peer == NULL && !s->connecting && sim_octets_len(&s->kept) == 0) {
         s->broken = true;
         if (!s->ended)
             sim_schedule_in(s->r, &s->fail, &s->link.delay);
         return;
     }
-    size_t taken = s->connecting || s->kept->len > 0 ? 0 : pick_taken(s, bytes.len);
+    size_t taken = s->connecting || sim_octets_len(&s->kept) > 0 ? 0 : pick_taken(s, bytes.len);
     if (taken > 0)
-        send_to_peer(s, bytes.data, taken);
+        send_to_peer(s, slice_first(bytes, taken));
     bytes = slice_skip(bytes, taken);
     if (bytes.len > 0)
-        g_byte_array_append(s->kept, bytes.data, (guint)bytes.len);
+        sim_octets_append(&s->kept, bytes);
     sim_stream_poke_out(s);
 }
 
@@ -314,7 +315,7 @@ int stream_write_with_descriptor(struct stream *s, struct slice bytes, int fd)
     pst_assert(s->magic == STREAM_MAGIC && !s->closing && !s->ending && bytes.len > 0);
     if (s->broken)
         return -EPIPE;
-    if (s->connecting || s->kept->len > 0)
+    if (s->connecting || sim_octets_len(&s->kept) > 0)
         return -EAGAIN;
     if (s->peer == NULL)
         return -EPIPE;
@@ -332,7 +333,7 @@ int reactor_sim_take_descriptor(struct stream *s)
 
 size_t stream_unsent(const struct stream *s)
 {
-    return s->kept->len;
+    return sim_octets_len(&s->kept);
 }
 
 /* ---- connecting ---- */
@@ -349,8 +350,8 @@ static void stream_happen_connect(void *object)
     s->connecting = false;
     if (error < 0) {
         s->ended = s->broken = true;
-        g_byte_array_set_size(s->kept, 0);
-    } else if (s->ending && s->kept->len == 0) {
+        sim_octets_cut(&s->kept, 0);
+    } else if (s->ending && sim_octets_len(&s->kept) == 0) {
         end_own_side(s);
     }
     sim_stream_poke_in(s);
@@ -423,12 +424,12 @@ static void stream_happen_linger(void *object)
 /* Nothing is kept any more. If the peer has sent what nobody has read, it is let finish. */
 static void stream_finish(struct stream *s)
 {
-    if (s->peer == NULL || s->ended || s->end != SIM_OPEN || s->in->len == 0) {
+    if (s->peer == NULL || s->ended || s->end != SIM_OPEN || sim_octets_len(&s->in) == 0) {
         stream_end(s);
         return;
     }
     s->lingering = true;
-    g_byte_array_set_size(s->in, 0);
+    sim_octets_cut(&s->in, 0);
     end_own_side(s);
     sim_stream_poke_out(s->peer);
     sim_schedule(s->r, &s->linger, s->r->now_us + LINGER_US);
@@ -443,21 +444,21 @@ void stream_close(struct stream *s)
     s->reading = false;
     sim_cancel(s->r, &s->arrive);
     sim_cancel(s->r, &s->fail);
-    if (s->kept->len == 0)
+    if (sim_octets_len(&s->kept) == 0)
         stream_finish(s);
 }
 
 void stream_abort(struct stream *s)
 {
-    if (s == NULL || s->closed.place != NULL)
+    if (s == NULL || sim_is_scheduled(&s->closed))
         return;
     pst_assert(s->magic == STREAM_MAGIC);
     s->closing = true;
     struct stream *peer = s->peer;
     /* As a kernel has it, what nobody will read is a reset, too. */
-    bool reset = s->in->len > 0 || (s->kept->len > 0 && !sim_stream_is_unix(s));
+    bool reset = sim_octets_len(&s->in) > 0 || (sim_octets_len(&s->kept) > 0 && !sim_stream_is_unix(s));
     stream_end(s);
-    if (peer == NULL || !reset || peer->closed.place != NULL)
+    if (peer == NULL || !reset || sim_is_scheduled(&peer->closed))
         return;
     lose_some(peer);
     sim_stream_cut(peer, -ECONNRESET);
