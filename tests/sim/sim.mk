@@ -1,12 +1,15 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_sim tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_replies tests/sim/test_swept
+SIM_TESTS = tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_replies tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
-check_PROGRAMS += $(SIM_TESTS)
-TESTS += $(SIM_TESTS)
-tests_sim_test_sim_SOURCES = tests/sim/test_sim.c tests/sim/world.c tests/sim/world.h tests/sim/client.c tests/sim/client.h \
-	tests/sim/letter.c tests/sim/letter.h
-tests_sim_test_sim_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_sim_test_sim_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
+TESTS += tests/sim/postern-sim $(SIM_TESTS)
+tests_sim_postern_sim_SOURCES = tests/sim/postern_sim.c tests/sim/world.c tests/sim/world.h tests/sim/life.c tests/sim/life.h \
+	tests/sim/plan.c tests/sim/plan.h tests/sim/mail.c tests/sim/mail.h tests/sim/trace.c tests/sim/trace.h \
+	tests/sim/shrink.c tests/sim/shrink.h tests/sim/sim.c tests/sim/sim.h \
+	tests/sim/speaker.c tests/sim/speaker.h tests/sim/oracle.h tests/sim/letter.c tests/sim/letter.h \
+	$(sim_hosts)
+tests_sim_postern_sim_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_postern_sim_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_crowded_SOURCES = tests/sim/test_crowded.c $(sim_rig)
 tests_sim_test_crowded_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_crowded_LDADD = $(TEST_LINK) $(LINK_worker_sim)

@@ -1,0 +1,422 @@
+#include "life.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "disk/disk_sim.h"
+#include "hosts.h"
+#include "reactor/reactor_sim.h"
+#include "sim.h"
+#include "speaker.h"
+#include "worker/worker.h"
+
+enum { EVENTS_MAX = 3000000, DRAIN_MS = 60000, CALLERS_WAIT_MS = 120000, STALE_H = 36 };
+
+struct caller {
+    struct life *life;
+    unsigned number;
+    struct timer *timer; /* until it calls */
+    struct speaker *speaker;
+};
+
+struct life {
+    struct life_world *world;
+    unsigned number;
+    const struct plan_life *plan;
+    struct reactor *reactor;
+    struct hosts *hosts;
+    struct worker_settings settings;
+    struct worker_listener listeners[2]; /* SMTP, LMTP */
+    struct worker_share share;
+    struct pst_log log;
+    struct worker *worker; /* NULL: it was told to drain, or is gone */
+    bool is_drained;
+    bool is_dying; /* nothing of it reaches the disk any more */
+    bool is_cut;   /* nor the clients */
+    bool has_swept;
+    uint64_t events, first_call;
+    int64_t ended_wall_us;
+    msec_t began;
+    struct caller callers[PLAN_CLIENTS];
+};
+
+/* ---- what is told ---- */
+
+static int64_t wall_us(void *owner)
+{
+    return reactor_wall_us(((struct life *)owner)->reactor);
+}
+
+static void write_log(void *owner, enum pst_log_level level, const char *line, size_t len)
+{
+    struct life *l = owner;
+    sim_check(level < PST_LOG_PANIC, "a panic: %.*s", (int)len, line);
+    sim_check(len > 1 && line[len - 1] == '\n' && memchr(line, '\n', len - 1) == NULL,
+              "not a line of the log: %.*s", (int)len, line);
+    l->has_swept = l->has_swept || memmem(line, len, "event=swept ", strlen("event=swept ")) != NULL;
+    const char *event = memmem(line, len, "event=", strlen("event="));
+    if (event != NULL)
+        trace_log(l->world->trace, "log", "%.*s", (int)(line + len - 1 - event), event);
+}
+
+/* Of what there is to tell, the dialogues and the disk's calls tell the rest. */
+static void on_event(void *owner, int64_t now_us, const char *what, uint64_t object, int64_t amount)
+{
+    static const char *const told[] = {
+        "timer", "job-run", "job-done", "child", "caught", "end", "connected"
+    };
+    struct life *l = owner;
+    trace_log_set_time(l->world->trace, now_us);
+    for (size_t i = 0; i < G_N_ELEMENTS(told); i++)
+        if (strcmp(told[i], what) == 0)
+            trace_log(l->world->trace, "loop", "%s %" G_GUINT64_FORMAT " (%" G_GINT64_FORMAT ")", what,
+                      object, amount);
+}
+
+static void on_line(void *owner, char who, struct slice octets)
+{
+    const struct caller *c = owner;
+    char name[16];
+    (void)g_snprintf(name, sizeof name, "client %u", c->number);
+    trace_log_dialogue(c->life->world->trace, name, who, octets);
+}
+
+/* ---- its end ---- */
+
+static void on_drained(void *owner)
+{
+    struct life *l = owner;
+    l->is_drained = true;
+    trace_log(l->world->trace, "worker", "drained");
+}
+
+static void drain(struct life *l, msec_t patience_ms)
+{
+    trace_log(l->world->trace, "worker", "is to drain");
+    if (l->worker != NULL)
+        worker_drain(g_steal_pointer(&l->worker), patience_ms);
+}
+
+/* From this call on. It goes on running, and nobody will ever know. */
+static void die(struct life *l)
+{
+    static const char *const names[] = { "", "killed", "the power fails" };
+    l->is_dying = true;
+    trace_log(l->world->trace, "worker", "%s", names[l->plan->end]);
+    disk_sim_heal();
+    disk_sim_fail((struct disk_sim_fault){ .nth = 1, .error = EIO, .for_ever = true, .clean = true });
+}
+
+/* Those who have not called yet will find nobody. */
+static void cut(struct life *l)
+{
+    l->is_cut = true;
+    for (size_t i = 0; i < PLAN_CLIENTS; i++)
+        if (l->callers[i].speaker != NULL)
+            speaker_break(l->callers[i].speaker);
+    drain(l, 0);
+}
+
+static void on_call(void *owner, const struct disk_sim_call *call)
+{
+    struct life *l = owner;
+    const struct life_world *w = l->world;
+    disk_sim_set_time(reactor_wall_us(l->reactor));
+    uint64_t number = call->number - l->first_call;
+    if (!l->is_dying && l->plan->end != PLAN_DRAIN && number == l->plan->call)
+        die(l);
+    if (number == w->plan->lost && !l->is_dying) {
+        trace_log(w->trace, "disk", "fails to write back");
+        disk_sim_lose_writes(call->path[0] == '/' ? "/mail" : "/");
+    }
+    if (l->is_dying)
+        return;
+    trace_log(w->trace, "disk", "%s %s%s%s", disk_sim_kind_name(call->kind), call->path,
+              call->to != NULL ? " -> " : "", call->to != NULL ? call->to : "");
+    mail_on_call(w->mail, call);
+}
+
+/* ---- going on ---- */
+
+static bool is_over(const struct life *l)
+{
+    for (size_t i = 0; i < PLAN_CLIENTS; i++) {
+        const struct caller *c = &l->callers[i];
+        if (c->timer != NULL || (c->speaker != NULL && !speaker_is_done(c->speaker)))
+            return false;
+    }
+    return true;
+}
+
+static bool step(struct life *l)
+{
+    if (!reactor_sim_step(l->reactor))
+        return false;
+    l->events++;
+    sim_check(l->events < EVENTS_MAX, "a world without end");
+    if (l->is_dying && !l->is_cut)
+        cut(l);
+    mail_on_event(l->world->mail);
+    uint64_t shortage = l->world->plan->shortage;
+    if (shortage > 0 && (l->events == shortage || l->events == 2 * shortage))
+        reactor_sim_set_shortage(l->reactor, l->events == shortage);
+    return true;
+}
+
+/* What lies in tmp/ since before the gap goes a minute after the start, if the disk lets it. */
+static void wait_for_sweep(struct life *l)
+{
+    if (l->number == 0 || l->world->plan->life[l->number - 1].gap_s < STALE_H * 3600)
+        return;
+    uint64_t failures = disk_sim_failures();
+    int64_t before = reactor_wall_us(l->reactor) - (int64_t)STALE_H * 3600 * 1000000;
+    while (!l->is_dying && !l->has_swept && step(l))
+        ;
+    if (l->has_swept && failures == 0)
+        mail_on_swept(l->world->mail, before);
+}
+
+static void live(struct life *l)
+{
+    const struct plan_life *plan = l->plan;
+    while (!l->is_dying && !is_over(l) && (plan->event == 0 || l->events < plan->event))
+        sim_check(step(l), "nothing will ever happen, and clients wait");
+    if (plan->end == PLAN_DRAIN) {
+        if (plan->event == 0)
+            wait_for_sweep(l);
+        drain(l, DRAIN_MS);
+    } else if (!l->is_dying) {
+        die(l);
+    }
+    if (l->is_dying && !l->is_cut)
+        cut(l);
+    while (reactor_sim_open(l->reactor) > 0 && step(l))
+        ;
+}
+
+/* ---- the making ---- */
+
+/* Whether what is good may be answered 4xx. A worker that is told to drain says 421, which any may. */
+static bool is_troubled(const struct plan *plan)
+{
+    return plan->faults != 0 || plan->lost > 0 || plan->room > 0 || plan->descriptors > 0 ||
+           plan->quota > 0 || plan->handlers == PLAN_HANDLERS_IN_TROUBLE;
+}
+
+static void call_in(void *owner)
+{
+    struct caller *c = owner;
+    struct life *l = c->life;
+    const struct plan *plan = l->world->plan;
+    struct pst_random random;
+    timer_close(g_steal_pointer(&c->timer));
+    pst_random_seed(&random, plan_seed(plan, "caller", l->number * PLAN_CLIENTS + c->number));
+    struct speaker_plan speaks = {
+        .seed = pst_random_u64(&random),
+        .protocol = pst_random_below(&random, 3) == 0 ? SMTP_PROTOCOL_LMTP : SMTP_PROTOCOL_SMTP,
+        .proxied = plan->proxied != 0,
+        .messages = 1 + (unsigned)pst_random_below(&random, MAX(plan->messages, 1)),
+        .size_max = plan->size,
+        .has_handlers = plan->handlers != PLAN_NO_HANDLERS,
+        .leaves_at = UINT64_MAX,
+        .silent_at = UINT64_MAX,
+        .life = l->number,
+    };
+    static const enum speaker_manner manners[] = { SPEAKER_HONEST,  SPEAKER_HONEST,  SPEAKER_HONEST,
+                                                   SPEAKER_HOSTILE, SPEAKER_HOSTILE, SPEAKER_SLOW,
+                                                   SPEAKER_DEAF };
+    speaks.manner = manners[pst_random_below(&random, G_N_ELEMENTS(manners))];
+    if ((plan->manners >> speaks.manner & 1) == 0)
+        speaks.manner = SPEAKER_HONEST;
+    uint64_t most = UINT64_C(1) << (3 + pst_random_below(&random, 10)),
+             octets = pst_random_below(&random, most);
+    if (plan->leavers > 0 && pst_random_below(&random, plan->leavers) == 0)
+        speaks.leaves_at = octets;
+    else if (plan->leavers > 0 && pst_random_below(&random, plan->leavers) == 0)
+        speaks.silent_at = octets;
+    const struct oracle_rules rules = {
+        .limits = l->settings.smtp,
+        .has_handlers = speaks.has_handlers,
+        .troubled = is_troubled(plan),
+        .clock = l->reactor,
+    };
+    const struct worker_listener *to = &l->listeners[speaks.protocol == SMTP_PROTOCOL_LMTP];
+    c->speaker = speaker_new(l->reactor, &to->address, &speaks, &rules, l->world->promises);
+    l->world->figures->connections++;
+    if (l->world->trace != NULL)
+        speaker_watch(c->speaker, on_line, c);
+}
+
+/* Most call at once, some later. */
+static void make_callers(struct life *l)
+{
+    for (unsigned i = 0; i < PLAN_CLIENTS; i++) {
+        struct caller *c = &l->callers[i];
+        *c = (struct caller){ .life = l, .number = i };
+        if ((l->world->plan->clients >> i & 1) == 0)
+            continue;
+        struct pst_random random;
+        pst_random_seed(&random, plan_seed(l->world->plan, "call", l->number * PLAN_CLIENTS + i));
+        bool later = pst_random_below(&random, 4) == 0;
+        c->timer = timer_new(l->reactor, call_in, c);
+        timer_start(c->timer, reactor_now(l->reactor) +
+                                  (later ? (msec_t)pst_random_below(&random, CALLERS_WAIT_MS) : 0));
+    }
+}
+
+static void add_fault(const struct life *l, uint64_t number)
+{
+    static const int errors[] = { EIO, ENOSPC, EDQUOT, EMFILE };
+    static const enum disk_sim_kind kinds[] = { DISK_SIM_SYNC,   DISK_SIM_SYNC_DIR,   DISK_SIM_SYNC_ALL,
+                                                DISK_SIM_RENAME, DISK_SIM_APPEND,     DISK_SIM_CREATE,
+                                                DISK_SIM_UNLINK, DISK_SIM_APPEND_COPY };
+    struct pst_random random;
+    pst_random_seed(&random, plan_seed(l->world->plan, "fault", l->number * PLAN_FAULTS + number));
+    bool any = pst_random_below(&random, 2) == 0;
+    struct disk_sim_fault f = {
+        .kind = any ? DISK_SIM_ANY : kinds[pst_random_below(&random, G_N_ELEMENTS(kinds))],
+        .nth = 1 + pst_random_below(&random, any ? 120 : 8),
+        .error = errors[pst_random_below(&random, G_N_ELEMENTS(errors))],
+        .forgets = pst_random_below(&random, 2) == 0,
+        .for_ever = pst_random_below(&random, 12) == 0,
+        .happens = pst_random_below(&random, 4) == 0,
+    };
+    trace_log(l->world->trace, "disk", "will fail: the %" G_GUINT64_FORMAT "th %s: %s%s%s%s", f.nth,
+              disk_sim_kind_name(f.kind), g_strerror(f.error), f.forgets ? ", forgets" : "",
+              f.for_ever ? ", for ever" : "", f.happens ? ", happens" : "");
+    disk_sim_fail(f);
+}
+
+static void make_disk(struct life *l)
+{
+    const struct plan *plan = l->world->plan;
+    disk_sim_heal();
+    for (uint64_t i = 0; i < PLAN_FAULTS; i++)
+        if (plan->faults >> i & 1)
+            add_fault(l, i);
+    if (plan->room > 0)
+        disk_sim_set_capacity(plan->room, l->number % 2 == 0 ? ENOSPC : EDQUOT);
+    if (plan->descriptors > 0)
+        disk_sim_set_descriptor_limit(plan->descriptors);
+    l->first_call = disk_sim_calls();
+    disk_sim_set_hook(on_call, l);
+}
+
+static void make_network(struct life *l)
+{
+    const struct plan *plan = l->world->plan;
+    struct reactor_sim_settings settings = reactor_sim_defaults;
+    settings.link.segment_max = MAX(plan->segment, 1 + plan->size / 64); /* so that large worlds end */
+    settings.link.delay.max_us = (int64_t)plan->delay_us;
+    settings.link.window = MAX(plan->window, 1 + plan->size / 64);
+    settings.job.max_us = (int64_t)plan->job_us;
+    l->reactor = reactor_sim_new(plan_seed(plan, "reactor", l->number));
+    reactor_sim_configure(l->reactor, &settings);
+    reactor_sim_run_until(l->reactor, l->world->now); /* nothing happens: the clock goes on */
+    if (l->world->trace != NULL)
+        reactor_sim_watch(l->reactor, on_event, l);
+}
+
+static void make_worker(struct life *l)
+{
+    const struct life_world *w = l->world;
+    const struct plan *plan = w->plan;
+    l->log = (struct pst_log){ .wall_us = wall_us, .write = write_log, .owner = l };
+    l->listeners[0] = (struct worker_listener){
+        .name = "smtp", .protocol = SMTP_PROTOCOL_SMTP, .fd = -1, .proxy = w->proxies
+    };
+    l->listeners[1] = (struct worker_listener){
+        .name = "lmtp", .protocol = SMTP_PROTOCOL_LMTP, .fd = -1, .proxy = w->proxies
+    };
+    int smtp = net_address_parse("127.0.0.1:25", &l->listeners[0].address);
+    int lmtp = net_address_parse("unix:/lmtp", &l->listeners[1].address);
+    sim_check(smtp == 0 && lmtp == 0, "addresses");
+    l->settings = (struct worker_settings){
+        .hostname = "mx." SIM_DOMAIN,
+        .limits = { .connections = plan->connections, .received_fields = 100 },
+        .sync = plan->sync != 0 ? DELIVERY_SYNC_EACH : DELIVERY_SYNC_GROUP,
+        .single_instance = plan->single != 0,
+        .router = w->router,
+        .handlers = l->hosts != NULL ? hosts_settings(l->hosts) : NULL,
+        .listeners = l->listeners,
+        .listener_count = G_N_ELEMENTS(l->listeners),
+        .shares = &l->share,
+        .share_count = 1,
+        .workers = 1,
+        .connections_here = 100,
+        .leaving_here = WORKER_LEAVING_MAX,
+    };
+    option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &l->settings.smtp);
+    option_set_defaults(guard_limit_rows, guard_limit_row_count, &l->settings.guard);
+    if (plan->limit > 0)
+        l->settings.smtp.message_size = plan->limit;
+    int r = worker_new(l->reactor, &l->settings, &l->log, on_drained, l, &l->worker);
+    sim_check(r == 0, "no worker: %s", g_strerror(-r));
+}
+
+/* ---- its beginning and end ---- */
+
+static void check_nothing_left(struct life *l)
+{
+    sim_check(l->is_drained, "a worker that never drains");
+    sim_check(l->share.connections == 0, "%u connections are still counted", (unsigned)l->share.connections);
+    sim_check(disk_sim_open_descriptors() == 0, "%zu descriptors are open", disk_sim_open_descriptors());
+    for (size_t i = 0; i < PLAN_CLIENTS; i++) {
+        sim_check(l->callers[i].speaker == NULL || speaker_is_done(l->callers[i].speaker),
+                  "client %zu was left alone", i);
+        if (l->callers[i].speaker != NULL)
+            speaker_free(l->callers[i].speaker);
+    }
+    l->world->now = reactor_now(l->reactor);
+    l->ended_wall_us = reactor_wall_us(l->reactor);
+    sim_check(reactor_free(l->reactor) == 0, "handles are open");
+    hosts_free(l->hosts);
+}
+
+static void count(const struct life *l)
+{
+    struct figures *f = l->world->figures;
+    f->lives++;
+    f->drained += l->plan->end == PLAN_DRAIN;
+    f->killed += l->plan->end == PLAN_KILL;
+    f->power_cuts += l->plan->end == PLAN_POWER;
+    f->events += l->events;
+    f->virtual_ms += (uint64_t)(l->world->now - l->began);
+}
+
+static void end(struct life *l)
+{
+    const struct plan_life *plan = l->plan;
+    check_nothing_left(l);
+    count(l);
+    disk_sim_set_hook(NULL, NULL);
+    disk_sim_heal();
+    if (plan->end == PLAN_DRAIN) {
+        mail_on_drained(l->world->mail);
+        return;
+    }
+    if (plan->end == PLAN_KILL)
+        disk_sim_kill();
+    else
+        disk_sim_crash((enum disk_sim_policy)plan->policy);
+    mail_on_crash(l->world->mail, l->ended_wall_us);
+}
+
+void life_run(struct life_world *w, unsigned number)
+{
+    struct life l = { .world = w, .number = number, .plan = &w->plan->life[number] };
+    make_network(&l);
+    l.began = reactor_now(l.reactor);
+    trace_log(w->trace, "world", "life %u begins", number + 1);
+    make_disk(&l);
+    if (w->plan->handlers != PLAN_NO_HANDLERS)
+        l.hosts = hosts_new(l.reactor, plan_seed(w->plan, "hosts", number),
+                            w->plan->handlers == PLAN_HANDLERS_IN_TROUBLE);
+    make_worker(&l);
+    make_callers(&l);
+    live(&l);
+    trace_log(w->trace, "world", "life %u ends: %016" G_GINT64_MODIFIER "x", number + 1,
+              reactor_sim_trace(l.reactor));
+    end(&l);
+}

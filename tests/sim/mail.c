@@ -1,0 +1,459 @@
+#include "mail.h"
+
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/slice.h"
+#include "sim.h"
+
+/* All promises of the same content for the same mailbox: nobody could tell their files from each other. */
+struct message {
+    const char *box;
+    GBytes *content;
+    bool utf8;
+    enum sim_act act;
+    GPtrArray *promises; /* struct promise, borrowed */
+    GPtrArray *files;    /* struct file, borrowed: all that ever were */
+};
+
+/* A name that was once seen in new/ or cur/. */
+struct file {
+    char *path;
+    struct message *message;
+    bool is_there;
+    bool was_withdrawn; /* its removal was tried */
+};
+
+struct leftover {
+    char *path;
+    int64_t since_wall_us;
+};
+
+struct mail {
+    const GPtrArray *promises;
+    guint known;          /* of the promises: in a message */
+    GHashTable *messages; /* struct message: a set, for finding one */
+    GPtrArray *all;       /* the same, in the order of their promises */
+    GPtrArray *files;     /* struct file */
+    GHashTable *by_path;  /* of the files */
+    GPtrArray *unsettled; /* struct message with promises that are open */
+    GPtrArray *changed;   /* char *: paths in new/ or cur/ that the last call was about */
+    GHashTable *tried;    /* char *: paths in tmp/ whose removal was tried: a set */
+    GPtrArray *leftovers; /* struct leftover: what crashes left in tmp/ */
+    uint64_t looks;
+};
+
+static const char *const visible_dirs[] = { "new", "cur" };
+
+/* ---- messages ---- */
+
+static guint hash_message(gconstpointer message)
+{
+    const struct message *m = message;
+    return g_bytes_hash(m->content) ^ g_str_hash(m->box) ^ (guint)m->act ^ (m->utf8 ? 0x80000000 : 0);
+}
+
+static gboolean equal_messages(gconstpointer a, gconstpointer b)
+{
+    const struct message *left = a, *right = b;
+    return left->box == right->box && left->utf8 == right->utf8 && left->act == right->act &&
+           g_bytes_equal(left->content, right->content);
+}
+
+static void message_free(void *message)
+{
+    struct message *m = message;
+    g_bytes_unref(m->content);
+    g_ptr_array_unref(m->promises);
+    g_ptr_array_unref(m->files);
+    g_free(m);
+}
+
+static void add_promise(struct mail *m, struct promise *p)
+{
+    struct message probe = { .box = p->box, .content = p->content, .utf8 = p->utf8, .act = p->act };
+    struct message *message = g_hash_table_lookup(m->messages, &probe);
+    if (message == NULL) {
+        message = g_memdup2(&probe, sizeof probe);
+        message->content = g_bytes_ref(p->content);
+        message->promises = g_ptr_array_new();
+        message->files = g_ptr_array_new();
+        g_hash_table_add(m->messages, message);
+        g_ptr_array_add(m->all, message);
+    }
+    g_ptr_array_add(message->promises, p);
+    if (!g_ptr_array_find(m->unsettled, message, NULL))
+        g_ptr_array_add(m->unsettled, message);
+}
+
+static void learn(struct mail *m)
+{
+    for (; m->known < m->promises->len; m->known++)
+        add_promise(m, g_ptr_array_index(m->promises, m->known));
+}
+
+static unsigned count_fates(const struct message *message, enum promise_fate fate)
+{
+    unsigned count = 0;
+    for (guint i = 0; i < message->promises->len; i++)
+        count += ((struct promise *)g_ptr_array_index(message->promises, i))->fate == fate;
+    return count;
+}
+
+static bool is_stored(enum sim_act act)
+{
+    return act == SIM_DELIVER || act == SIM_EDIT;
+}
+
+static const char *subject_of(const struct message *message)
+{
+    size_t len;
+    const char *data = g_bytes_get_data(message->content, &len);
+    static char text[80];
+    (void)g_snprintf(text, sizeof text, "%.*s", (int)MIN(len, sizeof text - 1), data != NULL ? data : "");
+    return g_strcanon(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-=. ", '_');
+}
+
+/* What was promised against what is there, at this instant. */
+static void check_message(const struct message *message)
+{
+    unsigned kept = count_fates(message, PROMISE_KEPT), open = count_fates(message, PROMISE_OPEN);
+    unsigned visible = 0, durable = 0;
+    sim_check(kept == 0 || is_stored(message->act) || message->act == SIM_DISCARD,
+              "250 for what a handler would not have: %s for %s", sim_act_name(message->act), message->box);
+    for (guint i = 0; i < message->files->len; i++) {
+        const struct file *f = g_ptr_array_index(message->files, i);
+        if (!f->is_there || f->was_withdrawn)
+            continue;
+        visible++;
+        durable += kept > 0 && disk_sim_is_durable(f->path);
+    }
+    if (!is_stored(message->act))
+        kept = open = 0;
+    sim_check(durable >= kept, "promised and not durable: %s for %s: %u of %u, %u visible",
+              subject_of(message), message->box, durable, kept, visible);
+    sim_check(visible <= kept + open, "there more often than promised: %s for %s: %u of %u",
+              subject_of(message), message->box, visible, kept + open);
+}
+
+/* ---- files ---- */
+
+static void file_free(void *file)
+{
+    struct file *f = file;
+    g_free(f->path);
+    g_free(f);
+}
+
+/* "/mail/BOX/SUB/NAME" */
+static const char *part_of(const char *path, const char **ret_sub, size_t *ret_sub_len)
+{
+    if (!g_str_has_prefix(path, "/mail/"))
+        return NULL;
+    const char *name = path + strlen("/mail/"), *sub = strchr(name, '/');
+    const char *end = sub != NULL ? strchr(sub + 1, '/') : NULL;
+    if (end == NULL)
+        return NULL;
+    g_autofree char *box = g_strndup(name, (gsize)(sub - name));
+    *ret_sub = sub + 1;
+    *ret_sub_len = (size_t)(end - sub - 1);
+    return sim_box(box);
+}
+
+static bool is_in(const char *path, const char *dir)
+{
+    const char *sub;
+    size_t len;
+    return part_of(path, &sub, &len) != NULL && strlen(dir) == len && strncmp(sub, dir, len) == 0;
+}
+
+static bool is_visible(const char *path)
+{
+    return is_in(path, "new") || is_in(path, "cur");
+}
+
+static uint64_t number_behind(const char *path, const char *field)
+{
+    const char *at = strstr(path, field);
+    sim_check(at != NULL, "a name without a size: %s", path);
+    return g_ascii_strtoull(at + strlen(field), NULL, 10);
+}
+
+/* Readers count each LF as two octets, but where there is a CR before it. */
+static void check_sizes(const char *path, struct slice file)
+{
+    uint64_t wire = file.len;
+    for (size_t i = 0; i < file.len; i++)
+        wire += file.data[i] == '\n' && (i == 0 || file.data[i - 1] != '\r');
+    sim_check(number_behind(path, ",S=") == file.len, "not the size that its name tells: %s has %zu octets",
+              path, file.len);
+    sim_check(number_behind(path, ",W=") == wire,
+              "not the size that its name tells: %s has %" G_GUINT64_FORMAT " on the wire", path, wire);
+}
+
+/* What is behind the trace header, whose last field is Received. False: there is none, or not all of it. */
+static bool find_body(struct slice file, struct slice *ret_body, bool *ret_utf8)
+{
+    static const char first[] = "Return-Path: <", last[] = "\nReceived: ";
+    if (file.len < sizeof first || memcmp(file.data, first, sizeof first - 1) != 0)
+        return false;
+    const uint8_t *end = file.data + file.len, *at = memmem(file.data, file.len, last, sizeof last - 1);
+    const uint8_t *line = memchr(file.data, '\n', file.len);
+    if (at == NULL)
+        return false;
+    *ret_utf8 = false;
+    for (const uint8_t *c = file.data; c < line; c++)
+        *ret_utf8 = *ret_utf8 || *c >= 0x80;
+    do {
+        at = memchr(at + 1, '\n', (size_t)(end - at - 1));
+        if (at == NULL)
+            return false;
+    } while (at + 1 < end && (at[1] == '\t' || at[1] == ' '));
+    *ret_body = slice_of(at + 1, (size_t)(end - at - 1));
+    return true;
+}
+
+static struct message *find_message(const struct mail *m, const char *box, struct slice body, bool utf8,
+                                    enum sim_act act)
+{
+    g_autoptr(GBytes) content = g_bytes_new_static(body.data, body.len);
+    const struct message probe = { .box = box, .content = content, .utf8 = utf8, .act = act };
+    return g_hash_table_lookup(m->messages, &probe);
+}
+
+static struct message *recognize(const struct mail *m, const char *path, struct slice file)
+{
+    static const char edited[] = SIM_EDITED;
+    enum { EDITED = sizeof edited - 1 };
+    const char *sub;
+    size_t sub_len;
+    struct slice body;
+    bool utf8;
+    if (!find_body(file, &body, &utf8))
+        return NULL;
+    const char *box = part_of(path, &sub, &sub_len);
+    struct message *plain = find_message(m, box, body, utf8, SIM_DELIVER);
+    if (plain != NULL || body.len < EDITED || memcmp(body.data, edited, EDITED) != 0)
+        return plain;
+    return find_message(m, box, slice_skip(body, EDITED), utf8, SIM_EDIT);
+}
+
+static void meet_file(struct mail *m, const char *path, struct message *message)
+{
+    struct file *f = g_hash_table_lookup(m->by_path, path);
+    if (f == NULL) {
+        f = g_new0(struct file, 1);
+        f->path = g_strdup(path);
+        f->message = message;
+        g_ptr_array_add(m->files, f);
+        g_ptr_array_add(message->files, f);
+        g_hash_table_insert(m->by_path, f->path, f);
+    }
+    sim_check(f->message == message, "the content of a name changed: %s", path);
+    f->is_there = true;
+}
+
+/* There may be nothing: the call failed, or took it away. */
+static void look(struct mail *m, const char *path)
+{
+    size_t len;
+    g_autofree char *content = disk_sim_read_file(path, &len);
+    struct file *known = g_hash_table_lookup(m->by_path, path);
+    m->looks++;
+    if (content == NULL) {
+        if (known != NULL)
+            known->is_there = false;
+        return;
+    }
+    const struct slice file = slice_of(content, len);
+    struct message *message = recognize(m, path, file);
+    sim_check(message != NULL, "partial, or nobody's: %s has %zu octets", path, len);
+    check_sizes(path, file);
+    meet_file(m, path, message);
+    check_message(message);
+}
+
+static void look_at_changed(struct mail *m)
+{
+    if (m->changed->len == 0)
+        return;
+    learn(m);
+    for (guint i = 0; i < m->changed->len; i++)
+        look(m, g_ptr_array_index(m->changed, i));
+    g_ptr_array_set_size(m->changed, 0);
+}
+
+/* ---- what happens ---- */
+
+static void note_removal(struct mail *m, const char *path)
+{
+    struct file *f = g_hash_table_lookup(m->by_path, path);
+    if (f != NULL)
+        f->was_withdrawn = true;
+    else if (is_in(path, "tmp"))
+        g_hash_table_add(m->tried, g_strdup(path));
+}
+
+void mail_on_call(struct mail *m, const struct disk_sim_call *call)
+{
+    look_at_changed(m);
+    switch (call->kind) {
+    case DISK_SIM_UNLINK:
+        note_removal(m, call->path);
+        break;
+    case DISK_SIM_RENAME:
+    case DISK_SIM_REPLACE:
+        if (is_visible(call->path))
+            note_removal(m, call->path);
+        break;
+    case DISK_SIM_CREATE:
+    case DISK_SIM_LINK:
+        break;
+    default:
+        return;
+    }
+    if (is_visible(call->path))
+        g_ptr_array_add(m->changed, g_strdup(call->path));
+    if (call->to != NULL && is_visible(call->to))
+        g_ptr_array_add(m->changed, g_strdup(call->to));
+}
+
+void mail_on_event(struct mail *m)
+{
+    look_at_changed(m);
+    learn(m);
+    for (guint i = 0; i < m->unsettled->len;) {
+        struct message *message = g_ptr_array_index(m->unsettled, i);
+        unsigned open = count_fates(message, PROMISE_OPEN);
+        if (open < message->promises->len)
+            check_message(message);
+        if (open == 0)
+            g_ptr_array_remove_index_fast(m->unsettled, i);
+        else
+            i++;
+    }
+}
+
+/* ---- ends ---- */
+
+static void for_each_name(struct mail *m, const char *box, const char *sub,
+                          void (*each)(struct mail *m, const char *path))
+{
+    g_autofree char *dir = g_strdup_printf("/mail/%s/%s", box, sub);
+    g_auto(GStrv) names = disk_sim_names(dir);
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
+        g_autofree char *path = g_strdup_printf("%s/%s", dir, names[i]);
+        each(m, path);
+    }
+}
+
+/* Every file is read again: a crash may have changed any. */
+static void look_at_all(struct mail *m)
+{
+    look_at_changed(m);
+    learn(m);
+    for (guint i = 0; i < m->files->len; i++)
+        ((struct file *)g_ptr_array_index(m->files, i))->is_there = false;
+    for (size_t b = 0; b < SIM_BOXES; b++)
+        for (size_t i = 0; i < G_N_ELEMENTS(visible_dirs); i++)
+            for_each_name(m, sim_boxes[b], visible_dirs[i], look);
+    for (guint i = 0; i < m->all->len; i++)
+        check_message(g_ptr_array_index(m->all, i));
+}
+
+static struct leftover *find_leftover(const struct mail *m, const char *path)
+{
+    for (guint i = 0; i < m->leftovers->len; i++) {
+        struct leftover *l = g_ptr_array_index(m->leftovers, i);
+        if (strcmp(l->path, path) == 0)
+            return l;
+    }
+    return NULL;
+}
+
+static void leftover_free(void *leftover)
+{
+    struct leftover *l = leftover;
+    g_free(l->path);
+    g_free(l);
+}
+
+static void check_staged(struct mail *m, const char *path)
+{
+    sim_check(find_leftover(m, path) != NULL || g_hash_table_contains(m->tried, path), "left in tmp/: %s",
+              path);
+}
+
+void mail_on_drained(struct mail *m)
+{
+    look_at_all(m);
+    for (size_t b = 0; b < SIM_BOXES; b++)
+        for_each_name(m, sim_boxes[b], "tmp", check_staged);
+}
+
+static void excuse(struct mail *m, const char *path)
+{
+    if (find_leftover(m, path) != NULL)
+        return;
+    struct leftover *l = g_new(struct leftover, 1);
+    *l = (struct leftover){ .path = g_strdup(path), .since_wall_us = -1 };
+    g_ptr_array_add(m->leftovers, l);
+}
+
+void mail_on_crash(struct mail *m, int64_t wall_us)
+{
+    look_at_all(m);
+    for (size_t b = 0; b < SIM_BOXES; b++)
+        for_each_name(m, sim_boxes[b], "tmp", excuse);
+    for (guint i = 0; i < m->leftovers->len; i++) {
+        struct leftover *l = g_ptr_array_index(m->leftovers, i);
+        if (l->since_wall_us < 0)
+            l->since_wall_us = wall_us;
+    }
+}
+
+void mail_on_swept(struct mail *m, int64_t before_wall_us)
+{
+    for (guint i = 0; i < m->leftovers->len; i++) {
+        const struct leftover *l = g_ptr_array_index(m->leftovers, i);
+        g_autofree char *content = disk_sim_read_file(l->path, NULL);
+        sim_check(content == NULL || l->since_wall_us >= before_wall_us, "not swept: %s", l->path);
+    }
+}
+
+/* ---- the checker ---- */
+
+struct mail *mail_new(const GPtrArray *promises)
+{
+    struct mail *m = g_new0(struct mail, 1);
+    m->promises = promises;
+    m->messages = g_hash_table_new(hash_message, equal_messages);
+    m->all = g_ptr_array_new_with_free_func(message_free);
+    m->files = g_ptr_array_new_with_free_func(file_free);
+    m->by_path = g_hash_table_new(g_str_hash, g_str_equal);
+    m->unsettled = g_ptr_array_new();
+    m->changed = g_ptr_array_new_with_free_func(g_free);
+    m->tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    m->leftovers = g_ptr_array_new_with_free_func(leftover_free);
+    return m;
+}
+
+void mail_free(struct mail *m)
+{
+    if (m == NULL)
+        return;
+    g_hash_table_destroy(m->by_path);
+    g_hash_table_destroy(m->tried);
+    g_ptr_array_unref(m->changed);
+    g_ptr_array_unref(m->unsettled);
+    g_ptr_array_unref(m->leftovers);
+    g_ptr_array_unref(m->files);
+    g_hash_table_destroy(m->messages);
+    g_ptr_array_unref(m->all);
+    g_free(m);
+}
+
+uint64_t mail_looks(const struct mail *m)
+{
+    return m->looks;
+}
