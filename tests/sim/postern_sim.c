@@ -100,31 +100,53 @@ static void tell(const struct figures *f, double took_s)
 
 /* ---- many worlds ---- */
 
-static void run_range(uint64_t first, uint64_t count, struct figures *figures)
+struct range {
+    uint64_t first, count;
+    char **knobs; /* "KNOB=VALUE", ends in NULL: of all of them */
+};
+
+static bool draw(struct plan *plan, uint64_t seed, char *const *knobs)
 {
-    for (uint64_t seed = first; seed < first + count; seed++) {
-        struct plan plan;
-        plan_draw(&plan, seed);
-        run(&plan, NULL, figures);
-    }
+    plan_draw(plan, seed);
+    for (; *knobs != NULL; knobs++)
+        if (!plan_set(plan, *knobs))
+            return false;
+    return true;
 }
 
-static int run_seeds(uint64_t first, uint64_t count)
+static bool run_range(const struct range *r, struct trace_log *trace, struct figures *figures)
+{
+    for (uint64_t seed = r->first; seed < r->first + r->count; seed++) {
+        struct plan plan;
+        if (!draw(&plan, seed, r->knobs))
+            return false;
+        run(&plan, trace, figures);
+    }
+    return true;
+}
+
+/* `digested`: prints one number for all of them, for comparing builds and machines. */
+static int run_seeds(const struct range *r, bool digested)
 {
     struct figures figures = { 0 };
+    struct trace_log *trace = digested ? trace_log_new(NULL) : NULL;
     double from = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    run_range(first, count, &figures);
-    tell(&figures, seconds(CLOCK_PROCESS_CPUTIME_ID) - from);
-    return 0;
+    bool good = run_range(r, trace, &figures);
+    if (digested)
+        printf("%016" PRIx64 "\n", trace_log_digest(trace));
+    else
+        tell(&figures, seconds(CLOCK_PROCESS_CPUTIME_ID) - from);
+    trace_log_free(trace);
+    return good ? 0 : 2;
 }
 
 /* In a process of its own, so that the others are run as well when it fails. */
-static bool run_case(uint64_t first, uint64_t count, struct figures *shared)
+static bool run_case(const struct range *range, struct figures *shared)
 {
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        run_range(first, count, shared);
+        (void)run_range(range, NULL, shared);
         exit(0); /* not _exit: what measures or checks at its end does */
     }
     int status = 0;
@@ -148,11 +170,13 @@ static int run_tap(void)
     uint64_t cases = (count + WORLDS_A_CASE - 1) / WORLDS_A_CASE;
     printf("1..%" PRIu64 "\n", cases);
     for (uint64_t i = 0; i < cases; i++) {
-        uint64_t begin = first + i * WORLDS_A_CASE, many = MIN(WORLDS_A_CASE, count - i * WORLDS_A_CASE);
-        bool good = run_case(begin, many, figures);
+        char *no_knobs[] = { NULL };
+        const struct range range = { first + i * WORLDS_A_CASE, MIN(WORLDS_A_CASE, count - i * WORLDS_A_CASE),
+                                     no_knobs };
+        bool good = run_case(&range, figures);
         failed += !good;
-        printf("%s %" PRIu64 " - worlds %" PRIu64 " to %" PRIu64 "\n", good ? "ok" : "not ok", i + 1, begin,
-               begin + many - 1);
+        printf("%s %" PRIu64 " - worlds %" PRIu64 " to %" PRIu64 "\n", good ? "ok" : "not ok", i + 1,
+               range.first, range.first + range.count - 1);
     }
     tell(figures, seconds(CLOCK_MONOTONIC) - from);
     (void)munmap(figures, sizeof *figures);
@@ -175,21 +199,6 @@ static int run_one(const struct plan *plan, bool traced, bool digested)
     return 0;
 }
 
-/* One number for many worlds, for comparing builds and machines. */
-static int digest_seeds(uint64_t first, uint64_t count)
-{
-    struct figures figures = { 0 };
-    struct trace_log *trace = trace_log_new(NULL);
-    for (uint64_t seed = first; seed < first + count; seed++) {
-        struct plan plan;
-        plan_draw(&plan, seed);
-        run(&plan, trace, &figures);
-    }
-    printf("%016" PRIx64 "\n", trace_log_digest(trace));
-    trace_log_free(trace);
-    return 0;
-}
-
 static int run_shrink(struct plan *plan)
 {
     if (!shrink(plan)) {
@@ -208,7 +217,7 @@ static int help(void)
            "         --trace                 tells all that happens in it\n"
            "         --digest                prints one number for all that\n"
            "         --shrink                looks for a smaller one that fails in the same way\n"
-           "       %s --seeds FIRST COUNT [--digest]\n\nknobs:\n",
+           "       %s --seeds FIRST COUNT [KNOB=VALUE...] [--digest]\n\nknobs:\n",
            program, program, program);
     for (size_t i = 0; i < plan_knob_count; i++)
         printf("  %-12s %s\n", plan_knobs[i].name, plan_knobs[i].sentence);
@@ -244,22 +253,14 @@ int main(int argc, char **argv)
         return help();
     bool traced = take_flag(&argc, argv, "--trace"), digested = take_flag(&argc, argv, "--digest");
     bool shrinks = take_flag(&argc, argv, "--shrink"), many = take_flag(&argc, argv, "--seeds");
-    if (many && argc != 3)
-        return misused("--seeds takes two numbers");
-    if (argc < 2 || !g_ascii_isdigit(argv[1][0]))
-        return misused("no seed");
+    if (argc < 2 + many || !g_ascii_isdigit(argv[1][0]) || (many && !g_ascii_isdigit(argv[2][0])))
+        return misused(many ? "--seeds takes two numbers" : "no seed");
     uint64_t seed = g_ascii_strtoull(argv[1], NULL, 0);
-    struct plan plan;
-    plan_draw(&plan, seed);
-    for (int i = 2; i < argc && !many; i++)
-        if (!plan_set(&plan, argv[i]))
-            return 2;
-    if (shrinks)
-        return run_shrink(&plan);
     watch_signals();
-    if (many) {
-        uint64_t count = g_ascii_strtoull(argv[2], NULL, 0);
-        return digested ? digest_seeds(seed, count) : run_seeds(seed, count);
-    }
-    return run_one(&plan, traced, digested);
+    if (many)
+        return run_seeds(&(struct range){ seed, g_ascii_strtoull(argv[2], NULL, 0), argv + 3 }, digested);
+    struct plan plan;
+    if (!draw(&plan, seed, argv + 2))
+        return 2;
+    return shrinks ? run_shrink(&plan) : run_one(&plan, traced, digested);
 }
