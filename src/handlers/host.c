@@ -88,8 +88,10 @@ static void host_give_scratch_away(struct handler_host *h)
     h->scratch = -1;
 }
 
+/* There is nobody to wait for any more; what is left (a stream that closes, a job) ends by itself. */
 static void host_forget_child(struct handler_host *h)
 {
+    timer_stop(h->timer);
     child_close(g_steal_pointer(&h->child));
     host_try_free(h);
 }

@@ -1013,6 +1013,24 @@ static void close_ends_who_lingers(void **state)
     rig_end(&g);
 }
 
+/* A disk is slow: the host has ended long before its scratch file is empty. */
+static void close_while_emptying(void **state)
+{
+    (void)state;
+    struct rig g;
+    replacing_begin(&g, 1);
+    struct question *q = ask(&g);
+    run_until_answered(&g);
+    struct reactor_sim_settings slow = reactor_sim_defaults;
+    slow.job.min_us = slow.job.max_us = 60 * 1000000;
+    reactor_sim_configure(g.r, &slow);
+    handler_answer_free(g_steal_pointer(&q->answer));
+    msec_t before = reactor_now(g.r);
+    rig_close(&g);
+    assert_in_range(reactor_now(g.r) - before, 60 * 1000, 130 * 1000);
+    replacing_end(&g);
+}
+
 static void close_at_once(void **state)
 {
     (void)state;
@@ -1132,6 +1150,7 @@ int main(int argc, char **argv)
         { "closing: all is answered", close_answers_all },
         { "closing: without a host", close_without_host },
         { "closing: hosts that linger are ended", close_ends_who_lingers },
+        { "closing: while a scratch file is emptied slowly", close_while_emptying },
         { "closing: at once", close_at_once },
         { "anything happens", anything_happens },
     };
