@@ -240,6 +240,7 @@ static void call_in(void *owner)
         .has_handlers = speaks.has_handlers,
         .troubled = is_troubled(plan),
         .clock = l->reactor,
+        .link_ms = 1 + (msec_t)plan->delay_us / 1000,
     };
     const struct worker_listener *to = &l->listeners[speaks.protocol == SMTP_PROTOCOL_LMTP];
     c->speaker = speaker_new(l->reactor, &to->address, &speaks, &rules, l->world->promises);

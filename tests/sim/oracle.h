@@ -23,6 +23,7 @@ struct oracle_rules {
     bool greets_late;            /* who speaks before the greeting may be refused for that */
     bool is_deaf;                /* the client: it may be timed out with replies and commands under way */
     const struct reactor *clock; /* NULL: times are not judged */
+    msec_t link_ms;              /* the longest way of a segment, which may be an octet */
     unsigned life;               /* of its promises */
 };
 
@@ -57,4 +58,5 @@ enum oracle_place {
 enum oracle_place oracle_place(const struct oracle *o);
 size_t oracle_recipients(const struct oracle *o); /* accepted in this transaction; the same */
 
-size_t oracle_owed(const struct oracle *o); /* replies to what was said that have not been heard */
+/* Of what was said, and the greeting: how much awaits its replies. */
+size_t oracle_owed(const struct oracle *o);
