@@ -38,11 +38,12 @@ uint64_t pst_random_u64(struct pst_random *r)
 uint64_t pst_random_below(struct pst_random *r, uint64_t limit)
 {
     pst_assert(limit > 0);
-    uint64_t reject = (0 - limit) % limit; /* the first values would make some results likelier */
-    uint64_t x;
-    do
-        x = pst_random_u64(r);
-    while (x < reject);
+    uint64_t x = pst_random_u64(r);
+    if (x < limit) { /* and so, maybe, one of the first values, which would make some results likelier */
+        uint64_t reject = (0 - limit) % limit;
+        while (x < reject)
+            x = pst_random_u64(r);
+    }
     return x % limit;
 }
 

@@ -1,6 +1,7 @@
 #include "reactor/reactor.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "reactor/sim_loop.h"
 
@@ -126,8 +127,13 @@ void sim_note(struct reactor *r, const char *what, uint64_t object, int64_t amou
 
 void sim_note_bytes(struct reactor *r, const char *what, uint64_t object, struct slice bytes)
 {
-    for (size_t i = 0; i < bytes.len; i++)
-        r->trace = mix(r->trace, bytes.data[i]);
+    struct slice rest = bytes;
+    for (uint64_t eight; rest.len >= sizeof eight; rest = slice_skip(rest, sizeof eight)) {
+        memcpy(&eight, rest.data, sizeof eight);
+        r->trace = mix(r->trace, GUINT64_FROM_LE(eight)); /* the same on every machine */
+    }
+    for (size_t i = 0; i < rest.len; i++)
+        r->trace = mix(r->trace, rest.data[i]);
     sim_note(r, what, object, (int64_t)bytes.len);
 }
 
