@@ -106,6 +106,7 @@ struct stream *reactor_sim_channel(struct child *c, const struct stream_events *
 {
     struct stream *s = channel_of(c);
     if (s != NULL) {
+        sim_stream_adopt(s);
         s->events = events;
         s->owner = owner;
     }
@@ -142,6 +143,16 @@ static void schedule_end(struct child *c, const struct reactor_sim_exit *exit)
         sim_schedule(c->r, &c->end, c->r->now_us + exit->after_ms * 1000);
 }
 
+static struct reactor_sim_exit run_program(struct child *c, const struct program *program,
+                                           const struct child_options *options)
+{
+    REACTOR_SIM_AS(REACTOR_SIM_TEST);
+    c->r->newborn = c;
+    const struct reactor_sim_exit exit = program->run(program->owner, options);
+    c->r->newborn = NULL;
+    return exit;
+}
+
 int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,
                 struct child **ret_child)
 {
@@ -160,9 +171,7 @@ int child_spawn(struct reactor *r, const struct child_options *options, child_on
     sim_hold(r);
     if (options->channel != NULL)
         open_channel(c, options->channel);
-    r->newborn = c;
-    const struct reactor_sim_exit exit = program->run(program->owner, options);
-    r->newborn = NULL;
+    const struct reactor_sim_exit exit = run_program(c, program, options);
     schedule_end(c, &exit);
     *ret_child = c;
     return 0;
@@ -178,6 +187,7 @@ void reactor_sim_catch(struct child *c, void (*on_signal)(void *owner, int signa
 {
     c->on_signal = on_signal;
     c->on_signal_owner = owner;
+    c->catch.party = reactor_sim_party;
 }
 
 int child_pid(const struct child *c)

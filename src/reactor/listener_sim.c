@@ -195,6 +195,7 @@ int listener_accept(struct listener *l, const struct stream_events *events, void
         return -EAGAIN;
     s->events = events;
     s->owner = owner;
+    sim_stream_adopt(s);
     sim_stream_count(s);
     *ret_stream = s;
     return 0;

@@ -29,11 +29,13 @@ const struct reactor_sim_settings reactor_sim_defaults = {
     .child = { 0, 5000 },
 };
 
+enum reactor_sim_party reactor_sim_party;
+
 /* ---- the queue of events ---- */
 
 struct sim_event sim_event_of(void (*happen)(void *object), void *object)
 {
-    return (struct sim_event){ .happen = happen, .object = object };
+    return (struct sim_event){ .happen = happen, .object = object, .party = reactor_sim_party };
 }
 
 bool sim_is_scheduled(const struct sim_event *e)
@@ -74,6 +76,7 @@ bool reactor_sim_step(struct reactor *r)
         return false;
     r->now_us = MAX(r->now_us, e->at_us); /* what should have happened meanwhile happens late */
     sim_cancel(r, e);
+    REACTOR_SIM_AS(e->party);
     e->happen(e->object);
     end_turn(r);
     return true;
@@ -121,6 +124,7 @@ void sim_note(struct reactor *r, const char *what, uint64_t object, int64_t amou
     r->trace = mix(r->trace, g_str_hash(what));
     r->trace = mix(r->trace, object);
     r->trace = mix(r->trace, (uint64_t)amount);
+    REACTOR_SIM_AS(REACTOR_SIM_TEST);
     if (r->on_event != NULL)
         r->on_event(r->on_event_owner, r->now_us, what, object, amount);
 }

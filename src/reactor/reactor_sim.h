@@ -15,6 +15,8 @@
  */
 #pragma once
 
+#include <glib.h>
+
 #include "reactor/reactor.h"
 
 struct reactor *reactor_sim_new(uint64_t seed); /* reactor_new takes seed 0 */
@@ -104,6 +106,33 @@ void reactor_sim_exit(struct child *c, const struct reactor_sim_exit *exit);
 
 /* Signals but SIGKILL do not end it, but are told. */
 void reactor_sim_catch(struct child *c, void (*on_signal)(void *owner, int signal), void *owner);
+
+/* ---- whose code runs ---- */
+
+/*
+ * The test's, or that of the program that is tested, which the test says when it calls that: callbacks come
+ * in the name of who made the timer, job, connection or child. Programs of children, and octets that a peer
+ * has yet to read, are the test's. Nothing depends on it here: it is for who counts what a program holds.
+ */
+enum reactor_sim_party { REACTOR_SIM_TEST, REACTOR_SIM_PROGRAM };
+extern enum reactor_sim_party reactor_sim_party;
+
+/* Until the end of the block. */
+#define REACTOR_SIM_AS(party)                                                                                \
+    __attribute__((cleanup(reactor_sim_give_back), unused)) const enum reactor_sim_party G_PASTE(            \
+        former_party, __LINE__) = reactor_sim_be(party)
+
+static inline enum reactor_sim_party reactor_sim_be(enum reactor_sim_party party)
+{
+    const enum reactor_sim_party former = reactor_sim_party;
+    reactor_sim_party = party;
+    return former;
+}
+
+static inline void reactor_sim_give_back(const enum reactor_sim_party *former)
+{
+    reactor_sim_party = *former;
+}
 
 /* ---- looking at it ---- */
 

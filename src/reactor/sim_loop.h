@@ -120,6 +120,7 @@ struct stream {
 
 struct stream *sim_stream_new(struct reactor *r, const struct sim_place *peer_place);
 void sim_stream_count(struct stream *s); /* it is somebody's who waits for its end */
+void sim_stream_adopt(struct stream *s); /* it is of who calls */
 void sim_stream_free(struct stream *s);
 bool sim_stream_is_unix(const struct stream *s);
 void sim_stream_poke_in(struct stream *s);        /* something came, or is wanted now */

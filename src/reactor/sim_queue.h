@@ -9,9 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "reactor/reactor_sim.h"
+
 struct sim_event {
     void (*happen)(void *object); /* may free the object */
     void *object;
+    enum reactor_sim_party party; /* whose it is */
     int64_t at_us;
     uint64_t order; /* of what happens at the same instant */
     guint place;    /* in the queue, from 1; 0: it is not in there */

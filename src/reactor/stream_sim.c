@@ -46,6 +46,12 @@ struct stream *sim_stream_new(struct reactor *r, const struct sim_place *peer_pl
     return s;
 }
 
+void sim_stream_adopt(struct stream *s)
+{
+    s->connect.party = s->arrive.party = s->leave.party = reactor_sim_party;
+    s->fail.party = s->linger.party = s->closed.party = reactor_sim_party;
+}
+
 static void cancel_events(struct stream *s)
 {
     sim_cancel(s->r, &s->connect);
@@ -251,6 +257,7 @@ static void send_to_peer(struct stream *s, struct slice bytes)
 {
     if (s->peer->lingering)
         return;
+    REACTOR_SIM_AS(REACTOR_SIM_TEST);
     sim_octets_append(&s->peer->in, bytes);
     sim_stream_poke_in(s->peer);
 }

@@ -537,6 +537,108 @@ static void child_takes_its_time(void **state)
     assert_int_equal(reactor_free(r), 0);
 }
 
+/* ---- whose code runs ---- */
+
+/* Letters of what was called: small in the name of the test, else large. */
+static void note_party(GString *text, char letter)
+{
+    bool is_program = reactor_sim_party == REACTOR_SIM_PROGRAM;
+    g_string_append_c(text, is_program ? g_ascii_toupper(letter) : letter);
+}
+
+static void party_on_read(void *owner, struct slice bytes)
+{
+    note_party(owner, (char)bytes.data[0]);
+}
+
+static void party_on_fire(void *owner)
+{
+    note_party(owner, 't');
+}
+
+static void party_in_job(void *arg)
+{
+    note_party(arg, 'j');
+}
+
+static void party_on_exit(void *owner, int status, int signal)
+{
+    (void)status, (void)signal;
+    note_party(owner, 'x');
+}
+
+static struct reactor_sim_exit party_in_program(void *owner, const struct child_options *options)
+{
+    (void)options;
+    note_party(owner, 'p');
+    return (struct reactor_sim_exit){ .after_ms = 1 };
+}
+
+struct accepting {
+    struct listener *listener;
+    struct stream *accepted;
+    GString *text;
+};
+
+static const struct stream_events party_events = { .on_read = party_on_read };
+
+static void party_on_connection(void *owner)
+{
+    struct accepting *a = owner;
+    note_party(a->text, 'l');
+    assert_int_equal(listener_accept(a->listener, &party_events, a->text, &a->accepted), 0);
+    stream_set_reading(a->accepted, true);
+    stream_write(a->accepted, slice_str("c"));
+}
+
+/* The test's client, and a server that is the program's. */
+static void play_parties(struct reactor *r, GString *text)
+{
+    const struct sockaddr_in address = { AF_INET, htons(25), { htonl(INADDR_LOOPBACK) }, "" };
+    const struct sockaddr *at = (const void *)&address;
+    struct accepting a = { .text = text };
+    struct stream *client;
+    struct child *child;
+    const struct child_options options = { .file = "p" };
+    reactor_sim_add_program(r, "p", party_in_program, text);
+    assert_int_equal(stream_connect(r, at, sizeof address, &party_events, text, &client), 0);
+    stream_set_reading(client, true);
+    stream_write(client, slice_str("s"));
+    struct timer *other = timer_new(r, party_on_fire, text), *timer;
+    {
+        REACTOR_SIM_AS(REACTOR_SIM_PROGRAM);
+        assert_int_equal(listener_open(r, at, sizeof address, 1, party_on_connection, &a, &a.listener), 0);
+        timer = timer_new(r, party_on_fire, text);
+        reactor_submit(r, party_in_job, party_in_job, text);
+        assert_int_equal(child_spawn(r, &options, party_on_exit, text, &child), 0);
+    }
+    timer_start(timer, reactor_now(r) + 50);
+    timer_start(other, reactor_now(r) + 51);
+    reactor_sim_run_until(r, reactor_now(r) + 100);
+    timer_close(timer);
+    timer_close(other);
+    child_close(child);
+    stream_abort(client);
+    stream_abort(a.accepted);
+    listener_close(a.listener);
+    reactor_run(r);
+}
+
+static void calls_in_the_name_of_who_began(void **state)
+{
+    (void)state;
+    struct reactor *r = reactor_sim_new(1);
+    g_autoptr(GString) text = g_string_new(NULL);
+    play_parties(r, text);
+    assert_int_equal(reactor_free(r), 0);
+    assert_int_equal(reactor_sim_party, REACTOR_SIM_TEST);
+    assert_int_equal(text->len, 9);
+    assert_true(text->str[0] == 'p' && g_str_has_suffix(text->str, "Tt"));
+    for (const char *letter = "SLJXc"; *letter != '\0'; letter++)
+        assert_non_null(strchr(text->str, *letter));
+    assert_ptr_not_equal(strchr(text->str, 'J'), strrchr(text->str, 'J')); /* both halves */
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -560,6 +662,7 @@ int main(int argc, char **argv)
         { "a closed stream takes the rest, for a while", closed_stream_takes_the_rest },
         { "jobs run and end in any order", jobs_in_any_order },
         { "a child takes its time", child_takes_its_time },
+        { "callbacks come in the name of who began it", calls_in_the_name_of_who_began },
     };
     struct suite *suite = suite_new("reactor_sim");
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
