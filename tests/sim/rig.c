@@ -56,6 +56,7 @@ static void write_log(void *owner, enum pst_log_level level, const char *line, s
 {
     struct rig *rig = owner;
     assert_true(level < PST_LOG_PANIC);
+    REACTOR_SIM_AS(REACTOR_SIM_TEST);
     g_string_append_len(rig->told, line, (gssize)len);
 }
 
@@ -90,13 +91,14 @@ void rig_add_worker(struct rig *rig, uint64_t connections)
         .workers = i + 1,
         .number = i,
         .share = i,
-        .connections_here = 100,
+        .connections_here = MAX(connections, 100),
         .leaving_here = WORKER_LEAVING_MAX,
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &s->smtp);
     option_set_defaults(guard_limit_rows, guard_limit_row_count, &s->guard);
     s->limits.received_fields = 100;
     rig->settings[0].share_count = rig->settings[0].workers = i + 1;
+    REACTOR_SIM_AS(REACTOR_SIM_PROGRAM);
     assert_int_equal(worker_new(rig->reactor, s, &rig->log, on_drained, rig, &rig->workers[i]), 0);
 }
 
@@ -152,6 +154,7 @@ void rig_end(struct rig *rig)
     rig_run_for(rig, LATER_MS);
     for (size_t i = 0; i < rig->worker_count; i++) {
         assert_int_equal(rig->shares[i].connections, 0);
+        REACTOR_SIM_AS(REACTOR_SIM_PROGRAM);
         worker_drain(rig->workers[i], 1000);
     }
     rig_clear(rig);

@@ -1,5 +1,5 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_replies tests/sim/test_swept
+SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_replies tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
@@ -26,3 +26,17 @@ sim_hosts = tests/sim/hosts.c tests/sim/hosts.h tests/support/host_play.c tests/
 tests_sim_test_hosts_SOURCES = tests/sim/test_hosts.c tests/sim/sim.c tests/sim/sim.h $(sim_hosts) $(sim_rig)
 tests_sim_test_hosts_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_hosts_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+# What counts a worker's memory stands between it and the disk, and between it and the system's mmap.
+sim_memory = tests/sim/memory.c tests/sim/memory.h tests/sim/memory_internal.h \
+	tests/sim/memory_seams.c
+sim_memory_ldflags = \
+	-Wl,--wrap=mmap,--wrap=munmap,--wrap=disk_open_root,--wrap=disk_open_path,--wrap=disk_open_beneath \
+	-Wl,--wrap=disk_stat,--wrap=disk_stat_open,--wrap=disk_create,--wrap=disk_open_file,--wrap=disk_open_append \
+	-Wl,--wrap=disk_mkdir,--wrap=disk_rmdir,--wrap=disk_append,--wrap=disk_read,--wrap=disk_append_copy \
+	-Wl,--wrap=disk_scratch,--wrap=disk_truncate,--wrap=disk_sync,--wrap=disk_check,--wrap=disk_sync_dir \
+	-Wl,--wrap=disk_can_sync_all,--wrap=disk_sync_all,--wrap=disk_rename,--wrap=disk_link,--wrap=disk_replace \
+	-Wl,--wrap=disk_unlink,--wrap=disk_list,--wrap=disk_close
+tests_sim_test_bounds_SOURCES = tests/sim/test_bounds.c tests/sim/sim.c tests/sim/sim.h $(sim_hosts) $(sim_memory) $(sim_rig)
+tests_sim_test_bounds_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_bounds_LDFLAGS = $(AM_LDFLAGS) $(sim_memory_ldflags)
+tests_sim_test_bounds_LDADD = $(TEST_LINK) $(LINK_worker_sim)

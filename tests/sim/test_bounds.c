@@ -1,0 +1,364 @@
+/*
+ * P3: what a worker holds is bounded by its sessions and the configured limits, and not by the size of
+ * messages, lines and header sections, nor by how slow clients, disks and handlers are.
+ *
+ * In each case some clients say what they have to say, all at once and without waiting for replies, and the
+ * most that the worker has held meanwhile must be less than
+ *
+ *     MEMORY_WORKER + sessions * MEMORY_SESSION + recipients * MEMORY_RECIPIENT
+ *
+ * which memory.h puts together from the code's own limits. Where a case tells a lower bound, the worker has
+ * held at least that: a count that sees nothing would pass all.
+ */
+#include "suite.h"
+
+#include <string.h>
+
+#include "disk/disk_sim.h"
+#include "hosts.h"
+#include "memory.h"
+#include "rig.h"
+
+enum {
+    SESSIONS_MAX = 500,
+    PIECE = 32 * 1024, /* octets, about, that are written at once */
+    KIB = 1024,
+    MIB = 1024 * 1024,
+    HOURS_MS = 3600 * 1000,
+};
+
+/* What clients say: `before`, so many octets of `again`, `after`. */
+struct script {
+    const char *name;
+    enum smtp_protocol protocol;
+    size_t sessions;
+    const char *before, *again, *after;
+    uint64_t octets;
+    const char
+        *reply; /* which the last line that each of them has heard begins with; NULL: it reads nothing */
+    size_t recipients; /* of each session; they are said behind `before` */
+    bool has_handlers;
+    int64_t job_ms;     /* that a job waits for its turn, at most */
+    size_t least;       /* octets that are held for each session at some time */
+    size_t session_max; /* less than MEMORY_SESSION; 0: that */
+};
+
+struct sender {
+    const struct script *script;
+    struct stream *stream;
+    GString *piece;
+    uint64_t said; /* of script->octets */
+    unsigned step;
+    GString *heard; /* the last line, as far as it has come */
+    bool is_over;
+};
+
+/* ---- clients ---- */
+
+static void say(struct sender *c, const char *text, size_t len)
+{
+    stream_write(c->stream, slice_of(text, len));
+}
+
+static void say_recipients(struct sender *c)
+{
+    g_autoptr(GString) all = g_string_new(NULL);
+    for (size_t i = 0; i < c->script->recipients; i++)
+        g_string_append_printf(all, "RCPT TO:<user%zu@example.org>\r\n", i);
+    say(c, all->str, all->len);
+}
+
+/* As long as nothing is kept here; what the network takes is not ours to bound. */
+static void go_on(struct sender *c)
+{
+    const struct script *s = c->script;
+    while (!c->is_over && stream_unsent(c->stream) == 0 && c->step < 4) {
+        switch (c->step) {
+        case 0:
+            say(c, s->before, strlen(s->before));
+            break;
+        case 1:
+            say_recipients(c);
+            if (s->recipients > 0)
+                say(c, "DATA\r\n", 6);
+            break;
+        case 2:
+            if (c->said < s->octets) {
+                say(c, c->piece->str, c->piece->len);
+                c->said += c->piece->len;
+                continue;
+            }
+            break;
+        default:
+            say(c, s->after, strlen(s->after));
+        }
+        c->step++;
+    }
+}
+
+static void on_connected(void *owner, int error)
+{
+    struct sender *c = owner;
+    assert_int_equal(error, 0);
+    stream_set_reading(c->stream, c->script->reply != NULL);
+    go_on(c);
+}
+
+static void on_read(void *owner, struct slice bytes)
+{
+    struct sender *c = owner;
+    g_string_append_len(c->heard, (const char *)bytes.data, (gssize)bytes.len);
+    g_string_truncate(c->heard, c->heard->len);
+    for (const char *end; (end = strstr(c->heard->str, "\r\n")) != NULL && end[2] != '\0';)
+        g_string_erase(c->heard, 0, end + 2 - c->heard->str);
+}
+
+static void on_end(void *owner, int error)
+{
+    (void)error;
+    ((struct sender *)owner)->is_over = true;
+}
+
+static void on_drained(void *owner)
+{
+    go_on(owner);
+}
+
+static void sender_init(struct sender *c, struct rig *rig, const struct script *script, GString *piece)
+{
+    static const struct stream_events events = {
+        .on_connected = on_connected, .on_read = on_read, .on_end = on_end, .on_drained = on_drained
+    };
+    const struct net_address *to = &rig->listeners[0].address;
+    *c = (struct sender){ .script = script, .piece = piece, .heard = g_string_new(NULL) };
+    assert_int_equal(
+        stream_connect(rig->reactor, (const struct sockaddr *)&to->storage, to->len, &events, c, &c->stream),
+        0);
+}
+
+/* ---- the worker ---- */
+
+static void make_network(struct rig *rig, const struct script *script)
+{
+    struct reactor_sim_settings settings = reactor_sim_defaults;
+    settings.link.segment_min = 8 * KIB; /* or tens of megabytes take long */
+    settings.job.max_us = MAX(settings.job.max_us, script->job_ms * 1000);
+    reactor_sim_configure(rig->reactor, &settings);
+}
+
+static void make_mailboxes(const struct script *script)
+{
+    for (size_t i = 0; i < script->recipients; i++) {
+        static const char *const subs[] = { "tmp", "new", "cur" };
+        for (size_t k = 0; k < G_N_ELEMENTS(subs); k++) {
+            g_autofree char *path = g_strdup_printf("/mail/user%zu/%s", i, subs[k]);
+            disk_sim_mkdir_all(path);
+        }
+    }
+}
+
+/* Whoever reads is told QUIT's reply, or sent away; whoever does not, says what there is room for. */
+static bool is_over(struct rig *rig, const struct sender *senders, msec_t since)
+{
+    bool all = true;
+    for (size_t i = 0; i < senders[0].script->sessions; i++)
+        all = all && senders[i].is_over;
+    return all || reactor_now(rig->reactor) - since > 6 * (msec_t)HOURS_MS;
+}
+
+/* Where RCPT is slow, too, some are told that too many others ask, and what they say then is no command. */
+static void check(const struct script *script, const struct sender *senders, size_t base)
+{
+    const size_t session = script->session_max > 0 ? script->session_max : (size_t)MEMORY_SESSION;
+    size_t most = MEMORY_WORKER + script->sessions * (session + script->recipients * MEMORY_RECIPIENT);
+    print_message("# %s: %zu KiB idle, %zu KiB at most, of %zu: %.1f KiB a session\n", script->name,
+                  base / KIB, memory_peak() / KIB, most / KIB,
+                  (double)(memory_peak() - base) / (double)script->sessions / KIB);
+    for (size_t i = 0; script->reply != NULL && i < script->sessions; i++)
+        if (!g_str_has_prefix(senders[i].heard->str, script->reply) &&
+            !(script->job_ms > 0 && g_str_has_prefix(senders[i].heard->str, "421 ")))
+            fail_msg("client %zu has heard: %s", i, senders[i].heard->str);
+    if (memory_uncounted() != NULL)
+        return;
+    assert_true(base <= MEMORY_WORKER);
+    assert_true(memory_peak() <= most);
+    assert_true(memory_peak() >= base + script->sessions * script->least);
+}
+
+static void holds_no_more(void **state)
+{
+    const struct script *script = *state;
+    struct sender *senders = g_new0(struct sender, script->sessions);
+    const size_t before = memory_held();
+    struct rig *rig = rig_begin(script->protocol, 1);
+    make_network(rig, script);
+    make_mailboxes(script);
+    struct hosts *hosts = script->has_handlers ? hosts_new(rig->reactor, 1, false) : NULL;
+    rig->handlers = hosts != NULL ? hosts_settings(hosts) : NULL;
+    rig_add_worker(rig, script->sessions);
+    rig_run_for(rig, LATER_MS);
+    memory_reset();
+    const size_t base = memory_held();
+
+    g_autoptr(GString) piece = g_string_new(NULL);
+    while (piece->len < PIECE && *script->again != '\0')
+        g_string_append(piece, script->again);
+    for (size_t i = 0; i < script->sessions; i++)
+        sender_init(&senders[i], rig, script, piece);
+    const msec_t start = reactor_now(rig->reactor);
+    while (!is_over(rig, senders, start) && reactor_sim_step(rig->reactor))
+        ;
+    check(script, senders, base);
+    for (size_t i = 0; i < script->sessions; i++)
+        stream_abort(senders[i].stream);
+    rig_end(rig);
+    hosts_free(hosts);
+    for (size_t i = 0; i < script->sessions; i++)
+        g_string_free(senders[i].heard, TRUE);
+    g_free(senders);
+    assert_int_equal(memory_held(), before);
+}
+
+/* ---- the cases ---- */
+
+#define HELO "EHLO client.example\r\n"
+#define LHLO "LHLO client.example\r\n"
+#define MAIL "MAIL FROM:<sender@example.net>\r\n"
+#define RCPT "RCPT TO:<alice@example.org>\r\n"
+#define TEXT "0123456789 0123456789 0123456789 0123456789 0123456789 0123456789\r\n"
+#define BYE  "QUIT\r\n"
+#define END  ".\r\n" BYE
+
+static const struct script scripts[] = {
+    { .name = "sessions that say nothing",
+      .sessions = 500,
+      .before = HELO,
+      .again = "",
+      .after = "",
+      .reply = "421 ",
+      .session_max = 4 * KIB,
+      .least = KIB - 64 },
+    { .name = "a message of 40 MiB",
+      .sessions = 1,
+      .before = HELO MAIL RCPT "DATA\r\nSubject: large\r\n\r\n",
+      .again = TEXT,
+      .octets = 40 * MIB,
+      .after = END,
+      .reply = "221 ",
+      .least = DELIVERY_SMALL },
+    { .name = "a line of 20 MiB",
+      .sessions = 1,
+      .before = HELO MAIL RCPT "DATA\r\nSubject: long\r\n\r\n",
+      .again = "0123456789abcdef",
+      .octets = 20 * MIB,
+      .after = "\r\n" END,
+      .reply = "221 ",
+      .least = DELIVERY_SMALL },
+    { .name = "a header field of 20 MiB",
+      .sessions = 1,
+      .before = HELO MAIL RCPT "DATA\r\nSubject: long\r\n",
+      .again = " and longer",
+      .octets = 20 * MIB,
+      .after = "\r\n" END,
+      .reply = "221 " },
+    { .name = "a million header fields",
+      .sessions = 4,
+      .before = HELO MAIL RCPT "DATA\r\n",
+      .again = "X-Field: 1\r\n",
+      .octets = 12 * MIB,
+      .after = "\r\n" END,
+      .reply = "221 " },
+    { .name = "a chunk of 40 MiB",
+      .sessions = 1,
+      .before = HELO "MAIL FROM:<> BODY=BINARYMIME\r\n" RCPT "BDAT 41943040 LAST\r\n",
+      .again = "0123456789abcdef",
+      .octets = 40 * MIB,
+      .after = BYE,
+      .reply = "221 ",
+      .least = DELIVERY_SMALL },
+    { .name = "a command of 20 MiB",
+      .sessions = 4,
+      .before = HELO,
+      .again = "NOOPNOOP",
+      .octets = 20 * MIB,
+      .after = "\r\n" BYE,
+      .reply = "221 ",
+      .session_max = 128 * KIB },
+    { .name = "replies that nobody reads",
+      .sessions = 20,
+      .before = HELO,
+      .again = "NOOP\r\nVRFY alice\r\nEHLO client.example\r\nRSET\r\n",
+      .octets = 20 * MIB,
+      .after = BYE,
+      .least = 16 * KIB,
+      .session_max = 256 * KIB },
+    { .name = "messages behind replies that nobody reads",
+      .sessions = 20,
+      .before = HELO,
+      .again = MAIL RCPT "DATA\r\nSubject: one of many\r\n\r\n" TEXT ".\r\n",
+      .octets = 4 * MIB,
+      .after = BYE },
+    { .name = "a disk that takes minutes",
+      .sessions = 20,
+      .before = HELO MAIL RCPT "DATA\r\nSubject: slow\r\n\r\n",
+      .again = TEXT,
+      .octets = 2 * MIB,
+      .after = END,
+      .reply = "221 ",
+      .job_ms = 5 * 60 * 1000,
+      .least = DELIVERY_SMALL },
+    { .name = "200 sessions with a large message each",
+      .sessions = 200,
+      .before = HELO MAIL RCPT "DATA\r\nSubject: many\r\n\r\n",
+      .again = TEXT,
+      .octets = MIB,
+      .after = END,
+      .reply = "221 ",
+      .job_ms = 1000,
+      .least = DELIVERY_SMALL },
+    { .name = "1000 mailboxes for each message",
+      .protocol = SMTP_PROTOCOL_LMTP,
+      .sessions = 4,
+      .before = LHLO MAIL,
+      .recipients = 1000,
+      .again = TEXT,
+      .octets = 64 * KIB,
+      .after = END,
+      .reply = "221 ",
+      .least = 1000 * 256 },
+    { .name = "handlers that hang, with many waiting",
+      .sessions = 50,
+      .before = HELO MAIL RCPT "DATA\r\nX-Act: hang\r\n\r\n",
+      .again = TEXT,
+      .octets = 60 * KIB,
+      .after = END,
+      .reply = "221 ",
+      .has_handlers = true,
+      .least = 32 * KIB },
+    { .name = "large messages that handlers edit",
+      .sessions = 8,
+      .before = HELO MAIL RCPT "DATA\r\nX-Act: edit\r\n\r\n",
+      .again = TEXT,
+      .octets = 4 * MIB,
+      .after = END,
+      .reply = "221 ",
+      .has_handlers = true },
+    { .name = "parts within parts within parts",
+      .sessions = 4,
+      .before = HELO MAIL RCPT "DATA\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n",
+      .again = "--a\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n",
+      .octets = 8 * MIB,
+      .after = END,
+      .reply = "221 ",
+      .has_handlers = true },
+};
+
+int main(int argc, char **argv)
+{
+    memory_init(argv);
+    if (memory_uncounted() != NULL)
+        print_message("# memory is not counted: %s\n", memory_uncounted());
+    struct suite *s = suite_new("bounds");
+    suite_add_rows(s, scripts, holds_no_more);
+    return suite_run(s, argc, argv);
+}
