@@ -98,61 +98,57 @@ void maildir_unref(struct maildir *m)
 
 /* ---- a maildir that is missing ---- */
 
-/* The last two are what every delivery opens: when they are there, so is the first, which few open. */
-static const char *const directories[] = { "cur", "tmp", "new" };
-
-struct making {
-    int root, top;
-    const char *name;
-    bool made_top, made[G_N_ELEMENTS(directories)];
-};
+/*
+ * It is complete once it has tmp/, which is made last, and not before all else is durable: whoever finds both
+ * that and new/ may trust in them, also if their maker was killed a moment later.
+ */
+static const char *const directories[] = { "cur", "new" };
 
 /* What is there already was half made before, or is being made by another now; or it is no directory at all,
  * which opening it tells. */
-static int make_directory(int dir, const char *name, bool *ret_made)
+static int make_directory(int dir, const char *name)
 {
     int r = disk_mkdir(dir, name);
-    *ret_made = r == 0;
     return r == -EEXIST ? 0 : r;
-}
-
-static int make_all(struct making *m)
-{
-    int r = make_directory(m->root, m->name, &m->made_top);
-    if (r < 0)
-        return r;
-    m->top = disk_open_beneath(m->root, m->name);
-    if (m->top < 0)
-        return m->top;
-    for (size_t i = 0; i < G_N_ELEMENTS(directories) && r == 0; i++)
-        r = make_directory(m->top, directories[i], &m->made[i]);
-    if (r == 0)
-        r = disk_sync_dir(m->top);
-    return r == 0 ? disk_sync_dir(m->root) : r;
 }
 
 /*
  * What could not be made durable must not be found by the next message, which would take it for durable.
- * Names whose sync failed are not saved by one more: only making them anew helps. What another has put
- * something into stays.
+ * Names whose sync failed are not saved by one more: only making them anew helps, also those that others have
+ * made. What something was put into stays.
  */
-static void unmake(const struct making *m)
+static void unmake(int root, const char *name, int top)
 {
     for (size_t i = G_N_ELEMENTS(directories); i-- > 0;)
-        if (m->made[i])
-            (void)disk_rmdir(m->top, directories[i]);
-    if (m->made_top)
-        (void)disk_rmdir(m->root, m->name);
+        (void)disk_rmdir(top, directories[i]);
+    (void)disk_rmdir(root, name);
 }
 
 static int make(int root, const char *name)
 {
-    struct making m = { .root = root, .top = -1, .name = name };
-    int r = make_all(&m);
+    int r = make_directory(root, name);
     if (r < 0)
-        unmake(&m);
-    if (m.top >= 0)
-        disk_close(m.top);
+        return r;
+    auto_disk int top = disk_open_beneath(root, name);
+    if (top < 0) {
+        (void)disk_rmdir(root, name);
+        return top;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(directories) && r == 0; i++)
+        r = make_directory(top, directories[i]);
+    if (r == 0)
+        r = disk_sync_dir(top);
+    if (r == 0)
+        r = disk_sync_dir(root);
+    if (r < 0) {
+        unmake(root, name, top);
+        return r;
+    }
+    r = make_directory(top, "tmp");
+    if (r == 0)
+        r = disk_sync_dir(top);
+    if (r < 0)
+        (void)disk_rmdir(top, "tmp"); /* so that the next message makes it anew */
     return r;
 }
 

@@ -298,6 +298,41 @@ static void a_second_try_after_a_power_loss(void **state)
     }
 }
 
+/* A maildir that is seen need not be durable, if its maker was killed: who finds it sees to that before 250,
+ * whatever else fails. Found by postern-sim 9134. */
+static void sweep_kills(bool fails_too)
+{
+    static const struct rig_plan plan = {
+        .size = 500, .chunk = 200, .count = 2, .mailboxes = { "missing", "half" }, .sync = DELIVERY_SYNC_EACH
+    };
+    bool struck = true;
+    for (uint64_t nth = 1; struck; nth++) {
+        struct rig rig;
+        struct disk_sim_fault dead = { .nth = nth, .error = EIO, .for_ever = true, .clean = true };
+        struct disk_sim_fault fails = { .kind = DISK_SIM_SYNC_DIR, .nth = 1, .error = EIO, .forgets = true };
+        struck = run_with_fault(&rig, &plan, dead);
+        disk_sim_kill();
+        if (fails_too) {
+            disk_sim_fail(fails);
+            rig_run(&rig);
+            disk_sim_heal();
+        }
+        rig_run(&rig);
+        assert_false(any_failed(&rig));
+        disk_sim_crash(DISK_SIM_LOSE);
+        for (size_t i = 0; i < plan.count; i++)
+            assert_in_range(maildirs_count(rig.root, plan.mailboxes[i], "new"), 1, 3);
+        rig_clear(&rig);
+    }
+}
+
+static void a_second_try_after_a_kill(void **state)
+{
+    (void)state;
+    sweep_kills(false);
+    sweep_kills(true);
+}
+
 /* ---- the power fails ---- */
 
 static void sweep_crashes(const struct rig_plan *plan, enum disk_sim_policy crash)
@@ -829,6 +864,7 @@ int main(int argc, char **argv)
     suite_add_rows(s, fault_rows, check_fault);
     suite_add(s, "a second try after a fault", a_second_try_after_a_fault, NULL);
     suite_add(s, "a second try after a power loss", a_second_try_after_a_power_loss, NULL);
+    suite_add(s, "a second try after a kill", a_second_try_after_a_kill, NULL);
     suite_add_rows(s, give_back_rows, check_given_back);
     suite_add_rows(s, link_rows, check_links);
     suite_add(s, "an abort after a fault", an_abort_after_a_fault, NULL);
