@@ -168,6 +168,6 @@ void disk_sim_special(const char *path); /* a FIFO, say: DISK_OTHER */
 char *disk_sim_read_file(const char *path, size_t *ret_len);
 /* The names in a directory, sorted, to g_strfreev; NULL: there is no such directory. */
 char **disk_sim_names(const char *path);
-/* Whether the file would be there after any crash, whole: its names on the way and its octets are durable.
- * `path` begins with "/", and no link is followed. */
+/* Whether it would be there after any crash: its names on the way, and a file's octets, are durable. `path`
+ * begins with "/", and no link is followed. */
 bool disk_sim_is_durable(const char *path);

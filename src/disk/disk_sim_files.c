@@ -101,7 +101,7 @@ bool disk_sim_is_durable(const char *path)
     for (char **name = names; *name != NULL && at != NULL; name++)
         if (**name != '\0')
             at = at->type == DISK_DIRECTORY ? find_durable(at, *name) : NULL;
-    return at != NULL && at->type == DISK_FILE && at->durable == at->content->len;
+    return at != NULL && (at->type != DISK_FILE || at->durable == at->content->len);
 }
 
 char **disk_sim_names(const char *path)

@@ -34,7 +34,7 @@ struct life {
     bool is_drained;
     bool is_dying; /* nothing of it reaches the disk any more */
     bool is_cut;   /* nor the clients */
-    bool has_swept;
+    bool has_swept, swept_all;
     uint64_t events, first_call;
     int64_t ended_wall_us;
     msec_t began;
@@ -54,7 +54,10 @@ static void write_log(void *owner, enum pst_log_level level, const char *line, s
     sim_check(level < PST_LOG_PANIC, "a panic: %.*s", (int)len, line);
     sim_check(len > 1 && line[len - 1] == '\n' && memchr(line, '\n', len - 1) == NULL,
               "not a line of the log: %.*s", (int)len, line);
-    l->has_swept = l->has_swept || memmem(line, len, "event=swept ", strlen("event=swept ")) != NULL;
+    if (memmem(line, len, "event=swept ", strlen("event=swept ")) != NULL) {
+        l->has_swept = true;
+        l->swept_all = memmem(line, len, " failed=0", strlen(" failed=0")) != NULL;
+    }
     const char *event = memmem(line, len, "event=", strlen("event="));
     if (event != NULL)
         trace_log(l->world->trace, "log", "%.*s", (int)(line + len - 1 - event), event);
@@ -128,7 +131,8 @@ static void on_call(void *owner, const struct disk_sim_call *call)
         die(l);
     if (number == w->plan->lost && !l->is_dying) {
         trace_log(w->trace, "disk", "fails to write back");
-        disk_sim_lose_writes(call->path[0] == '/' ? "/mail" : "/");
+        disk_sim_lose_writes(w->plan->disks == PLAN_DISK_EACH ? "/mail/alice" : "/mail");
+        mail_on_loss(w->mail);
     }
     if (l->is_dying)
         return;
@@ -169,11 +173,10 @@ static void wait_for_sweep(struct life *l)
 {
     if (l->number == 0 || l->world->plan->life[l->number - 1].gap_s < STALE_H * 3600)
         return;
-    uint64_t failures = disk_sim_failures();
     int64_t before = reactor_wall_us(l->reactor) - (int64_t)STALE_H * 3600 * 1000000;
     while (!l->is_dying && !l->has_swept && step(l))
         ;
-    if (l->has_swept && failures == 0)
+    if (l->swept_all)
         mail_on_swept(l->world->mail, before);
 }
 

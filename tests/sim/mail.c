@@ -31,15 +31,19 @@ struct leftover {
 
 struct mail {
     const GPtrArray *promises;
-    guint known;          /* of the promises: in a message */
-    GHashTable *messages; /* struct message: a set, for finding one */
-    GPtrArray *all;       /* the same, in the order of their promises */
-    GPtrArray *files;     /* struct file */
-    GHashTable *by_path;  /* of the files */
-    GPtrArray *unsettled; /* struct message with promises that are open */
-    GPtrArray *changed;   /* char *: paths in new/ or cur/ that the last call was about */
-    GHashTable *tried;    /* char *: paths in tmp/ whose removal was tried: a set */
-    GPtrArray *leftovers; /* struct leftover: what crashes left in tmp/ */
+    guint known;             /* of the promises: in a message */
+    GHashTable *messages;    /* struct message: a set, for finding one */
+    GPtrArray *all;          /* the same, in the order of their promises */
+    GPtrArray *files;        /* struct file */
+    GHashTable *by_path;     /* of the files */
+    GPtrArray *unsettled;    /* struct message with promises that are open */
+    GPtrArray *changed;      /* char *: paths in new/ or cur/ that the last call was about */
+    GHashTable *tried;       /* char *: paths in tmp/ whose removal was tried: a set */
+    GPtrArray *leftovers;    /* struct leftover: what crashes left in tmp/ */
+    char *unmade;            /* a directory that the last call was to remove; or NULL */
+    bool spoilt[SIM_BOXES];  /* not durable, and it could not be removed */
+    bool fragile[SIM_BOXES]; /* not durable when its maker was killed */
+    uint64_t losses, failures_before;
     uint64_t looks;
 };
 
@@ -114,8 +118,16 @@ static const char *subject_of(const struct message *message)
     return g_strcanon(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-=. ", '_');
 }
 
+static bool is_spoilt(const struct mail *m, const char *box)
+{
+    for (size_t i = 0; i < SIM_BOXES; i++)
+        if (sim_boxes[i] == box)
+            return m->spoilt[i] || (m->fragile[i] && m->losses + disk_sim_failures() > m->failures_before);
+    return false;
+}
+
 /* What was promised against what is there, at this instant. */
-static void check_message(const struct message *message)
+static void check_message(const struct mail *m, const struct message *message)
 {
     unsigned kept = count_fates(message, PROMISE_KEPT), open = count_fates(message, PROMISE_OPEN);
     unsigned visible = 0, durable = 0;
@@ -130,8 +142,9 @@ static void check_message(const struct message *message)
     }
     if (!is_stored(message->act))
         kept = open = 0;
-    sim_check(durable >= kept, "promised and not durable: %s for %s: %u of %u, %u visible",
-              subject_of(message), message->box, durable, kept, visible);
+    sim_check(durable >= kept || is_spoilt(m, message->box),
+              "promised and not durable: %s for %s: %u of %u, %u visible", subject_of(message), message->box,
+              durable, kept, visible);
     sim_check(visible <= kept + open, "there more often than promised: %s for %s: %u of %u",
               subject_of(message), message->box, visible, kept + open);
 }
@@ -270,11 +283,24 @@ static void look(struct mail *m, const char *path)
     sim_check(message != NULL, "partial, or nobody's: %s has %zu octets", path, len);
     check_sizes(path, file);
     meet_file(m, path, message);
-    check_message(message);
+    check_message(m, message);
+}
+
+/* "/mail/BOX", or a part of it. */
+static void look_at_unmade(struct mail *m)
+{
+    g_autofree char *path = g_steal_pointer(&m->unmade);
+    g_auto(GStrv) names = disk_sim_names(path);
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+    for (size_t i = 0; i < SIM_BOXES && g_strv_length(parts) > 2; i++)
+        if (strcmp(parts[2], sim_boxes[i]) == 0 && (names != NULL || parts[3] == NULL))
+            m->spoilt[i] = m->fragile[i] = names != NULL;
 }
 
 static void look_at_changed(struct mail *m)
 {
+    if (m->unmade != NULL)
+        look_at_unmade(m);
     if (m->changed->len == 0)
         return;
     learn(m);
@@ -301,6 +327,9 @@ void mail_on_call(struct mail *m, const struct disk_sim_call *call)
     case DISK_SIM_UNLINK:
         note_removal(m, call->path);
         break;
+    case DISK_SIM_RMDIR:
+        m->unmade = g_strdup(call->path);
+        return;
     case DISK_SIM_RENAME:
     case DISK_SIM_REPLACE:
         if (is_visible(call->path))
@@ -326,7 +355,7 @@ void mail_on_event(struct mail *m)
         struct message *message = g_ptr_array_index(m->unsettled, i);
         unsigned open = count_fates(message, PROMISE_OPEN);
         if (open < message->promises->len)
-            check_message(message);
+            check_message(m, message);
         if (open == 0)
             g_ptr_array_remove_index_fast(m->unsettled, i);
         else
@@ -358,7 +387,7 @@ static void look_at_all(struct mail *m)
         for (size_t i = 0; i < G_N_ELEMENTS(visible_dirs); i++)
             for_each_name(m, sim_boxes[b], visible_dirs[i], look);
     for (guint i = 0; i < m->all->len; i++)
-        check_message(g_ptr_array_index(m->all, i));
+        check_message(m, g_ptr_array_index(m->all, i));
 }
 
 static struct leftover *find_leftover(const struct mail *m, const char *path)
@@ -391,6 +420,19 @@ void mail_on_drained(struct mail *m)
         for_each_name(m, sim_boxes[b], "tmp", check_staged);
 }
 
+void mail_on_loss(struct mail *m)
+{
+    m->losses++;
+}
+
+/* Half made, or just not durable yet. */
+static bool is_fragile(const char *box)
+{
+    g_autofree char *top = g_strdup_printf("/mail/%s", box), *new = g_strdup_printf("/mail/%s/new", box);
+    g_auto(GStrv) parts = disk_sim_names(top);
+    return parts != NULL && (!disk_sim_is_durable(top) || !disk_sim_is_durable(new));
+}
+
 static void excuse(struct mail *m, const char *path)
 {
     if (find_leftover(m, path) != NULL)
@@ -403,8 +445,12 @@ static void excuse(struct mail *m, const char *path)
 void mail_on_crash(struct mail *m, int64_t wall_us)
 {
     look_at_all(m);
-    for (size_t b = 0; b < SIM_BOXES; b++)
+    m->failures_before = disk_sim_failures();
+    m->losses = 0;
+    for (size_t b = 0; b < SIM_BOXES; b++) {
+        m->fragile[b] = is_fragile(sim_boxes[b]);
         for_each_name(m, sim_boxes[b], "tmp", excuse);
+    }
     for (guint i = 0; i < m->leftovers->len; i++) {
         struct leftover *l = g_ptr_array_index(m->leftovers, i);
         if (l->since_wall_us < 0)
@@ -442,6 +488,7 @@ void mail_free(struct mail *m)
 {
     if (m == NULL)
         return;
+    g_free(m->unmade);
     g_hash_table_destroy(m->by_path);
     g_hash_table_destroy(m->tried);
     g_ptr_array_unref(m->changed);

@@ -6,10 +6,13 @@
  *     (P2): looked at behind each change of names, and after each crash.
  *   - What is promised for good (PROMISE_KEPT) is there, once, and no crash would take it away (P1): looked
  * at when that is heard, after each crash, and at the end.
- *   - What was refused is not there. One thing is excused, because no program can help it: a file whose
- * removal was tried, and that failed, or was not made durable before the power was.
- *   - Nothing is left in tmp/ but what a crash left, until a sweep 36 hours later, and what could not be
- * removed.
+ *   - What was refused is not there.
+ *   - Nothing is left in tmp/ but what a crash left, until a sweep 36 hours later.
+ *
+ * Excused is what no program can help:
+ *   - a file whose removal was tried, and that failed, or was not made durable before the power was;
+ *   - a maildir that was made and never became durable, because that was lost when its maker was killed
+ * before it could be told, or because it was told and could not remove it: nothing tells who finds it.
  *
  * Ownership: it borrows the array of promises, which only grows. What is wrong fails (sim.h).
  */
@@ -33,6 +36,8 @@ void mail_on_event(struct mail *m);
 void mail_on_drained(struct mail *m);
 /* when one is gone, and the disk is what the next one will find, */
 void mail_on_crash(struct mail *m, int64_t wall_us);
+/* when the system has lost what it was to write, */
+void mail_on_loss(struct mail *m);
 /* and when all that is older has been swept from tmp/. */
 void mail_on_swept(struct mail *m, int64_t before_wall_us);
 
