@@ -176,9 +176,11 @@ void letter_draw(struct letter *l, struct pst_random *random, const struct lette
                           .is_utf8 = has_utf8 && chance(random, 2),
                           .wire = wire };
     size_t size = draw_size(random, terms->size_max);
-    if (!chance(random, 60)) /* else it may be empty, or only a body */
+    if (!chance(random, 60))
         add_head(l, random, terms);
-    if (!chance(random, 20))
+    else if (!chance(random, 3)) /* else it may be empty */
+        add_text(l, "no field"); /* what begins with a blank would be the trace header's */
+    if (!chance(random, 20) || (size > 0 && l->octets == 0))
         add_text(l, "");
     if (is_binary)
         add_octets(l, random, size);
