@@ -1,6 +1,6 @@
 # The systemd unit needs to know where the program and its configuration are.
 systemdsystemunit_DATA = contrib/systemd/postern.service
-EXTRA_DIST += contrib/systemd/postern.service.in contrib/check contrib/quickstart contrib/debian.sh \
+EXTRA_DIST += contrib/systemd/postern.service.in contrib/check contrib/coverage contrib/coverage.py contrib/quickstart contrib/debian.sh \
 	contrib/fail2ban/filter.d/postern.conf contrib/fail2ban/jail.d/postern.conf
 CLEANFILES += contrib/systemd/postern.service
 
