@@ -12,3 +12,4 @@ include tests/unit/host.mk
 include tests/unit/handlers.mk
 include tests/unit/worker.mk
 include tests/unit/server.mk
+include tests/unit/cli.mk
