@@ -1,6 +1,7 @@
 # The program itself, run as it was built with them: they link none of its layers.
 cli_tests = \
-	tests/unit/test_cli
+	tests/unit/test_cli \
+	tests/unit/test_cli_route
 check_PROGRAMS += $(cli_tests)
 TESTS += $(cli_tests)
 
@@ -9,3 +10,8 @@ cli_rig = tests/unit/cli_rig.c tests/unit/cli_rig.h
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c $(cli_rig)
 tests_unit_test_cli_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_cli_LDADD = $(TEST_LINK) $(LINK_base)
+
+tests_unit_test_cli_route_SOURCES = tests/unit/test_cli_route.c $(cli_rig)
+tests_unit_test_cli_route_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_cli_route_LDADD = $(TEST_LINK) $(LINK_base)
+
