@@ -1,7 +1,8 @@
 # The program itself, run as it was built with them: they link none of its layers.
 cli_tests = \
 	tests/unit/test_cli \
-	tests/unit/test_cli_route
+	tests/unit/test_cli_route \
+	tests/unit/test_cli_try
 check_PROGRAMS += $(cli_tests)
 TESTS += $(cli_tests)
 
@@ -15,3 +16,6 @@ tests_unit_test_cli_route_SOURCES = tests/unit/test_cli_route.c $(cli_rig)
 tests_unit_test_cli_route_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_cli_route_LDADD = $(TEST_LINK) $(LINK_base)
 
+tests_unit_test_cli_try_SOURCES = tests/unit/test_cli_try.c $(cli_rig)
+tests_unit_test_cli_try_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_cli_try_LDADD = $(TEST_LINK) $(LINK_base)
