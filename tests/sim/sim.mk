@@ -1,5 +1,5 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_replies tests/sim/test_swept
+SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_handled tests/sim/test_hosts tests/sim/test_replies tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
@@ -40,3 +40,6 @@ tests_sim_test_bounds_SOURCES = tests/sim/test_bounds.c tests/sim/sim.c tests/si
 tests_sim_test_bounds_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_bounds_LDFLAGS = $(AM_LDFLAGS) $(sim_memory_ldflags)
 tests_sim_test_bounds_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_handled_SOURCES = tests/sim/test_handled.c $(sim_rig) tests/support/host_play.c tests/support/host_play.h
+tests_sim_test_handled_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_handled_LDADD = $(TEST_LINK) $(LINK_worker_sim)
