@@ -24,6 +24,7 @@ AUTO_PTR_DEFINE(cli);
 
 void cli_file(const struct cli *c, const char *name, const char *text);
 void cli_maildir(const struct cli *c, const char *name);
+void cli_handlers(const struct cli *c); /* those that the tests have, in $/handlers */
 
 /* The arguments are quoted as in a shell. The exit status, or 128 and the signal. */
 int cli_run(struct cli *c, const char *line);
