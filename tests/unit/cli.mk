@@ -2,6 +2,7 @@
 cli_tests = \
 	tests/unit/test_cli \
 	tests/unit/test_cli_handle \
+	tests/unit/test_cli_passwd \
 	tests/unit/test_cli_route \
 	tests/unit/test_cli_try
 check_PROGRAMS += $(cli_tests)
@@ -16,6 +17,10 @@ tests_unit_test_cli_LDADD = $(TEST_LINK) $(LINK_base)
 tests_unit_test_cli_handle_SOURCES = tests/unit/test_cli_handle.c $(cli_rig)
 tests_unit_test_cli_handle_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_cli_handle_LDADD = $(TEST_LINK) $(LINK_base)
+
+tests_unit_test_cli_passwd_SOURCES = tests/unit/test_cli_passwd.c $(cli_rig)
+tests_unit_test_cli_passwd_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_cli_passwd_LDADD = $(TEST_LINK) $(LINK_base)
 
 tests_unit_test_cli_route_SOURCES = tests/unit/test_cli_route.c $(cli_rig)
 tests_unit_test_cli_route_CPPFLAGS = $(TEST_CPPFLAGS)

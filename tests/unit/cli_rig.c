@@ -67,8 +67,7 @@ void cli_maildir(const struct cli *c, const char *name)
     }
 }
 
-/* What lies in the build folder of this program. */
-static char *built(const char *name)
+char *cli_built(const char *name)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *folder = g_path_get_dirname(self);
@@ -77,7 +76,8 @@ static char *built(const char *name)
 
 void cli_handlers(const struct cli *c)
 {
-    g_autofree char *path = g_build_filename(c->folder, "handlers", NULL), *target = built("tests/handlers");
+    g_autofree char *path = g_build_filename(c->folder, "handlers", NULL),
+                    *target = cli_built("tests/handlers");
     assert_int_equal(symlink(target, path), 0);
 }
 
@@ -126,7 +126,7 @@ static int wait_for(pid_t pid)
 
 int cli_run(struct cli *c, const char *line)
 {
-    g_autofree char *words = with_folder(c, line), *path = built("src/postern");
+    g_autofree char *words = with_folder(c, line), *path = cli_built("src/postern");
     g_auto(GStrv) arguments = NULL;
     g_autofree char *whole = g_strconcat("postern ", words, NULL);
     assert_true(g_shell_parse_argv(whole, NULL, &arguments, NULL));

@@ -20,6 +20,8 @@ struct cli *cli_new(void);
 void cli_free(struct cli *c); /* with the folder; NULL is welcome */
 AUTO_PTR_DEFINE(cli);
 
+char *cli_built(const char *name); /* the path of what lies in the build folder; g_free it */
+
 /* In what follows, '$' stands for the folder's path. */
 
 void cli_file(const struct cli *c, const char *name, const char *text);
