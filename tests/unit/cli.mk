@@ -1,6 +1,7 @@
 # The program itself, run as it was built with them: they link none of its layers.
 cli_tests = \
 	tests/unit/test_cli \
+	tests/unit/test_cli_check \
 	tests/unit/test_cli_handle \
 	tests/unit/test_cli_passwd \
 	tests/unit/test_cli_route \
@@ -13,6 +14,10 @@ cli_rig = tests/unit/cli_rig.c tests/unit/cli_rig.h
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c $(cli_rig)
 tests_unit_test_cli_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_cli_LDADD = $(TEST_LINK) $(LINK_base)
+
+tests_unit_test_cli_check_SOURCES = tests/unit/test_cli_check.c $(cli_rig)
+tests_unit_test_cli_check_CPPFLAGS = $(TEST_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_test_cli_check_LDADD = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_base) $(OPENSSL_LIBS)
 
 tests_unit_test_cli_handle_SOURCES = tests/unit/test_cli_handle.c $(cli_rig)
 tests_unit_test_cli_handle_CPPFLAGS = $(TEST_CPPFLAGS)
