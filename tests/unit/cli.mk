@@ -5,6 +5,7 @@ cli_tests = \
 	tests/unit/test_cli_handle \
 	tests/unit/test_cli_passwd \
 	tests/unit/test_cli_route \
+	tests/unit/test_cli_tlsa \
 	tests/unit/test_cli_try
 check_PROGRAMS += $(cli_tests)
 TESTS += $(cli_tests)
@@ -30,6 +31,10 @@ tests_unit_test_cli_passwd_LDADD = $(TEST_LINK) $(LINK_base)
 tests_unit_test_cli_route_SOURCES = tests/unit/test_cli_route.c $(cli_rig)
 tests_unit_test_cli_route_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_cli_route_LDADD = $(TEST_LINK) $(LINK_base)
+
+tests_unit_test_cli_tlsa_SOURCES = tests/unit/test_cli_tlsa.c $(cli_rig)
+tests_unit_test_cli_tlsa_CPPFLAGS = $(TEST_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_unit_test_cli_tlsa_LDADD = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_base) $(OPENSSL_LIBS)
 
 tests_unit_test_cli_try_SOURCES = tests/unit/test_cli_try.c $(cli_rig)
 tests_unit_test_cli_try_CPPFLAGS = $(TEST_CPPFLAGS)
