@@ -5,6 +5,7 @@ cli_tests = \
 	tests/unit/test_cli_handle \
 	tests/unit/test_cli_passwd \
 	tests/unit/test_cli_route \
+	tests/unit/test_cli_serve \
 	tests/unit/test_cli_tlsa \
 	tests/unit/test_cli_try
 check_PROGRAMS += $(cli_tests)
@@ -31,6 +32,10 @@ tests_unit_test_cli_passwd_LDADD = $(TEST_LINK) $(LINK_base)
 tests_unit_test_cli_route_SOURCES = tests/unit/test_cli_route.c $(cli_rig)
 tests_unit_test_cli_route_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_cli_route_LDADD = $(TEST_LINK) $(LINK_base)
+
+tests_unit_test_cli_serve_SOURCES = tests/unit/test_cli_serve.c $(cli_rig)
+tests_unit_test_cli_serve_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_cli_serve_LDADD = $(TEST_LINK) $(LINK_base)
 
 tests_unit_test_cli_tlsa_SOURCES = tests/unit/test_cli_tlsa.c $(cli_rig)
 tests_unit_test_cli_tlsa_CPPFLAGS = $(TEST_CPPFLAGS) $(OPENSSL_CFLAGS)
