@@ -109,7 +109,7 @@ static void check_id(void **state)
     auto_ptr(cli) cli = cli_new();
     cli_file(cli, "conf", config);
     cli_maildir(cli, "mail/alice");
-    g_autofree char *ids[3] = { NULL };
+    char *ids[3];
     for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
         add_certificates(cli);
         assert_int_equal(cli_run(cli, i < 2 ? TLSA : TLSA "--host other.example.org"), 0);
@@ -119,6 +119,8 @@ static void check_id(void **state)
     }
     assert_string_equal(ids[0], ids[1]);
     assert_string_not_equal(ids[0], ids[2]);
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+        g_free(ids[i]);
 }
 
 int main(int argc, char **argv)
