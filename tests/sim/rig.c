@@ -76,14 +76,18 @@ void rig_add_worker(struct rig *rig, uint64_t connections)
 {
     size_t i = rig->worker_count++;
     g_autofree char *address = g_strdup_printf("127.0.0.1:%zu", 25 + i);
-    rig->listeners[i] = (struct worker_listener){ .name = "inbound", .protocol = rig->protocol, .fd = -1 };
+    rig->listeners[i] = rig->like;
+    rig->listeners[i].name = "inbound";
+    rig->listeners[i].protocol = rig->protocol;
+    rig->listeners[i].fd = -1;
     assert_int_equal(net_address_parse(address, &rig->listeners[i].address), 0);
     struct worker_settings *s = &rig->settings[i];
     *s = (struct worker_settings){
         .hostname = "mx.example.org",
-        .limits = { .connections = connections },
+        .limits = { .connections = connections, .handshake_timeout = RIG_HANDSHAKE_MS },
         .router = rig->router,
         .handlers = rig->handlers,
+        .tls = rig->tls,
         .listeners = &rig->listeners[i],
         .listener_count = 1,
         .shares = rig->shares,

@@ -9,7 +9,7 @@
 #include "reactor/reactor_sim.h"
 #include "worker/worker.h"
 
-enum { RIG_CALLERS = 16, RIG_WORKERS = 2, SOON_MS = 50, LATER_MS = 1000 };
+enum { RIG_CALLERS = 16, RIG_WORKERS = 2, SOON_MS = 50, LATER_MS = 1000, RIG_HANDSHAKE_MS = 60 * 1000 };
 
 struct caller {
     struct stream *stream;
@@ -27,6 +27,8 @@ struct rig {
     struct pst_log log;
     enum smtp_protocol protocol;
     const struct handler_settings *handlers; /* of workers that are added from now on; NULL: none */
+    const struct tls_store *tls;             /* the same; NULL: there is none */
+    struct worker_listener like;             /* what their listeners are, besides name, protocol and address */
     size_t worker_count, drained;
     struct caller callers[RIG_CALLERS];
     size_t writes; /* by whomever, since a caller said something */
