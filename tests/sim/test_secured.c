@@ -11,7 +11,7 @@
 #include "rig.h"
 #include "tls_peer.h"
 
-enum { TURNS = 10, CROWD = 14, MANY_EVENTS = 100 };
+enum { TURNS = 10, CROWD = 14, MANY_EVENTS = 60 };
 
 #define MESSAGE "MAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nSubject: x\r\n\r\nbody\r\n.\r\n"
 
@@ -205,9 +205,13 @@ static void forgets_who_it_was(void **state)
     scene_free(s, false);
 }
 
-/* A crowd that begins its handshakes at the same moment. */
+/* A crowd that begins its handshakes at the same moment: what they say comes to the worker before the loop
+ * comes round. */
 static void crowd_call(struct peer peers[CROWD], struct scene *s)
 {
+    struct reactor_sim_settings at_once = reactor_sim_defaults;
+    at_once.link.delay = (struct reactor_sim_span){ 0, 0 };
+    reactor_sim_configure(s->rig->reactor, &at_once);
     for (size_t i = 0; i < CROWD; i++)
         peer_call(&peers[i], s, i);
     for (size_t i = 0; i < CROWD; i++) {
@@ -241,7 +245,8 @@ static void shakes_with_a_crowd(void **state)
     scene_free(s, false);
 }
 
-/* After each event of it, all but the last vanish: whoever waits for a turn leaves the row. */
+/* Some are gone as soon as they have begun, and after each event of it all but the last: whoever waits for a
+ * turn leaves the row. */
 static void goes_on_without_who_has_left(void **state)
 {
     (void)state;
@@ -249,6 +254,8 @@ static void goes_on_without_who_has_left(void **state)
         struct scene *s = scene_new(WORKER_TLS_IMPLICIT);
         struct peer peers[CROWD], *last = &peers[CROWD - 1];
         crowd_call(peers, s);
+        for (size_t i = 0; i + 1 < CROWD; i += 2)
+            stream_close(g_steal_pointer(&peers[i].caller->stream));
         for (size_t i = 0; i < events; i++)
             (void)reactor_sim_step(s->rig->reactor);
         for (size_t i = 0; i + 1 < CROWD; i++)
@@ -390,6 +397,26 @@ static void drains_without_a_word(void **state)
     scene_free(s, true);
 }
 
+/* After each event of a crowd's handshakes: whoever waits for a turn leaves the row, and has none. */
+static void drains_a_crowd(void **state)
+{
+    (void)state;
+    for (size_t events = 0; events < MANY_EVENTS; events++) {
+        struct scene *s = scene_new(WORKER_TLS_IMPLICIT);
+        struct peer peers[CROWD];
+        crowd_call(peers, s);
+        for (size_t i = 0; i < events; i++)
+            (void)reactor_sim_step(s->rig->reactor);
+        worker_drain(s->rig->workers[0], LATER_MS);
+        for (size_t k = 0; k < TURNS; k++)
+            peer_step(&peers[0]);
+        for (size_t i = 0; i < CROWD; i++)
+            assert_true(peers[i].caller->ended);
+        crowd_free(peers);
+        scene_free(s, true);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("secured");
@@ -405,5 +432,6 @@ int main(int argc, char **argv)
     suite_add(s, "cut off in a handshake", tells_of_a_handshake_that_was_cut_off, NULL);
     suite_add(s, "a forged record", ends_a_forged_record, NULL);
     suite_add(s, "a worker that ends", drains_without_a_word, NULL);
+    suite_add(s, "a worker that ends in a crowd", drains_a_crowd, NULL);
     return suite_run(s, argc, argv);
 }
