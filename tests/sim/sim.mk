@@ -1,5 +1,5 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_handled tests/sim/test_hosts tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
+SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hosts tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
@@ -47,3 +47,6 @@ tests_sim_test_secured_SOURCES = tests/sim/test_secured.c $(sim_rig)
 tests_sim_test_secured_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_secured_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_sim_test_secured_LDADD = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_ends_SOURCES = tests/sim/test_ends.c $(sim_rig)
+tests_sim_test_ends_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_ends_LDADD = $(TEST_LINK) $(LINK_worker_sim)
