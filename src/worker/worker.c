@@ -390,6 +390,15 @@ static void close_listeners(struct worker *w)
         listener_close(g_steal_pointer(&w->ports[i].listener));
 }
 
+/* Of one that could not begin: its hosts end by themselves, a little later. */
+static void give_up(struct worker *w)
+{
+    close_listeners(w);
+    if (w->pool != NULL)
+        handler_pool_close(g_steal_pointer(&w->pool), NULL, NULL);
+    worker_free(w);
+}
+
 int worker_new(struct reactor *r, const struct worker_settings *settings, const struct pst_log *log,
                void (*on_drained)(void *owner), void *owner, struct worker **ret_worker)
 {
@@ -414,17 +423,11 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     plan_sweeps(w);
     reactor_watch_turns(r, on_turn, w);
     int error = settings->auth != NULL ? authenticator_new(r, settings->auth, log, &w->authenticator) : 0;
-    if (error < 0) {
-        worker_free(w);
-        return error;
-    }
-    for (; w->port_count < settings->listener_count; w->port_count++) {
+    for (; error == 0 && w->port_count < settings->listener_count; w->port_count++)
         error = port_open(&w->ports[w->port_count], w, &settings->listeners[w->port_count]);
-        if (error < 0) {
-            close_listeners(w);
-            worker_free(w);
-            return error;
-        }
+    if (error < 0) {
+        give_up(w);
+        return error;
     }
     *ret_worker = w;
     return 0;

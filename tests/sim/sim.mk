@@ -47,6 +47,6 @@ tests_sim_test_secured_SOURCES = tests/sim/test_secured.c $(sim_rig)
 tests_sim_test_secured_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_secured_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_sim_test_secured_LDADD = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_worker_sim)
-tests_sim_test_ends_SOURCES = tests/sim/test_ends.c $(sim_rig)
+tests_sim_test_ends_SOURCES = tests/sim/test_ends.c $(sim_rig) tests/support/host_play.c tests/support/host_play.h
 tests_sim_test_ends_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_ends_LDADD = $(TEST_LINK) $(LINK_worker_sim)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "disk/disk_sim.h"
+#include "host_play.h"
 #include "rig.h"
 
 enum { LINGER_MS = 30 * 1000, PROXY_MS = 5 * 1000 };
@@ -189,6 +190,35 @@ static void has_not_for_ever(void **state)
     rig_clear(rig);
 }
 
+/* Where its address is taken, nothing is left of what had begun: no host either. */
+static void leaves_nothing_where_it_cannot_begin(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_begin(SMTP_PROTOCOL_SMTP, 1);
+    struct host_play play = { .r = rig->reactor };
+    host_play_add(&play);
+    struct wire_handler handler = { .name = "h", .file = "/h.so" };
+    struct handler_scope scope = { 0 };
+    const struct handler_settings handlers = { .program = HOST_PLAY_PROGRAM,
+                                               .config = { .handlers = &handler, .handler_count = 1 },
+                                               .scopes = &scope,
+                                               .processes = 2,
+                                               .timeout = LATER_MS };
+    rig->handlers = &handlers;
+    rig_add_worker(rig, 10);
+    struct worker_settings second = rig->settings[0];
+    const struct worker_listener taken[] = { rig->listeners[0], rig->listeners[0] };
+    second.listeners = taken;
+    second.listener_count = 2;
+    struct worker *worker = NULL;
+    assert_int_equal(worker_new(rig->reactor, &second, &rig->log, NULL, NULL, &worker), -EADDRINUSE);
+    assert_null(worker);
+    rig_run_for(rig, LATER_MS);
+    assert_int_equal(play.running, 2); /* those of the first one */
+    rig_end(rig);
+    assert_int_equal(play.running, 0);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("ends");
@@ -201,5 +231,6 @@ int main(int argc, char **argv)
     suite_add(s, "a worker ends before the header", ends_who_has_not_begun, NULL);
     suite_add(s, "a worker ends in a message", has_patience_with_a_message, NULL);
     suite_add(s, "a message that takes too long then", has_not_for_ever, NULL);
+    suite_add(s, "a worker that cannot begin", leaves_nothing_where_it_cannot_begin, NULL);
     return suite_run(s, argc, argv);
 }
