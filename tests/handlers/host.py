@@ -94,7 +94,8 @@ class Host:
         if descriptor is not None:
             sent = socket.send_fds(self.wire, [octets], [descriptor])
             octets = octets[sent:]
-        self.wire.sendall(octets)
+        if octets:  # else there may be nobody any more who takes nothing
+            self.wire.sendall(octets)
 
     def receive(self):
         """The next frame that is no line of the log."""

@@ -28,8 +28,8 @@ static const struct cli_row rows[] = {
     { "what is no listener", CHECK "--listen 127.0.0.1:25", 1, "",
       "--listen 127.0.0.1:25: expected [NAME=]smtp://HOST:PORT*" },
     { "what is no domain", CHECK "--domain example.net", 1, "",
-      "--domain example.net: expected DOMAIN=DIR\n" },
-    { "what is no setting", CHECK "--set limits=1", 1, "", "--set limits=1: expected SECTION.KEY=VALUE\n" },
+      "--domain example.net: expected DOMAIN=DIR\n*" },
+    { "what is no setting", CHECK "--set limits=1", 1, "", "--set limits=1: expected SECTION.KEY=VALUE\n*" },
     { "a user that there is not", CHECK "--user nobody-of-that-name", 1, "", "*nobody-of-that-name*" },
 
     { "handlers", CHECK "--handler $/handlers/judge.so --handler $/handlers/act.so", 0, "$/conf: ok\n",
@@ -47,7 +47,7 @@ static const struct cli_row rows[] = {
     { "what is no handler", CHECK "--handler $/aliases", 1, "", "*--handler $/aliases: handler aliases: *" },
     { "an option for none", CHECK "--handler-option judge.fail=x", 1, "",
       "*there is no such handler; expected NAME.KEY=VALUE *" },
-    { "what is no option", CHECK "--handler-option fail", 1, "", "*expected NAME.KEY=VALUE\n" },
+    { "what is no option", CHECK "--handler-option fail", 1, "", "*expected NAME.KEY=VALUE\n*" },
 
     { "certificates", CHECK LISTEN TLS("mx"), 0, "$/conf: ok\n", "*note: lost *" },
     { "that nobody uses", CHECK TLS("mx"), 0, "$/conf: ok\n",
