@@ -289,12 +289,17 @@ int disk_sync_all(int dir)
 
 /* ---- what a test does ---- */
 
-void disk_sim_reset(uint64_t seed)
+static void clear(void)
 {
     disk_descriptors_clear(&disk_sim.descriptors);
     g_clear_pointer(&disk_sim.root, disk_node_unref);
     g_clear_pointer(&disk_sim.file_systems, g_array_unref);
     disk_faults_clear(&disk_sim.faults);
+}
+
+void disk_sim_reset(uint64_t seed)
+{
+    clear();
     memset(&disk_sim, 0, sizeof disk_sim);
     pst_random_seed(&disk_sim.random, seed);
     disk_sim.thread = g_thread_self();
@@ -321,6 +326,38 @@ void disk_sim_add_file_system(struct disk_node *top, bool syncs_all)
 uint64_t disk_sim_worlds(uint64_t most, void (*look)(void *owner), void *owner)
 {
     return disk_worlds(disk_sim.root, most, &disk_sim.random, look, owner);
+}
+
+/* The same, of the copies. One whose top is not there any more cannot be reached. */
+static GArray *copy_file_systems(const GArray *originals, GHashTable *copies)
+{
+    GArray *array = g_array_new(FALSE, FALSE, sizeof(struct file_system));
+    for (guint i = 0; i < originals->len; i++) {
+        const struct file_system *original = &g_array_index(originals, struct file_system, i);
+        const struct file_system copy = { .top = g_hash_table_lookup(copies, original->top),
+                                          .syncs_all = original->syncs_all };
+        g_array_append_val(array, copy);
+    }
+    return array;
+}
+
+void disk_sim_branch(void (*live)(void *owner), void *owner)
+{
+    struct disk_sim here = disk_sim;
+    g_autoptr(GHashTable) copies = g_hash_table_new(NULL, NULL);
+    disk_sim = (struct disk_sim){
+        .root = disk_tree_copy(here.root, copies),
+        .thread = here.thread,
+        .random = here.random,
+        .wall_us = here.wall_us,
+        .ids = here.ids,
+    };
+    disk_sim.file_systems = copy_file_systems(here.file_systems, copies);
+    disk_descriptors_init(&disk_sim.descriptors);
+    disk_sim_heal();
+    live(owner);
+    clear();
+    disk_sim = here;
 }
 
 void disk_sim_crash(enum disk_sim_policy policy)

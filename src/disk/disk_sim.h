@@ -61,6 +61,13 @@ void disk_sim_kill(void);
  */
 uint64_t disk_sim_worlds(uint64_t most, void (*look)(void *owner), void *owner);
 
+/*
+ * To go on in such a world, and what is there otherwise, too: while `live` runs there is only a copy of what
+ * would be found now, all of it durable, without descriptors, faults, limits and hook. It may be called,
+ * fail and crash. Then all is as it was.
+ */
+void disk_sim_branch(void (*live)(void *owner), void *owner);
+
 /* ---- calls, faults and limits ---- */
 enum disk_sim_kind {
     DISK_SIM_ANY, /* only in a fault */

@@ -293,6 +293,39 @@ uint64_t disk_tree_octets(struct disk_node *dir)
     return c.octets;
 }
 
+/* ---- copies ---- */
+
+struct copying {
+    struct disk_node *dir;
+    GHashTable *copies;
+};
+
+static gboolean copy_entry(void *name, void *node, void *copying)
+{
+    const struct copying *c = copying;
+    struct disk_node *copy = g_hash_table_lookup(c->copies, node);
+    copy = copy != NULL ? disk_node_ref(copy) : disk_tree_copy(node, c->copies);
+    disk_node_add_durably(c->dir, name, copy);
+    disk_node_unref(copy);
+    return FALSE;
+}
+
+struct disk_node *disk_tree_copy(const struct disk_node *n, GHashTable *copies)
+{
+    struct disk_node *copy = disk_node_new(n->type, n->modified_us);
+    copy->id = n->id;
+    copy->file_system = n->file_system;
+    copy->target = g_strdup(n->target);
+    g_hash_table_insert(copies, (void *)n, copy);
+    if (n->type == DISK_FILE) {
+        g_byte_array_append(copy->content, n->content->data, n->content->len);
+        copy->durable = n->content->len;
+    } else if (n->type == DISK_DIRECTORY) {
+        g_tree_foreach(n->names, copy_entry, &(struct copying){ copy, copies });
+    }
+    return copy;
+}
+
 /* ---- all at once ---- */
 
 static bool is_synced(const struct disk_node *n)

@@ -83,3 +83,5 @@ void disk_tree_forget(struct disk_node *dir,
 /* All beneath `dir` becomes what is left after a crash. */
 void disk_tree_crash(struct disk_node *dir, enum disk_sim_policy policy, struct pst_random *random);
 uint64_t disk_tree_octets(struct disk_node *dir);
+/* Of `dir` and all beneath it, as it is, durably. `copies`: of what was copied already, by its original. */
+struct disk_node *disk_tree_copy(const struct disk_node *dir, GHashTable *copies);

@@ -180,6 +180,73 @@ static void an_error_of_one_is_not_told_of_another(void)
     assert_content("/other/n", "content");
 }
 
+/* ---- branches ---- */
+
+static void deliver_in_each(void *told)
+{
+    int r = disk_sync(tmp);
+    assert_int_equal(r, -EBADF); /* a descriptor from before */
+    auto_disk int dir = disk_open_root("/mail/tmp");
+    disk_close(create_with(dir, "late", "late"));
+    disk_sim_crash(DISK_SIM_LOSE);
+    assert_false(exists("/mail/tmp/late")); /* but what was there is durable */
+    note_world(told);
+}
+
+static void branch(void *told)
+{
+    disk_sim_branch(deliver_in_each, told);
+}
+
+static void a_branch_is_durable_and_may_be_called(void)
+{
+    create_synced(tmp, "m", "a");
+    GString *told = g_string_new(NULL);
+    assert_int_equal(disk_sim_worlds(8, branch, told), 2);
+    assert_string_equal(told->str, "; m=a ; ");
+    g_string_free(told, TRUE);
+}
+
+static void after_a_branch_all_is_as_it_was(void)
+{
+    int fd = create_with(tmp, "m", "a");
+    FAULT(.kind = DISK_SIM_MKDIR, .nth = 1, .error = EIO);
+    GString *told = g_string_new(NULL);
+    branch(told);
+    assert_string_equal(told->str, "m=a ; ");
+    g_string_free(told, TRUE);
+    assert_int_equal(append(fd, "b"), 0);
+    assert_content("/mail/tmp/m", "ab");
+    assert_int_equal(disk_mkdir(tmp, "d"), -EIO);
+    disk_close(fd);
+    disk_sim_crash(DISK_SIM_LOSE);
+    assert_false(exists("/mail/tmp/m"));
+}
+
+/* Names of one file stay that, and file systems keep their edges. */
+static void links_and_mounts_are_copied(void *unused)
+{
+    (void)unused;
+    auto_disk int dir = disk_open_root("/mail/tmp");
+    auto_disk int mounted = disk_open_root("/other");
+    struct disk_stat first, second;
+    assert_int_equal(disk_stat(dir, "m", &first), 0);
+    assert_int_equal(disk_stat(dir, "n", &second), 0);
+    assert_int_equal(first.id, second.id);
+    assert_int_equal(disk_rename(dir, "m", mounted, "m"), -EXDEV);
+    uint64_t number;
+    assert_int_equal(disk_can_sync_all(mounted, &number), -EOPNOTSUPP);
+    assert_int_equal(disk_sync_all(dir), 0);
+}
+
+static void a_branch_has_the_same_links_and_file_systems(void)
+{
+    disk_close(mount_open("/other", false));
+    create_synced(tmp, "m", "a");
+    assert_int_equal(disk_link(tmp, "m", tmp, "n"), 0);
+    disk_sim_branch(links_and_mounts_are_copied, NULL);
+}
+
 static const struct sim_case cases[] = {
     { "worlds: with all synced there is one", with_all_synced_there_is_one_world },
     { "worlds: each combination of names", each_combination_of_names_is_a_world },
@@ -189,6 +256,9 @@ static const struct sim_case cases[] = {
     { "worlds: a new directory is in some", a_new_directory_is_in_some },
     { "worlds: afterwards all is as it was", afterwards_all_is_as_it_was },
     { "worlds: where there are too many, some are drawn", where_there_are_too_many_some_are_drawn },
+    { "branches: one is durable and may be called", a_branch_is_durable_and_may_be_called },
+    { "branches: afterwards all is as it was", after_a_branch_all_is_as_it_was },
+    { "branches: the same links and file systems", a_branch_has_the_same_links_and_file_systems },
     { "file systems: nothing moves between them", nothing_moves_between_file_systems },
     { "file systems: they are told apart", file_systems_are_told_apart },
     { "file systems: syncing all ends at the edge", syncing_all_ends_at_the_edge },
