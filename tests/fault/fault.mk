@@ -1,6 +1,10 @@
 # The worker on simulated seams, whose disk fails at each call in turn, or loses its power there.
 check_PROGRAMS += tests/fault/test_faults
 TESTS += tests/fault/test_faults
-tests_fault_test_faults_SOURCES = tests/fault/test_faults.c tests/fault/scene.c tests/fault/scene.h
+FAULT_SCENE = \
+	tests/fault/scene.c tests/fault/scene.h tests/fault/scene_internal.h \
+	tests/fault/scene_check.c tests/fault/scene_handlers.c tests/fault/scene_plans.c \
+	tests/support/host_play.c tests/support/host_play.h
+tests_fault_test_faults_SOURCES = tests/fault/test_faults.c $(FAULT_SCENE)
 tests_fault_test_faults_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_fault_test_faults_LDADD = $(TEST_LINK) $(LINK_worker_sim)

@@ -9,10 +9,17 @@
 
 #include "delivery/table.h"
 #include "disk/disk_sim.h"
+#include "host_play.h"
 #include "reactor/reactor_sim.h"
 #include "worker/worker.h"
 
 enum { SCENE_CLIENTS = 5, SCENE_BOXES = 3 };
+
+enum scene_handler {
+    SCENE_NO_HANDLER,
+    SCENE_EDITS,    /* adds a header field */
+    SCENE_REPLACES, /* the same, and gives the whole message back */
+};
 
 struct scene_plan {
     const char *name;
@@ -29,8 +36,10 @@ struct scene_plan {
     bool shares_file;   /* single-instance */
     bool creates;       /* box0 is missing, and box1 half there */
     bool has_quota;     /* box0 has a maildirsize, and the others do not */
+    bool seems_full;    /* it told so long ago that box0 has no room left, and that is not true */
     bool has_folder;    /* mail to box0 is for its folder .lists */
-    bool has_alias;     /* the first recipient is team@, which is box0 and box1 */
+    enum scene_handler handler;
+    bool has_alias; /* the first recipient is team@, which is box0 and box1 */
 };
 
 extern const struct scene_plan scene_plans[];
@@ -41,6 +50,7 @@ struct scene_client {
     struct stream *stream;
     GString *wire, *stored; /* the message */
     GString *line;          /* of replies, not complete yet */
+    bool abandons;
     int awaits;
     size_t asked;                /* recipients, of RCPT or of LMTP's last replies */
     unsigned codes[SCENE_BOXES]; /* what became of each recipient; 0: no answer came */
@@ -57,13 +67,22 @@ struct scene {
     struct worker_listener listener;
     struct worker_settings settings;
     bool drained;
-    struct scene_client clients[SCENE_CLIENTS];
+    struct wire_handler handler;
+    struct handler_scope scope;
+    struct handler_settings handlers;
+    struct host_play play;
+    size_t client_count;
+    struct scene_client clients[SCENE_CLIENTS + 1];
 };
 
 /* Disk, maildirs and worker are there; nothing has begun. */
 void scene_init(struct scene *s, const struct scene_plan *plan);
 /* Until the clients have left and the worker has drained, and has let go of everything. */
 void scene_run(struct scene *s);
+/* 37 hours later, when all of that is over: another worker cleans up, and then one more client delivers to
+ * the same recipients, who is told 250. */
+void scene_resume(struct scene *s);
+void scene_forget(struct scene *s); /* that client, whose mail is no longer looked for */
 void scene_clear(struct scene *s);
 
 /*
