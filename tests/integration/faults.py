@@ -1,7 +1,12 @@
-"""System calls that fail, for tests of what a daemon does then; see failing_syscalls."""
+"""System calls that fail and clocks that are set, for tests of what a daemon does then: failing_syscalls, Clock."""
 import ctypes
+import mmap
 import os
+import shutil
 import struct
+from pathlib import Path
+
+DAY = 24 * 60 * 60
 
 _SYSCALLS = {  # name: (x86_64, aarch64)
     "fsync": (74, 82), "fdatasync": (75, 83), "openat": (257, 56), "renameat2": (316, 276), "renameat": (264, 38),
@@ -42,3 +47,33 @@ def failing_syscalls(error, *names):
         if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_seccomp, mode_filter, argument, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl")
     return apply
+
+
+class Clock:
+    """How far the clocks of postern_faulty are ahead, in seconds: the memory that clock_faulty.c shares with us."""
+
+    def __init__(self, path):
+        self.path = path
+        path.write_bytes(bytes(16))
+        path.chmod(0o666)
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 16)
+
+    def environment(self):
+        return {"POSTERN_CLOCK": str(self.path)}
+
+    def set_wall(self, ahead):
+        struct.pack_into("q", self.memory, 0, ahead * 1_000_000)
+
+    def stand_still(self, seconds):
+        """All processes did nothing for so long. They notice it when something wakes them."""
+        (ahead,) = struct.unpack_from("q", self.memory, 8)
+        struct.pack_into("q", self.memory, 8, ahead + seconds * 1_000_000)
+
+
+def faulty_postern(tools, postern, folder):
+    """The path of a postern_faulty that has postern-host beside it."""
+    folder.mkdir()
+    shutil.copy(tools / "integration" / "postern_faulty", folder)
+    (folder / "postern-host").symlink_to(Path(postern).resolve().with_name("postern-host"))
+    return str(folder / "postern_faulty")

@@ -15,6 +15,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_handlers.py \
 	tests/integration/test_handlers_zoo.py \
 	tests/integration/test_headers.py \
+	tests/integration/test_kills.py \
 	tests/integration/test_lifecycle.py \
 	tests/integration/test_limits.py \
 	tests/integration/test_metrics.py \
@@ -36,13 +37,13 @@ INTEGRATION_TESTS = \
 INTEGRATION_RUN = $(INTEGRATION_TESTS)
 TESTS += $(INTEGRATION_RUN)
 dist_check_SCRIPTS += $(INTEGRATION_TESTS) tests/integration/packages
-EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tests/integration/faults.py tests/integration/nodemailer.js \
+EXTRA_DIST += tests/integration/certificates.py tests/integration/harness.py tests/integration/faults.py tests/integration/load.py tests/integration/nodemailer.js \
 	tests/integration/postfix.py tests/integration/scram.py tests/integration/tap.py tests/integration/tls.py \
 	tests/integration/tls_by_hand.py
 
-# postern, but for the disk, which fails when test_faults.py says so: libdisk.a has nothing left to add to it.
+# postern, but for the disk and the clocks, which do what tests say: libdisk.a has nothing left to add to it.
 check_PROGRAMS += tests/integration/postern_faulty
-tests_integration_postern_faulty_SOURCES = src/cli/main.c tests/integration/disk_faulty.c
+tests_integration_postern_faulty_SOURCES = src/cli/main.c tests/integration/disk_faulty.c tests/integration/clock_faulty.c
 tests_integration_postern_faulty_LDADD = $(LINK_cli)
 
 # What the daemon asks Dovecot, without the daemon.

@@ -4,13 +4,12 @@ import pwd
 import random
 import re
 import signal
-import smtplib
 import socket
 import subprocess
-import threading
 
 from harness import (Case, DOMAIN, PATIENCE, ROOT, WORKER_USER, Wire, lf, main, proc_stat, proc_status, processes_of_session,
                      simple_message, split_trace, wait_until)
+from load import Load
 
 ALICE = f"alice@{DOMAIN}"
 
@@ -226,7 +225,6 @@ class Stop(Case):
         load.stop()
         load.check(self)
 
-
     def test_a_log_that_nobody_reads_keeps_it_neither_from_serving_nor_from_stopping(self):
         server = self.postern(start=False)
         user = ["--user", WORKER_USER] if ROOT else []
@@ -310,95 +308,14 @@ class Deaths(Case):
         server.may_lose_workers = True
         load = Load(server, clients=12)
         for round_number in range(1, 11):
-            load.wait_for(load.acknowledged_count() + random.randrange(5, 100))
+            load.wait_for_more(random.randrange(5, 100))
             victims = wait_until(server.children, "a worker runs")
             for pid in victims if round_number % 4 == 0 else [random.choice(victims)]:
                 os.kill(pid, signal.SIGKILL)
-        load.wait_for(load.acknowledged_count() + 50)
+        load.wait_for_more(50)
         load.stop()
         self.assertGreater(load.broken, 0)
         load.check(self)
-
-
-class Load:
-    """Clients that deliver messages, each with an own subject, until they are told to stop, and note what they were told."""
-
-    def __init__(self, server, clients):
-        self.server = server
-        self.stopping = False
-        self.lock = threading.Condition()
-        self.acknowledged = {}  # subject: message
-        self.unanswered = {}    # nothing was said about these
-        self.broken = 0
-        self.failure = None
-        self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def run(self, number):
-        dice = random.Random(number)
-        count = 0
-        while not self.stopping:
-            count += 1
-            subject = b"load-%d-%d" % (number, count)
-            lines = b"".join(b"%08d\r\n" % n for n in range(dice.choice((0, 1, 50, 400, 8000, 30000))))
-            message = simple_message(lines, subject)
-            sent = False
-            try:
-                with smtplib.SMTP(*self.server.smtp, timeout=PATIENCE) as client:
-                    for _ in range(dice.randrange(1, 4)):
-                        sent = True
-                        client.sendmail("bob@example.net", [ALICE], message)
-                        with self.lock:
-                            self.acknowledged[subject] = message
-                            self.lock.notify_all()
-                        sent = False
-                        count += 1
-                        subject = b"load-%d-%d" % (number, count)
-                        message = simple_message(lines, subject)
-            except smtplib.SMTPResponseException as refused:
-                if refused.smtp_code != 421:
-                    self.failure = refused
-            except smtplib.SMTPRecipientsRefused as refused:
-                self.failure = refused
-            except (ConnectionError, smtplib.SMTPServerDisconnected):
-                with self.lock:
-                    self.broken += 1
-                    if sent and subject not in self.acknowledged:
-                        self.unanswered[subject] = message
-                    # Nobody listens while the master takes its time to start a worker: no reason to storm the port.
-                    self.lock.wait(0.01)
-            except Exception as other:  # noqa: BLE001 - told by check()
-                self.failure = other
-
-    def acknowledged_count(self):
-        with self.lock:
-            return len(self.acknowledged)
-
-    def wait_for(self, count):
-        with self.lock:
-            done = self.lock.wait_for(lambda: len(self.acknowledged) >= count or self.failure, PATIENCE)
-        assert done and not self.failure, f"{self.acknowledged_count()} of {count} delivered; {self.failure!r}"
-
-    def stop(self):
-        self.stopping = True
-        for thread in self.threads:
-            thread.join(PATIENCE)
-
-    def check(self, case):
-        """Every acknowledged message is there once; whatever else is there is whole and was left without an answer."""
-        case.assertIsNone(self.failure)
-        arrived = {}
-        for content in self.server.maildir().contents():
-            _, message = split_trace(content)
-            subject = re.search(rb"^Subject: (.*)$", message, re.M)[1]
-            case.assertNotIn(subject, arrived, "delivered twice")
-            arrived[subject] = message
-        for subject, message in self.acknowledged.items():
-            case.assertEqual(arrived.pop(subject, None), lf(message), "lost or damaged, though it was answered 250")
-        for subject, message in arrived.items():
-            case.assertIn(subject, self.unanswered, "delivered, though the client was told that it was not")
-            case.assertEqual(message, lf(self.unanswered[subject]), "partial")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import signal
 import socket
 
 from harness import Case, DOMAIN, PATIENCE, ROOT, Wire, lf, main, simple_message, split_trace, wait_until
-from test_lifecycle import Load, is_gone
+from load import Load
+from test_lifecycle import is_gone
 
 ALICE = f"alice@{DOMAIN}"
 
@@ -127,7 +128,7 @@ class Reload(Case):
         server = self.postern(workers=2)
         load = Load(server, clients=8)
         for number in range(1, 8):
-            load.wait_for(load.acknowledged_count() + 30)
+            load.wait_for_more(30)
             former = server.workers()
             server.signal(signal.SIGHUP)
             server.wait_log("reloaded", number)
