@@ -5,6 +5,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_auth_dovecot.py \
 	tests/integration/test_certificates_reload.py \
 	tests/integration/test_clients.py \
+	tests/integration/test_clock.py \
 	tests/integration/test_config.py \
 	tests/integration/test_contrib_handlers.py \
 	tests/integration/test_delivery.py \
