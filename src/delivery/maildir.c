@@ -176,9 +176,12 @@ int maildir_has_room(const struct mailbox *mailbox, uint64_t octets)
     if (mailbox->quota == 0)
         return 0;
     auto_disk int top = open_top(mailbox);
-    if (top == -ENOENT && mailbox->create)
+    int r = top < 0 ? top : quota_check(top, mailbox->quota, octets);
+    /* Missing, or, where somebody died while he made it, half there, so that no count can be kept in it: it
+     * will be made with the message. */
+    if (mailbox->create && (r == -ENOENT || r == -ENODEV))
         return octets > mailbox->quota ? -EDQUOT : 0;
-    return top < 0 ? top : quota_check(top, mailbox->quota, octets);
+    return r;
 }
 
 /* ---- folders ---- */

@@ -241,7 +241,7 @@ static void make_disk(const struct scene *s)
     disk_sim_mount("/other", !s->plan->syncs_each);
     for (size_t box = 0; box < SCENE_BOXES; box++)
         make_box(s, box);
-    if (s->plan->has_quota)
+    if (s->plan->has_quota && !s->plan->creates)
         disk_sim_write_file("/mail/box0/maildirsize",
                             slice_str(s->plan->seems_full ? "1000000S\n1000000 9\n" : "1000000S\n0 0\n"));
     disk_sim_set_time((WALL_S + (s->plan->seems_full ? LEFT_ALONE_S : 0)) * INT64_C(1000000));
@@ -347,17 +347,18 @@ void scene_run(struct scene *s)
 void scene_resume(struct scene *s)
 {
     make_reactor(s, 2);
-    run_until(s, (msec_t)STALE_S * 1000);
+    run_until(s, STALE_S * INT64_C(1000));
     disk_sim_set_time((WALL_S + STALE_S) * INT64_C(1000000));
     make_worker(s);
     run_until(s, SWEPT_MS);
-    assert_int_equal(scene_staged(s), 0);
+    size_t staged = scene_staged(s);
+    assert_true(staged == 0 || s->plan->creates); /* what is half a maildir is not swept */
     client_start(s, false);
     run_until(s, LONG_ENOUGH_MS);
     for (size_t i = 0; i < s->plan->recipients; i++)
         assert_int_equal(s->clients[s->client_count - 1].codes[i], 250);
     end(s);
-    assert_int_equal(scene_staged(s), 0);
+    assert_in_range(scene_staged(s), 0, staged);
 }
 
 static void client_clear(struct scene_client *c)

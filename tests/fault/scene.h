@@ -79,8 +79,8 @@ struct scene {
 void scene_init(struct scene *s, const struct scene_plan *plan);
 /* Until the clients have left and the worker has drained, and has let go of everything. */
 void scene_run(struct scene *s);
-/* 37 hours later, when all of that is over: another worker cleans up, and then one more client delivers to
- * the same recipients, who is told 250. */
+/* 37 hours later, when all of that is over: another worker, which removes what was left in tmp/, and one more
+ * client, who delivers to the same recipients and is told 250. */
 void scene_resume(struct scene *s);
 void scene_forget(struct scene *s); /* that client, whose mail is no longer looked for */
 void scene_clear(struct scene *s);

@@ -106,7 +106,7 @@ static int64_t octets_in(const struct scene *s, size_t box)
     int64_t sum = 0;
     g_autofree char *dir = scene_box_path(s, box, "new");
     g_auto(GStrv) names = disk_sim_names(dir);
-    for (size_t i = 0; names[i] != NULL; i++)
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++)
         sum += (int64_t)number_behind(names[i], ",S=");
     return sum;
 }

@@ -530,6 +530,37 @@ static void none_is_made_unless_the_mailbox_says_so(void **state)
     teardown(&box);
 }
 
+/* As a worker leaves it that dies while it makes one: until it is whole, nothing can be counted in it. */
+static void half_a_maildir_that_will_be_made_has_room(void **state)
+{
+    (void)state;
+    static const char *const parts[] = { ".", "cur", "tmp", "new" };
+    struct box box;
+    setup(&box);
+    box.mailbox.name = (char *)"half";
+    box.mailbox.quota = 1000;
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        maildirs_add_part(box.root, "half", parts[i]);
+        box.mailbox.create = true;
+        assert_int_equal(maildir_has_room(&box.mailbox, 0), 0);
+        assert_int_equal(maildir_has_room(&box.mailbox, 1000), 0);
+        assert_int_equal(maildir_has_room(&box.mailbox, 1001), -EDQUOT);
+    }
+    teardown(&box);
+}
+
+static void half_a_maildir_that_nobody_makes_is_an_error(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    box.mailbox.name = (char *)"half";
+    box.mailbox.quota = 1000;
+    maildirs_add_part(box.root, "half", "new");
+    assert_int_equal(maildir_has_room(&box.mailbox, 0), -ENODEV);
+    teardown(&box);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("maildir");
@@ -555,5 +586,9 @@ int main(int argc, char **argv)
     suite_add(s, "the longest folder", the_longest_folder, NULL);
     suite_add_rows(s, make_rows, check_make);
     suite_add(s, "none is made unless the mailbox says so", none_is_made_unless_the_mailbox_says_so, NULL);
+    suite_add(s, "room: half a maildir that will be made has it", half_a_maildir_that_will_be_made_has_room,
+              NULL);
+    suite_add(s, "room: half a maildir that nobody makes is an error",
+              half_a_maildir_that_nobody_makes_is_an_error, NULL);
     return suite_run(s, argc, argv);
 }
