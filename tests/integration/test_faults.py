@@ -16,7 +16,8 @@ import tempfile
 import termios
 from pathlib import Path
 
-from harness import (Case, DOMAIN, TOOLS, Maildir, Wire, lf, main, print_diagnostics, simple_message, wait_until)
+from faults import DAY, Clock, faulty_postern
+from harness import (Case, DOMAIN, POSTERN, TOOLS, Maildir, Wire, lf, main, print_diagnostics, simple_message, wait_until)
 
 FULL = "FAULT_FULL" in os.environ
 OTHER = "example.net"  # its mailboxes lie in another file system, where there is one
@@ -77,16 +78,17 @@ class Control:
 class Delivery:
     """What a client delivers, and to how many; with two disks, the last one's mailbox lies on the other.
 
-    `boxes` says whether the mailboxes are there before.
+    `boxes` says whether the mailboxes are there before, `handled` whether a handler adds a field.
     """
 
-    def __init__(self, recipients=1, size=300, lmtp=False, disks=1, boxes=True):
-        self.recipients, self.lmtp, self.disks, self.boxes = recipients, lmtp, disks, boxes
-        self.message = simple_message(b"".join(b"%d %s\r\n" % (n, b"x" * (n % 70)) for n in range(size // 40)))
+    def __init__(self, recipients=1, size=300, lmtp=False, disks=1, boxes=True, handled=False):
+        self.recipients, self.lmtp, self.disks, self.boxes, self.handled = recipients, lmtp, disks, boxes, handled
+        self.message = (b"X-Do: add X-Edited yes\r\n" if handled else b"") + simple_message(b"".join(b"%d %s\r\n" % (n, b"x" * (n % 70)) for n in range(size // 40)))
 
 
 SMALL = Delivery()
 LARGE = Delivery(size=200_000)
+HANDLERS = {"handlers": {"processes": 1}, "handler act": {"load": TOOLS / "handlers/act.so", "option.do": "by-header"}}
 
 
 class FaultCase(Case):
@@ -95,25 +97,34 @@ class FaultCase(Case):
     def setUp(self):
         super().setUp()
         self.control = Control(self.folder / "control")
+        self.clock = Clock(self.folder / "clock")
         self.runs = 0
         self.addCleanup(lambda: print_diagnostics(f"{self.runs} deliveries"))
 
-    def faulty(self, delivery=None, domain=None, workers=1):
+    def faulty(self, delivery=None, domain=None, handled=False):
         """The first disk is memory, which is fast and can be synced as a whole wherever this runs; the other one is real."""
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else self.folder
         self.disks = [Path(tempfile.mkdtemp(dir=folder, prefix="postern-test.")) for folder in (memory, self.folder)]
         self.addCleanup(shutil.rmtree, self.disks[0], ignore_errors=True)
-        # All workers share a unix socket: who connects does not wait for one that was killed.
-        server = self.postern(start=False, workers=workers, program=str(TOOLS / "integration/postern_faulty"), mailboxes=(),
-                              environment={"POSTERN_FAULTS": str(self.folder / "control")},
-                              sections={"listen smtp": {"address": f"unix:{self.folder}/postern0/smtp.sock"},
+        # The master keeps a unix socket open: who connects does not notice that a worker was killed.
+        program = faulty_postern(TOOLS, POSTERN, self.folder / "bin") if handled else str(TOOLS / "integration/postern_faulty")
+        server = self.postern(start=False, program=program, mailboxes=(),
+                              environment={"POSTERN_FAULTS": str(self.folder / "control"), **self.clock.environment()},
+                              sections={**(HANDLERS if handled else {}),
+                                        "listen smtp": {"address": f"unix:{self.folder}/postern0/smtp.sock"},
                                         f"domain {DOMAIN}": {"maildirs": self.disks[0], **(domain or {})},
                                         f"domain {OTHER}": {"maildirs": self.disks[1]}, "delivery": delivery or {}})
         for disk in self.disks:
             server.give(disk)
         server.start()
         self.workers = server.workers()
+        if handled:
+            self.wait_for_hosts(server, 1)
         return server
+
+    def wait_for_hosts(self, server, count):
+        """The worker makes none of the calls that starting them takes any more."""
+        server.wait_log("handler-host-started", count)
 
     def connect(self, server, delivery):
         wire = Wire(server.listeners["lmtp" if delivery.lmtp else "smtp"])
@@ -171,6 +182,22 @@ class FaultCase(Case):
                 wire.command("RSET", 250)
         return replies
 
+    def begin(self, wire, boxes):
+        """Up to DATA."""
+        replies = self.envelope(wire, boxes)
+        wire.command("DATA", 354)
+        return replies
+
+    def send_as_batch(self, wires, witness, hold):
+        """The first one's commit waits at call `hold` until the others' messages have come; these are committed together."""
+        wires[0].send(SMALL.message + b".\r\n")
+        wait_until(lambda: self.control.get(Control.HELD) == hold, "the first one's commit waits")
+        for wire in wires[1:]:
+            wire.send(SMALL.message + b".\r\n")
+            wait_until(lambda: not unread(wire.socket), "it has been read")
+            witness.command("NOOP", 250)  # the worker has one loop, which has dealt with it by now
+        self.control.release()
+
     # -- what must be true then
 
     def check_new(self, delivery, boxes, replies, exact=True):
@@ -179,11 +206,15 @@ class FaultCase(Case):
             kept = replies.get(number, (0,))[0] == 250
             names = names_in(box, "new")
             self.assertEqual(len(names), kept if kept or exact else min(len(names), 1))
-            for name in names:
-                content = (box.path / "new" / name).read_bytes()
-                self.assertTrue(content.startswith(b"Return-Path: <bob@example.net>\n"))
-                self.assertTrue(content.endswith(b"\n" + lf(delivery.message)))
-                self.assertIn(f",S={len(content)},", name)
+            self.check_whole(delivery, box, names)
+
+    def check_whole(self, delivery, box, names):
+        edit = b"X-Edited: yes\n" if delivery.handled else b""
+        for name in names:
+            content = (box.path / "new" / name).read_bytes()
+            self.assertTrue(content.startswith(b"Return-Path: <bob@example.net>\n"))
+            self.assertTrue(content.endswith(b"\n" + edit + lf(delivery.message)))
+            self.assertIn(f",S={len(content)},", name)
 
     def check_codes(self, replies, error):
         for code, said in replies.values():
@@ -245,7 +276,7 @@ class FaultCase(Case):
         self.remove(boxes)
 
     def check_every_call(self, delivery, lacks=(), sync="group", single_instance="no", **domain):
-        server = self.faulty({"sync": sync, "single-instance": single_instance}, domain)
+        server = self.faulty({"sync": sync, "single-instance": single_instance}, domain, delivery.handled)
         self.control.lack(*lacks)
         with self.connect(server, delivery) as wire:
             def run(*what):
@@ -288,6 +319,12 @@ class Failures(FaultCase):
     def test_one_file_for_three(self):
         self.check_every_call(Delivery(recipients=3), single_instance="yes")
 
+    def test_an_edit_by_a_handler(self):
+        self.check_every_call(Delivery(recipients=2, handled=True))
+
+    def test_an_edit_of_a_large_message_by_a_handler(self):
+        self.check_every_call(Delivery(recipients=2, size=200_000, handled=True))
+
     def test_an_abandoned_message(self):
         server = self.faulty()
 
@@ -309,27 +346,15 @@ class Failures(FaultCase):
         self.sweep(run)
 
     def test_two_messages_in_one_batch(self):
-        """The first one's sync waits until the others' have arrived; these are committed together then."""
         server = self.faulty()
         wires = [self.connect(server, SMALL) for _ in range(3)]
         witness = self.connect(server, SMALL)
 
-        def send(wire):
-            wire.send(SMALL.message + b".\r\n")
-            wait_until(lambda: not unread(wire.socket), "it has been read")
-            witness.command("NOOP", 250)  # the worker has one loop, which has dealt with it by now
-
         def run(strike, action, error, hold=1):
             boxes = [self.make_boxes(server, SMALL) for _ in wires]
-            replies = [self.envelope(wire, box) for wire, box in zip(wires, boxes)]
-            for wire in wires:
-                wire.command("DATA", 354)
+            replies = [self.begin(wire, box) for wire, box in zip(wires, boxes)]
             with self.armed(strike, action, error, hold):
-                wires[0].send(SMALL.message + b".\r\n")
-                wait_until(lambda: self.control.get(Control.HELD) == hold, "the first one's commit waits")
-                for wire in wires[1:]:
-                    send(wire)
-                self.control.release()
+                self.send_as_batch(wires, witness, hold)
                 for wire, box, reply in zip(wires, boxes, replies):
                     self.last_replies(wire, SMALL, box, reply)
                 for box, reply in zip(boxes, replies):
@@ -346,21 +371,67 @@ class Failures(FaultCase):
 
 
 class Kills(FaultCase):
-    WORKERS = 16  # a worker that dies young makes its successor wait, so there are others
+    """Whoever was told nothing comes again. What the dead have left is swept, 37 hours later."""
 
-    def check_every_call(self, delivery):
-        server = self.faulty(workers=self.WORKERS)
+    def start(self, *options):
+        server = self.faulty(*options)
         server.may_lose_workers = True
+        self.all_boxes = []
+        return server
+
+    def kept(self, boxes):
+        return [names_in(box, "new") for _, box in boxes]
+
+    def die_late(self, server):
+        """Else the master would take the worker for one that cannot live, and the next one would come late."""
+        self.clock.stand_still(2)
+
+    def wait_for_successor(self, server, delivery):
+        self.workers = server.workers(other_than=self.workers)
+        if delivery.handled:
+            self.wait_for_hosts(server, 1 + len(server.events("worker-died")))
+
+    def come_again(self, server, delivery, boxes):
+        """To those who have it, it comes once more: its sender does not know."""
+        before = self.kept(boxes)
+        with self.connect(server, delivery) as wire:
+            replies = self.deliver(wire, delivery, boxes)
+        self.assertEqual({code for code, _ in replies.values()}, {250})
+        self.assertEqual(len(replies), len(boxes))
+        for (_, box), names in zip(boxes, before):
+            now = names_in(box, "new")
+            self.assertEqual(len(now), len(names) + 1)
+            self.assertLessEqual(set(names), set(now))
+            self.check_whole(delivery, box, now)
+
+    def check_swept(self, server):
+        before, left = self.kept(self.all_boxes), self.staged(self.all_boxes)
+        self.clock.set_wall(DAY + 13 * 60 * 60)
+        self.connect(server, SMALL).close()  # the worker is there, and waits for its first minute to be over
+        self.clock.stand_still(61)
+        self.connect(server, SMALL).close()
+        self.assertEqual(server.wait_log("swept")[-1]["removed"], str(left))
+        self.assertEqual(self.staged(self.all_boxes), 0)
+        self.assertEqual(self.kept(self.all_boxes), before)
+        print_diagnostics(f"{left} files were left in tmp/, and swept")
+
+    def check_every_call(self, delivery, sync="group", single_instance="no", **domain):
+        server = self.start({"sync": sync, "single-instance": single_instance}, domain, delivery.handled)
 
         def run(strike, action, _=0):
             boxes = self.make_boxes(server, delivery)
+            self.die_late(server)
             with self.connect(server, delivery) as wire, self.armed(strike, action):
                 replies = self.deliver(wire, delivery, boxes)
                 self.assertEqual(len(replies) < len(boxes), action == KILL)
                 self.check_new(delivery, boxes, replies, exact=False)
-            self.remove(boxes)
+            if action == KILL:
+                self.wait_for_successor(server, delivery)
+                self.come_again(server, delivery, boxes)
+            self.all_boxes += boxes
         for strike, _ in self.calls(run):
             run(strike, KILL)
+        self.check_swept(server)
 
     def test_one_message(self):
         self.check_every_call(SMALL)
@@ -368,11 +439,49 @@ class Kills(FaultCase):
     def test_three_recipients(self):
         self.check_every_call(Delivery(recipients=3))
 
+    def test_three_recipients_synced_one_by_one(self):
+        self.check_every_call(Delivery(recipients=3), sync="each")
+
     def test_three_recipients_over_lmtp_on_two_disks(self):
         self.check_every_call(Delivery(recipients=3, lmtp=True, disks=2))
 
     def test_a_large_message_for_two(self):
         self.check_every_call(Delivery(recipients=2, size=200_000))
+
+    def test_maildirs_that_are_missing_and_have_quotas_over_lmtp(self):
+        self.check_every_call(Delivery(recipients=2, lmtp=True, boxes=False), create="yes", quota="1M")
+
+    def test_one_file_for_three(self):
+        self.check_every_call(Delivery(recipients=3), single_instance="yes")
+
+    def test_an_edit_of_a_large_message_by_a_handler(self):
+        self.check_every_call(Delivery(recipients=2, size=200_000, handled=True))
+
+    def test_two_messages_in_one_batch(self):
+        server = self.start()
+
+        def run(strike, action, _=0, hold=1):
+            wires = [self.connect(server, SMALL) for _ in range(3)]
+            boxes = [self.make_boxes(server, SMALL) for _ in wires]
+            replies = [self.begin(wire, box) for wire, box in zip(wires, boxes)]
+            self.die_late(server)
+            with self.connect(server, SMALL) as witness, self.armed(strike, action, hold=hold):
+                self.send_as_batch(wires, witness, hold)
+                for wire, box, reply in zip(wires, boxes, replies):
+                    with contextlib.suppress(EOFError, ConnectionError):
+                        self.last_replies(wire, SMALL, box, reply)
+                    self.check_new(SMALL, box, reply, exact=False)
+                self.assertEqual(len(sum(map(list, replies), [])) < len(wires), action == KILL)
+            if action == KILL:
+                self.wait_for_successor(server, SMALL)
+            for wire, box, reply in zip(wires, boxes, replies):
+                wire.close()
+                if not reply:
+                    self.come_again(server, SMALL, box)
+            self.all_boxes += sum(boxes, [])
+        for strike, _ in self.calls(run):
+            run(strike, KILL)
+        self.check_swept(server)
 
 
 class Completeness(Case):
