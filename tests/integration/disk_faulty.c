@@ -36,6 +36,7 @@ struct control {
     _Atomic uint64_t held;           /* the one that waits */
     char lacks[LACKS_SIZE];          /* calls that this system does not have, each between blanks */
     char made[CALLS_MAX][NAME_SIZE]; /* the calls' names */
+    _Atomic uint32_t full;           /* there is no room left */
 };
 static struct control *control;
 
@@ -57,6 +58,15 @@ static bool is_lacking(const char *name)
     char word[NAME_SIZE + 2];
     (void)snprintf(word, sizeof word, " %s ", name);
     return strstr(control->lacks, word) != NULL;
+}
+
+static bool needs_room(const char *name)
+{
+    static const char *const names[] = { "writev", "copy_file_range", "mkdirat" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 static enum action next_action(const char *name)
@@ -86,7 +96,13 @@ static bool fails(const char *name)
     default:
         break;
     }
-    if (control == NULL || !is_lacking(name))
+    if (control == NULL)
+        return false;
+    if (atomic_load(&control->full) && needs_room(name)) {
+        errno = ENOSPC;
+        return true;
+    }
+    if (!is_lacking(name))
         return false;
     errno = ENOSYS;
     return true;

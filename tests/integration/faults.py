@@ -1,4 +1,4 @@
-"""System calls that fail and clocks that are set, for tests of what a daemon does then: failing_syscalls, Clock."""
+"""System calls that fail and clocks that are set, for tests of what a daemon does then: failing_syscalls, Control, Clock."""
 import ctypes
 import mmap
 import os
@@ -69,6 +69,62 @@ class Clock:
         """All processes did nothing for so long. They notice it when something wakes them."""
         (ahead,) = struct.unpack_from("q", self.memory, 8)
         struct.pack_into("q", self.memory, 8, ahead + seconds * 1_000_000)
+
+
+NONE, FAIL, SHORT, KILL = range(4)  # what a call does
+
+
+class Control:
+    """What the daemon's system calls on files do: the memory that disk_faulty.c shares with us, laid out as there."""
+    CALLS, STRIKE, ACTION, ERROR, HOLD, HELD, LACKS, MADE, NAME, MAX, FULL = 0, 8, 16, 20, 24, 32, 40, 104, 20, 1024, 20584
+
+    def __init__(self, path):
+        size = self.FULL + 4
+        path.write_bytes(bytes(size))
+        path.chmod(0o666)
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), size)
+
+    def put(self, at, form, value):
+        struct.pack_into(form, self.memory, at, value)
+
+    def get(self, at, form="Q"):
+        return struct.unpack_from(form, self.memory, at)[0]
+
+    def lack(self, *names):
+        words = f" {' '.join(names)} ".encode()
+        self.memory[self.LACKS:self.LACKS + len(words)] = words
+
+    def arm(self, strike, action=NONE, error=0, hold=0):
+        """From now on calls count from 1, and this happens to number `strike`, and number `hold` waits until released."""
+        self.put(self.STRIKE, "Q", strike)
+        self.put(self.ACTION, "I", action)
+        self.put(self.ERROR, "i", error)
+        self.put(self.HELD, "Q", 0)
+        self.put(self.HOLD, "Q", hold)
+        self.put(self.CALLS, "Q", 0)
+
+    def fill(self, full):
+        """From now on there is no room left on any disk, or again."""
+        self.put(self.FULL, "I", full)
+
+    def release(self):
+        self.put(self.HOLD, "Q", 0)
+
+    def calls(self):
+        return self.get(self.CALLS)
+
+    def made(self):
+        """The names of all calls since `arm`."""
+        count = self.calls()
+        assert count < self.MAX, f"{count} calls"
+        return [self.get(self.MADE + self.NAME * number, f"{self.NAME}s").partition(b"\0")[0].decode()
+                for number in range(1, count + 1)]
+
+    def struck(self):
+        """The name of the call that something happened to; None when there was no such call."""
+        strike = self.get(self.STRIKE)
+        return self.made()[strike - 1] if 0 < strike <= self.calls() else None
 
 
 def faulty_postern(tools, postern, folder):

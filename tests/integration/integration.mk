@@ -10,6 +10,7 @@ INTEGRATION_TESTS = \
 	tests/integration/test_contrib_handlers.py \
 	tests/integration/test_delivery.py \
 	tests/integration/test_dovecot.py \
+	tests/integration/test_exhausted.py \
 	tests/integration/test_fail2ban.py \
 	tests/integration/test_faults.py \
 	tests/integration/test_handle.py \

@@ -25,8 +25,8 @@ class Letter:
         self.fates = {}  # none of a mailbox that nobody will look for
 
     def tell(self, boxes, fate):
-        for box in boxes:
-            self.fates[box] = fate
+        """Another dictionary: somebody may be counting what is in the former one."""
+        self.fates = {**self.fates, **dict.fromkeys(boxes, fate)}
 
 
 class Load:
@@ -159,15 +159,19 @@ class Load:
         """{fate: mailboxes of letters}"""
         return collections.Counter(fate for letter in self.letters for fate in letter.fates.values())
 
-    def check(self, case, folder="new"):
+    def contents(self, box):
+        """What has come to a mailbox; for a test that has taken some of it away."""
+        return self.server.maildir(box).contents()
+
+    def check(self, case):
         """What was answered 250 is there once, what was refused is not, and what is there is whole; those are counted."""
         case.assertIsNone(self.failure)
         letters = {letter.subject: letter for letter in self.letters}
-        return sum(self.check_box(case, box, letters, folder) for box in self.boxes)
+        return sum(self.check_box(case, box, letters) for box in self.boxes)
 
-    def check_box(self, case, box, letters, folder):
+    def check_box(self, case, box, letters):
         arrived = set()
-        for content in self.server.maildir(box).contents(folder):
+        for content in self.contents(box):
             _, message = split_trace(content)
             subject = re.search(rb"^Subject: (.*)$", message, re.M)[1]
             case.assertNotIn(subject, arrived, "delivered twice")

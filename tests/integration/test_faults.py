@@ -7,7 +7,6 @@ import contextlib
 import errno
 import fcntl
 import itertools
-import mmap
 import os
 import re
 import shutil
@@ -16,63 +15,13 @@ import tempfile
 import termios
 from pathlib import Path
 
-from faults import DAY, Clock, faulty_postern
+from faults import DAY, FAIL, KILL, NONE, SHORT, Clock, Control, faulty_postern
 from harness import (Case, DOMAIN, POSTERN, TOOLS, Maildir, Wire, lf, main, print_diagnostics, simple_message, wait_until)
 
 FULL = "FAULT_FULL" in os.environ
 OTHER = "example.net"  # its mailboxes lie in another file system, where there is one
 REFUSALS = {errno.EIO: (451, "4.3.0"), errno.ENOSPC: (452, "4.3.1"), errno.EACCES: (451, "4.3.0")}
-NONE, FAIL, SHORT, KILL = range(4)
 ACTIONS = ("nothing", "fails with", "is cut short", "is where the worker is killed")
-
-
-class Control:
-    """What the daemon's system calls on files do: the memory that disk_faulty.c shares with us, laid out as there."""
-    CALLS, STRIKE, ACTION, ERROR, HOLD, HELD, LACKS, MADE, NAME, MAX = 0, 8, 16, 20, 24, 32, 40, 104, 20, 1024
-
-    def __init__(self, path):
-        size = self.MADE + self.NAME * self.MAX
-        path.write_bytes(bytes(size))
-        path.chmod(0o666)
-        with open(path, "r+b") as file:
-            self.memory = mmap.mmap(file.fileno(), size)
-
-    def put(self, at, form, value):
-        struct.pack_into(form, self.memory, at, value)
-
-    def get(self, at, form="Q"):
-        return struct.unpack_from(form, self.memory, at)[0]
-
-    def lack(self, *names):
-        words = f" {' '.join(names)} ".encode()
-        self.memory[self.LACKS:self.LACKS + len(words)] = words
-
-    def arm(self, strike, action=NONE, error=0, hold=0):
-        """From now on calls count from 1, and this happens to number `strike`, and number `hold` waits until released."""
-        self.put(self.STRIKE, "Q", strike)
-        self.put(self.ACTION, "I", action)
-        self.put(self.ERROR, "i", error)
-        self.put(self.HELD, "Q", 0)
-        self.put(self.HOLD, "Q", hold)
-        self.put(self.CALLS, "Q", 0)
-
-    def release(self):
-        self.put(self.HOLD, "Q", 0)
-
-    def calls(self):
-        return self.get(self.CALLS)
-
-    def made(self):
-        """The names of all calls since `arm`."""
-        count = self.calls()
-        assert count < self.MAX, f"{count} calls"
-        return [self.get(self.MADE + self.NAME * number, f"{self.NAME}s").partition(b"\0")[0].decode()
-                for number in range(1, count + 1)]
-
-    def struck(self):
-        """The name of the call that something happened to; None when there was no such call."""
-        strike = self.get(self.STRIKE)
-        return self.made()[strike - 1] if 0 < strike <= self.calls() else None
 
 
 class Delivery:
