@@ -204,7 +204,19 @@ static void check_sizes(const char *path, struct slice file)
               "not the size that its name tells: %s has %" G_GUINT64_FORMAT " on the wire", path, wire);
 }
 
-/* What is behind the trace header, whose last field is Received. False: there is none, or not all of it. */
+/* " +0000" is in front of it: the end of a date. */
+static bool ends_date(const uint8_t *line_end, const uint8_t *first)
+{
+    const uint8_t *zone = line_end - strlen(" +0000");
+    return zone > first && zone[0] == ' ' && (zone[1] == '+' || zone[1] == '-') && g_ascii_isdigit(zone[2]) &&
+           g_ascii_isdigit(zone[3]) && g_ascii_isdigit(zone[4]) && g_ascii_isdigit(zone[5]);
+}
+
+/*
+ * What is behind the trace header, whose last field is Received, which ends with a date. What follows need
+ * not be a field: it may begin with a blank, as if it were more of Received. False: there is none, or not all
+ * of it.
+ */
 static bool find_body(struct slice file, struct slice *ret_body, bool *ret_utf8)
 {
     static const char first[] = "Return-Path: <", last[] = "\nReceived: ";
@@ -221,7 +233,7 @@ static bool find_body(struct slice file, struct slice *ret_body, bool *ret_utf8)
         at = memchr(at + 1, '\n', (size_t)(end - at - 1));
         if (at == NULL)
             return false;
-    } while (at + 1 < end && (at[1] == '\t' || at[1] == ' '));
+    } while (!ends_date(at, file.data));
     *ret_body = slice_of(at + 1, (size_t)(end - at - 1));
     return true;
 }
@@ -266,8 +278,8 @@ static void meet_file(struct mail *m, const char *path, struct message *message)
     f->is_there = true;
 }
 
-/* There may be nothing: the call failed, or took it away. */
-static void look(struct mail *m, const char *path)
+/* There may be nothing: the call failed, or took it away. Else the message that it is. */
+static struct message *look(struct mail *m, const char *path)
 {
     size_t len;
     g_autofree char *content = disk_sim_read_file(path, &len);
@@ -276,14 +288,14 @@ static void look(struct mail *m, const char *path)
     if (content == NULL) {
         if (known != NULL)
             known->is_there = false;
-        return;
+        return NULL;
     }
     const struct slice file = slice_of(content, len);
     struct message *message = recognize(m, path, file);
     sim_check(message != NULL, "partial, or nobody's: %s has %zu octets", path, len);
     check_sizes(path, file);
     meet_file(m, path, message);
-    check_message(m, message);
+    return message;
 }
 
 /* "/mail/BOX", or a part of it. */
@@ -304,8 +316,11 @@ static void look_at_changed(struct mail *m)
     if (m->changed->len == 0)
         return;
     learn(m);
-    for (guint i = 0; i < m->changed->len; i++)
-        look(m, g_ptr_array_index(m->changed, i));
+    for (guint i = 0; i < m->changed->len; i++) {
+        const struct message *message = look(m, g_ptr_array_index(m->changed, i));
+        if (message != NULL)
+            check_message(m, message);
+    }
     g_ptr_array_set_size(m->changed, 0);
 }
 
@@ -376,6 +391,11 @@ static void for_each_name(struct mail *m, const char *box, const char *sub,
     }
 }
 
+static void look_again(struct mail *m, const char *path)
+{
+    (void)look(m, path); /* the messages are checked once all files are known */
+}
+
 /* Every file is read again: a crash may have changed any. */
 static void look_at_all(struct mail *m)
 {
@@ -385,7 +405,7 @@ static void look_at_all(struct mail *m)
         ((struct file *)g_ptr_array_index(m->files, i))->is_there = false;
     for (size_t b = 0; b < SIM_BOXES; b++)
         for (size_t i = 0; i < G_N_ELEMENTS(visible_dirs); i++)
-            for_each_name(m, sim_boxes[b], visible_dirs[i], look);
+            for_each_name(m, sim_boxes[b], visible_dirs[i], look_again);
     for (guint i = 0; i < m->all->len; i++)
         check_message(m, g_ptr_array_index(m->all, i));
 }
