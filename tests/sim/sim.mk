@@ -1,6 +1,7 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
 SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hosts \
 	tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
+SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_oracle tests/sim/test_replies tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
@@ -17,6 +18,9 @@ tests_sim_postern_sim_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_crowded_SOURCES = tests/sim/test_crowded.c $(sim_rig)
 tests_sim_test_crowded_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_crowded_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_oracle_SOURCES = tests/sim/test_oracle.c tests/sim/sim.c tests/sim/sim.h $(sim_oracle)
+tests_sim_test_oracle_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_oracle_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_replies_SOURCES = tests/sim/test_replies.c $(sim_rig)
 tests_sim_test_replies_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_replies_LDADD = $(TEST_LINK) $(LINK_worker_sim)
