@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "disk/disk_sim.h"
 #include "hosts.h"
+#include "memory.h"
 #include "reactor/reactor_sim.h"
 #include "sim.h"
 #include "speaker.h"
@@ -36,6 +37,7 @@ struct life {
     bool is_cut;   /* nor the clients */
     bool has_swept, swept_all;
     uint64_t events, first_call;
+    size_t held; /* of memory, before its worker came */
     int64_t ended_wall_us;
     msec_t began;
     struct caller callers[PLAN_CLIENTS];
@@ -51,6 +53,7 @@ static int64_t wall_us(void *owner)
 static void write_log(void *owner, enum pst_log_level level, const char *line, size_t len)
 {
     struct life *l = owner;
+    REACTOR_SIM_AS(REACTOR_SIM_TEST);
     sim_check(level < PST_LOG_PANIC, "a panic: %.*s", (int)len, line);
     sim_check(len > 1 && line[len - 1] == '\n' && memchr(line, '\n', len - 1) == NULL,
               "not a line of the log: %.*s", (int)len, line);
@@ -97,6 +100,7 @@ static void on_drained(void *owner)
 static void drain(struct life *l, msec_t patience_ms)
 {
     trace_log(l->world->trace, "worker", "is to drain");
+    REACTOR_SIM_AS(REACTOR_SIM_PROGRAM);
     if (l->worker != NULL)
         worker_drain(g_steal_pointer(&l->worker), patience_ms);
 }
@@ -355,11 +359,23 @@ static void make_worker(struct life *l)
     option_set_defaults(guard_limit_rows, guard_limit_row_count, &l->settings.guard);
     if (plan->limit > 0)
         l->settings.smtp.message_size = plan->limit;
+    memory_reset();
+    l->held = memory_held();
+    REACTOR_SIM_AS(REACTOR_SIM_PROGRAM);
     int r = worker_new(l->reactor, &l->settings, &l->log, on_drained, l, &l->worker);
     sim_check(r == 0, "no worker: %s", g_strerror(-r));
 }
 
 /* ---- its beginning and end ---- */
+
+static void check_memory(const struct life *l)
+{
+    const size_t session = MEMORY_SESSION + l->settings.smtp.recipients * MEMORY_RECIPIENT;
+    const size_t most = MEMORY_WORKER + PLAN_CLIENTS * session;
+    sim_check(memory_peak() - l->held <= most, "the worker has held %zu octets, of %zu at the most",
+              memory_peak() - l->held, most);
+    sim_check(memory_held() == l->held, "%zu octets of the worker's memory are left", memory_held() - l->held);
+}
 
 static void check_nothing_left(struct life *l)
 {
@@ -376,6 +392,7 @@ static void check_nothing_left(struct life *l)
     l->ended_wall_us = reactor_wall_us(l->reactor);
     sim_check(reactor_free(l->reactor) == 0, "handles are open");
     hosts_free(l->hosts);
+    check_memory(l);
 }
 
 static void count(const struct life *l)

@@ -23,6 +23,8 @@
 #define IS_COUNTED false
 #endif
 
+enum { ERRORS_MAX = 140 }; /* more than there are in errno.h */
+
 static size_t held, peak;
 
 size_t memory_held(void)
@@ -66,9 +68,19 @@ const char *memory_uncounted(void)
     return has_plain_slices() ? NULL : "G_SLICE is not always-malloc";
 }
 
+/* They make it once, whoever asks first, and it is nobody's. */
+static void keep_what_libraries_keep(void)
+{
+    tzset();
+    const char *volatile text; /* or the calls, which have no effect, are left out */
+    for (int error = 1; error <= ERRORS_MAX; error++)
+        text = g_strerror(error);
+    (void)text;
+}
+
 void memory_init(char **argv)
 {
-    tzset(); /* what the C library keeps of the time zone is nobody's */
+    keep_what_libraries_keep();
     if (!IS_COUNTED || has_plain_slices())
         return;
     if (setenv("G_SLICE", "always-malloc", 1) == 0)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "plan.h"
 #include "shrink.h"
 #include "world.h"
@@ -244,6 +245,7 @@ static bool take_flag(int *argc, char **argv, const char *flag)
 
 int main(int argc, char **argv)
 {
+    memory_init(argv);
     program = argv[0];
     if (argc == 1) {
         watch_signals();

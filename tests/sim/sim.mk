@@ -8,12 +8,13 @@ TESTS += tests/sim/postern-sim $(SIM_TESTS)
 tests_sim_postern_sim_SOURCES = tests/sim/postern_sim.c tests/sim/world.c tests/sim/world.h tests/sim/life.c tests/sim/life.h \
 	tests/sim/plan.c tests/sim/plan.h tests/sim/mail.c tests/sim/mail.h tests/sim/trace.c tests/sim/trace.h \
 	tests/sim/shrink.c tests/sim/shrink.h tests/sim/sim.c tests/sim/sim.h \
-	$(sim_speakers) $(sim_hosts)
+	$(sim_speakers) $(sim_hosts) $(sim_memory)
 sim_oracle = tests/sim/oracle.c tests/sim/oracle.h tests/sim/oracle_judge.c tests/sim/oracle_judge.h tests/sim/phrase.c \
 	tests/sim/phrase.h tests/sim/content.c tests/sim/content.h tests/sim/replies.c tests/sim/replies.h
 sim_speakers = tests/sim/speaker.c tests/sim/speaker.h tests/sim/talker.c tests/sim/talker.h tests/sim/talker_internal.h \
 	tests/sim/mischief.c tests/sim/letter.c tests/sim/letter.h $(sim_oracle)
 tests_sim_postern_sim_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_postern_sim_LDFLAGS = $(AM_LDFLAGS) $(sim_memory_ldflags)
 tests_sim_postern_sim_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_crowded_SOURCES = tests/sim/test_crowded.c $(sim_rig)
 tests_sim_test_crowded_CPPFLAGS = $(TEST_CPPFLAGS)
