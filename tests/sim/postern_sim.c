@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,9 +244,17 @@ static bool take_flag(int *argc, char **argv, const char *flag)
     return false;
 }
 
+/* The next world needs as much: given back to the system, it would cost a fault for each page. */
+static void keep_freed_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
+
 int main(int argc, char **argv)
 {
     memory_init(argv);
+    keep_freed_memory();
     program = argv[0];
     if (argc == 1) {
         watch_signals();
