@@ -34,7 +34,7 @@ static uint64_t pick(void *random, const uint64_t *values, size_t count)
 
 static uint64_t draw_clients(void *random)
 {
-    uint64_t count = one_in(random, 8) ? 5 + below(random, PLAN_CLIENTS - 4) : 1 + below(random, 4);
+    uint64_t count = one_in(random, 6) ? 5 + below(random, PLAN_CLIENTS - 4) : 1 + below(random, 5);
     return (UINT64_C(1) << count) - 1;
 }
 
@@ -50,13 +50,13 @@ static uint64_t draw_leavers(void *random)
 
 static uint64_t draw_messages(void *random)
 {
-    return 1 + below(random, 3);
+    return 1 + below(random, 5);
 }
 
 /* Just beyond what is kept in memory, and what is staged in more than one piece: dear, and so few. */
 static uint64_t draw_size(void *random)
 {
-    if (one_in(random, 40))
+    if (one_in(random, 24))
         return PICK(random, 70000, 70000, 70000, 400000);
     return any_size(random, 5, 11);
 }
