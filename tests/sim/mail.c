@@ -478,12 +478,23 @@ void mail_on_crash(struct mail *m, int64_t wall_us)
     }
 }
 
+/* A crash may have left the counted sizes of a mailbox both names, that in tmp/ and its own, by which they
+ * are written to ever since. */
+static bool is_in_use(const char *path)
+{
+    g_autofree char *dir = g_path_get_dirname(path), *box = g_path_get_dirname(dir);
+    g_autofree char *sizes_path = g_strdup_printf("%s/maildirsize", box);
+    g_autofree char *left = disk_sim_read_file(path, NULL), *sizes = disk_sim_read_file(sizes_path, NULL);
+    return strstr(path, "/tmp/maildirsize") != NULL && g_strcmp0(left, sizes) == 0;
+}
+
 void mail_on_swept(struct mail *m, int64_t before_wall_us)
 {
     for (guint i = 0; i < m->leftovers->len; i++) {
         const struct leftover *l = g_ptr_array_index(m->leftovers, i);
         g_autofree char *content = disk_sim_read_file(l->path, NULL);
-        sim_check(content == NULL || l->since_wall_us >= before_wall_us, "not swept: %s", l->path);
+        sim_check(content == NULL || l->since_wall_us >= before_wall_us || is_in_use(l->path),
+                  "not swept: %s", l->path);
     }
 }
 

@@ -2,6 +2,7 @@
 SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hosts \
 	tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
 SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_oracle tests/sim/test_replies tests/sim/test_swept
+SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_hosts tests/sim/test_mail tests/sim/test_oracle tests/sim/test_replies tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
@@ -22,6 +23,9 @@ tests_sim_test_crowded_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_oracle_SOURCES = tests/sim/test_oracle.c tests/sim/sim.c tests/sim/sim.h $(sim_oracle)
 tests_sim_test_oracle_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_oracle_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_mail_SOURCES = tests/sim/test_mail.c tests/sim/mail.c tests/sim/mail.h tests/sim/sim.c tests/sim/sim.h
+tests_sim_test_mail_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_mail_LDADD = $(TEST_LINK) $(LINK_disk_sim)
 tests_sim_test_replies_SOURCES = tests/sim/test_replies.c $(sim_rig)
 tests_sim_test_replies_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_replies_LDADD = $(TEST_LINK) $(LINK_worker_sim)
