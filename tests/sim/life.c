@@ -35,6 +35,7 @@ struct life {
     bool is_drained;
     bool is_dying; /* nothing of it reaches the disk any more */
     bool is_cut;   /* nor the clients */
+    bool may_cut;  /* it may end connections without a word: there are too many, or it is to end itself */
     bool has_swept, swept_all;
     uint64_t events, first_call;
     size_t held; /* of memory, before its worker came */
@@ -100,6 +101,7 @@ static void on_drained(void *owner)
 static void drain(struct life *l, msec_t patience_ms)
 {
     trace_log(l->world->trace, "worker", "is to drain");
+    l->may_cut = true;
     REACTOR_SIM_AS(REACTOR_SIM_PROGRAM);
     if (l->worker != NULL)
         worker_drain(g_steal_pointer(&l->worker), patience_ms);
@@ -247,6 +249,7 @@ static void call_in(void *owner)
         .has_handlers = speaks.has_handlers,
         .troubled = is_troubled(plan),
         .clock = l->reactor,
+        .may_cut = &l->may_cut,
         .link_ms = 1 + (msec_t)plan->delay_us / 1000,
     };
     const struct worker_listener *to = &l->listeners[speaks.protocol == SMTP_PROTOCOL_LMTP];
@@ -330,6 +333,7 @@ static void make_worker(struct life *l)
 {
     const struct life_world *w = l->world;
     const struct plan *plan = w->plan;
+    l->may_cut = plan->connections < PLAN_CLIENTS;
     l->log = (struct pst_log){ .wall_us = wall_us, .write = write_log, .owner = l };
     l->listeners[0] = (struct worker_listener){
         .name = "smtp", .protocol = SMTP_PROTOCOL_SMTP, .fd = -1, .proxy = w->proxies

@@ -414,8 +414,21 @@ void oracle_heard(struct oracle *o, struct slice octets)
     replies_take(&o->replies, octets, on_line, o);
 }
 
-void oracle_ended(struct oracle *o)
+/* RFC 5321 3.8: not without 421. The last words of who is slow to take them may be lost. */
+static void check_end(const struct oracle *o)
 {
+    enum { FAST_MS = 3 };
+    const struct turn *t = turns_left(o) > 0 ? turn_at(o, o->first) : NULL;
+    bool is_greeted = t == NULL || !t->is_greeting;
+    if (is_greeted && !o->rules.is_deaf && o->rules.link_ms <= FAST_MS && o->rules.may_cut != NULL &&
+        !*o->rules.may_cut)
+        fail(o, t, NULL, "the connection ends without a word");
+}
+
+void oracle_ended(struct oracle *o, bool is_clean)
+{
+    if (is_clean && !o->is_over)
+        check_end(o);
     o->is_over = true;
     o->talk.place = ORACLE_OVER;
 }

@@ -22,6 +22,7 @@ struct oracle_rules {
     bool troubled;               /* disks or hosts may fail at any time: what is good may be answered 4xx */
     bool greets_late;            /* who speaks before the greeting may be refused for that */
     bool is_deaf;                /* the client: it may be timed out with replies and commands under way */
+    const bool *may_cut;         /* true while connections may end without a word; NULL: at any time */
     const struct reactor *clock; /* NULL: times are not judged */
     msec_t link_ms;              /* the longest way of a segment, which may be an octet */
     unsigned life;               /* of its promises */
@@ -40,7 +41,8 @@ void oracle_free(struct oracle *o); /* NULL is welcome */
 /* Octets in the order in which they were written and read, cut anywhere; without a proxy's header. */
 void oracle_said(struct oracle *o, struct slice octets);
 void oracle_heard(struct oracle *o, struct slice octets);
-void oracle_ended(struct oracle *o); /* by whomever */
+/* `is_clean`: the server has ended it, and the connection was not broken. */
+void oracle_ended(struct oracle *o, bool is_clean);
 
 /* ---- where the conversation is, for who goes on with it ---- */
 

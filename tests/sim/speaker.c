@@ -40,13 +40,18 @@ static bool chance(struct speaker *s, uint64_t one_in)
 
 /* ---- the connection ---- */
 
-static void leave(struct speaker *s)
+static void end(struct speaker *s, bool is_clean)
 {
     if (s->stream == NULL)
         return;
-    oracle_ended(s->oracle);
+    oracle_ended(s->oracle, is_clean);
     timer_close(g_steal_pointer(&s->timer));
     stream_abort(g_steal_pointer(&s->stream));
+}
+
+static void leave(struct speaker *s)
+{
+    end(s, false);
 }
 
 static void tell(const struct speaker *s, char who, struct slice octets)
@@ -212,8 +217,7 @@ static void on_read(void *owner, struct slice octets)
 
 static void on_end(void *owner, int error)
 {
-    (void)error;
-    leave(owner);
+    end(owner, error == 0);
 }
 
 static void on_closed(void *owner)

@@ -84,6 +84,18 @@ void talker_say_chunk(struct talker *t)
 
 /* ---- what there is to say ---- */
 
+/* All of it at once, as who knows of PIPELINING does; also what could be known to be in vain. */
+static void say_all(struct talker *t)
+{
+    for (; t->recipients > 0; t->recipients--)
+        talker_say_rcpt(t);
+    while (t->letter.is_chunked && t->chunks_said < t->letter.chunks)
+        talker_say_chunk(t);
+    if (!t->letter.is_chunked)
+        say(t, "DATA\r\n");
+    t->waits = true;
+}
+
 static void begin_letter(struct talker *t)
 {
     t->messages--;
@@ -91,6 +103,8 @@ static void begin_letter(struct talker *t)
     t->recipients = 1 + (unsigned)pst_random_below(t->random, RECIPIENTS_MAX);
     t->chunks_said = 0;
     talker_say_mail(t, talker_chance(t, 2) ? t->letter.octets : 0);
+    if (t->pipelines && !t->terms.is_hostile && talker_chance(t, 2))
+        say_all(t);
 }
 
 static enum talker_does finish(struct talker *t)

@@ -29,7 +29,14 @@
 #define TO_BOTH    MAIL ALICE BOB
 #define GOOD       "S 250 2.0.0 OK\n"
 
-enum { LMTP = 1, HANDLERS = 2, TROUBLED = 4, LATE = 8, SMALL = 16 /* messages of 8 octets */ };
+enum {
+    LMTP = 1,
+    HANDLERS = 2,
+    TROUBLED = 4,
+    LATE = 8,
+    SMALL = 16 /* messages of 8 octets */,
+    ENDS = 32 /* the server does */
+};
 
 struct row {
     const char *name;
@@ -131,6 +138,8 @@ static const struct row good_rows[] = {
             "5.5.2 no\n",
       "", NULL },
     { "a bare LF in a command", 0, HELLO "c NOOP\\nNOOP\\r\\n\nS 500 5.5.2 no\n", "", NULL },
+    { "it ends behind QUIT", ENDS, HELLO "C QUIT\nS 221 2.0.0 bye\n", "", NULL },
+    { "it ends behind 421", ENDS, HELLO "C NOOP\nS 421 4.3.2 bye\n", "", NULL },
     { "LMTP: a reply for each", LMTP,
       LHLO TO_BOTH ALICE DATA "C a\nC .\n" GOOD GOOD GOOD "C QUIT\nS 221 2.0.0 bye\n",
       "alice kept a\\n;bob kept a\\n;", NULL },
@@ -229,6 +238,9 @@ static const struct row bad_rows[] = {
       HELLO "C x\nC x\nC x\nC x\nC x\nS 500 5.5.1 no\nS 500 5.5.1 no\nS 500 5.5.1 no\nS 500 5.5.1 no\nS 500 "
             "5.5.1 no\n",
       NULL, "one mistake too many: unknown" },
+    { "it ends without a word", ENDS, HELLO, NULL, "the connection ends without a word\n" },
+    { "it ends in place of a reply", ENDS, HELLO "C QUIT\n", NULL,
+      "the connection ends without a word: QUIT" },
     { "no reply at all", 0, "S hello\n", NULL, "what is heard is no reply" },
     { "a reply without CR", 0, "s 220 mx\\n\n", NULL, "what is heard is no reply" },
     { "an enhanced code of another class", 0, HELLO "C NOOP\nS 250 5.0.0 OK\n", NULL,
@@ -299,6 +311,7 @@ static void play(struct oracle *o, struct reactor *clock, const char *talk, enum
 static GPtrArray *promises_of(const struct row *row, enum pace pace)
 {
     GPtrArray *promises = g_ptr_array_new_with_free_func(promise_free);
+    static const bool no = false;
     struct reactor *clock = reactor_sim_new(1);
     const struct oracle_rules rules = {
         .clock = clock,
@@ -316,11 +329,12 @@ static GPtrArray *promises_of(const struct row *row, enum pace pace)
                     .data_timeout = 600 * 1000 },
         .has_handlers = (row->with & HANDLERS) != 0,
         .troubled = (row->with & TROUBLED) != 0,
+        .may_cut = &no,
         .greets_late = (row->with & LATE) != 0,
     };
     struct oracle *o = oracle_new(&rules, promises);
     play(o, clock, row->talk, pace);
-    oracle_ended(o);
+    oracle_ended(o, (row->with & ENDS) != 0);
     oracle_free(o);
     assert_int_equal(reactor_free(clock), 0);
     return promises;
@@ -384,7 +398,7 @@ static char *complaint(const struct row *row, enum pace pace)
 static void complains(void **state)
 {
     const struct row *row = *state;
-    g_autofree char *want = g_strconcat("FAILED: ", row->failure, "\n", NULL);
+    g_autofree char *want = g_strconcat("FAILED: ", row->failure, NULL);
     for (enum pace pace = 0; pace < PACES; pace++) {
         g_autofree char *text = complaint(row, pace);
         if (!g_str_has_prefix(text, want))
