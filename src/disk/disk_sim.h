@@ -178,3 +178,5 @@ char **disk_sim_names(const char *path);
 /* Whether it would be there after any crash: its names on the way, and a file's octets, are durable. `path`
  * begins with "/", and no link is followed. */
 bool disk_sim_is_durable(const char *path);
+/* Whether all octets of that file are durable, whatever becomes of its names. */
+bool disk_sim_is_synced(const char *path);

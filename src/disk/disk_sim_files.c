@@ -104,6 +104,12 @@ bool disk_sim_is_durable(const char *path)
     return at != NULL && (at->type != DISK_FILE || at->durable == at->content->len);
 }
 
+bool disk_sim_is_synced(const char *path)
+{
+    const struct disk_node *n = look(path, DISK_FILE);
+    return n != NULL && n->durable == n->content->len;
+}
+
 char **disk_sim_names(const char *path)
 {
     struct disk_node *n = look(path, DISK_DIRECTORY);

@@ -294,6 +294,7 @@ static struct message *look(struct mail *m, const char *path)
     struct message *message = recognize(m, path, file);
     sim_check(message != NULL, "partial, or nobody's: %s has %zu octets", path, len);
     check_sizes(path, file);
+    sim_check(disk_sim_is_synced(path), "seen before its content is durable: %s", path);
     meet_file(m, path, message);
     return message;
 }

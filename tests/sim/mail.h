@@ -3,7 +3,8 @@
  * instant. It knows no worker and no dialogue, only calls of the disk, and promises.
  *
  *   - What has a name in new/ or cur/ is whole, some promise's, and not there more often than it was promised
- *     (P2): looked at behind each change of names, and after each crash.
+ *     (P2): looked at behind each change of names, and after each crash. And its content is durable by then:
+ * else a crash could leave the name alone.
  *   - What is promised for good (PROMISE_KEPT) is there, once, and no crash would take it away (P1): looked
  * at when that is heard, after each crash, and at the end.
  *   - What was refused is not there.
