@@ -38,6 +38,7 @@ struct life {
     bool may_cut;  /* it may end connections without a word: there are too many, or it is to end itself */
     bool has_swept, swept_all;
     uint64_t events, first_call;
+    char *call;  /* of the disk, under way, as the trace has it; or NULL */
     size_t held; /* of memory, before its worker came */
     int64_t ended_wall_us;
     msec_t began;
@@ -142,9 +143,25 @@ static void on_call(void *owner, const struct disk_sim_call *call)
     }
     if (l->is_dying)
         return;
-    trace_log(w->trace, "disk", "%s %s%s%s", disk_sim_kind_name(call->kind), call->path,
-              call->to != NULL ? " -> " : "", call->to != NULL ? call->to : "");
+    if (w->trace != NULL) {
+        g_free(l->call);
+        l->call = g_strdup_printf("%s %s%s%s", disk_sim_kind_name(call->kind), call->path,
+                                  call->to != NULL ? " -> " : "", call->to != NULL ? call->to : "");
+    }
     mail_on_call(w->mail, call);
+}
+
+static void on_result(void *owner, int64_t result)
+{
+    struct life *l = owner;
+    g_autofree char *call = g_steal_pointer(&l->call);
+    if (call == NULL)
+        return;
+    /* Of what was read, how much; a descriptor tells nobody anything. */
+    if (result > 0 && result < 1 << 20)
+        trace_log(l->world->trace, "disk", "%s: %d", call, (int)result);
+    else
+        trace_log(l->world->trace, "disk", "%s: %s", call, result < 0 ? g_strerror((int)-result) : "good");
 }
 
 /* ---- going on ---- */
@@ -327,6 +344,7 @@ static void make_network(struct life *l)
     reactor_sim_run_until(l->reactor, l->world->now); /* nothing happens: the clock goes on */
     if (l->world->trace != NULL)
         reactor_sim_watch(l->reactor, on_event, l);
+    memory_watch_disk(l->world->trace != NULL ? on_result : NULL, l);
 }
 
 static void make_worker(struct life *l)
@@ -378,7 +396,8 @@ static void check_memory(const struct life *l)
     const size_t most = MEMORY_WORKER + PLAN_CLIENTS * session;
     sim_check(memory_peak() - l->held <= most, "the worker has held %zu octets, of %zu at the most",
               memory_peak() - l->held, most);
-    sim_check(memory_held() == l->held, "%zu octets of the worker's memory are left", memory_held() - l->held);
+    sim_check(memory_held() == l->held, "%zu octets of the worker's memory are left",
+              memory_held() - l->held);
 }
 
 static void check_nothing_left(struct life *l)
@@ -416,6 +435,8 @@ static void end(struct life *l)
     check_nothing_left(l);
     count(l);
     disk_sim_set_hook(NULL, NULL);
+    memory_watch_disk(NULL, NULL);
+    g_free(l->call);
     disk_sim_heal();
     if (plan->end == PLAN_DRAIN) {
         mail_on_drained(l->world->mail);

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "delivery/delivery.h"
 
@@ -26,6 +27,10 @@ const char *memory_uncounted(void);
 size_t memory_held(void);
 size_t memory_peak(void); /* the most since the last call of this: */
 void memory_reset(void);
+
+/* Since all calls of the disk pass here: what each returns is told, for a trace. NULL: no more. */
+typedef void (*memory_on_result)(void *owner, int64_t result);
+void memory_watch_disk(memory_on_result on_result, void *owner);
 
 /*
  * What a session may hold at most (P3), as the code's own limits add up:

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "disk/disk.h"
+#include "memory.h"
 #include "memory_internal.h"
 #include "reactor/reactor_sim.h"
 
@@ -31,13 +32,29 @@ int __wrap_munmap(void *bytes, size_t len)
 
 /* ---- the disk ---- */
 
+static memory_on_result on_result;
+static void *on_result_owner;
+
+void memory_watch_disk(memory_on_result on_result_or_null, void *owner)
+{
+    on_result = on_result_or_null;
+    on_result_owner = owner;
+}
+
+static int64_t tell(int64_t result)
+{
+    if (on_result != NULL)
+        on_result(on_result_owner, result);
+    return result;
+}
+
 #define WRAP(result, name, parameters, arguments)                                                            \
     extern result __real_##name parameters;                                                                  \
     extern result __wrap_##name parameters;                                                                  \
     result __wrap_##name parameters                                                                          \
     {                                                                                                        \
         REACTOR_SIM_AS(REACTOR_SIM_TEST);                                                                    \
-        return __real_##name arguments;                                                                      \
+        return (result)tell(__real_##name arguments);                                                        \
     }
 
 WRAP(int, disk_open_root, (const char *path), (path))
@@ -67,7 +84,14 @@ WRAP(int, disk_link, (int from_dir, const char *from, int to_dir, const char *to
 WRAP(int, disk_replace, (int from_dir, const char *from, int to_dir, const char *to),
      (from_dir, from, to_dir, to))
 WRAP(int, disk_unlink, (int dir, const char *name), (dir, name))
-WRAP(void, disk_close, (int fd), (fd))
+
+extern void __real_disk_close(int fd);
+extern void __wrap_disk_close(int fd);
+void __wrap_disk_close(int fd)
+{
+    REACTOR_SIM_AS(REACTOR_SIM_TEST);
+    __real_disk_close(fd);
+}
 
 struct listing {
     int (*each)(void *owner, const char *name);
@@ -88,5 +112,5 @@ int __wrap_disk_list(int dir, int (*each)(void *owner, const char *name), void *
 {
     struct listing l = { each, owner, reactor_sim_party };
     REACTOR_SIM_AS(REACTOR_SIM_TEST);
-    return __real_disk_list(dir, list_each, &l);
+    return (int)tell(__real_disk_list(dir, list_each, &l));
 }
