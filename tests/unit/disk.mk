@@ -13,3 +13,9 @@ check_PROGRAMS += tests/unit/test_disk_posix
 TESTS += tests/unit/test_disk_posix
 tests_unit_test_disk_posix_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_disk_posix_LDADD = $(TEST_LINK) $(LINK_base)
+
+# The same.
+check_PROGRAMS += tests/unit/test_disk_short
+TESTS += tests/unit/test_disk_short
+tests_unit_test_disk_short_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_disk_short_LDADD = $(TEST_LINK) $(LINK_base)
