@@ -11,7 +11,7 @@
 #include "rig.h"
 #include "tls_peer.h"
 
-enum { TURNS = 10, CROWD = 14, MANY_EVENTS = 60 };
+enum { TURNS = 10, CROWD = 9, MANY_EVENTS = 24 };
 
 #define MESSAGE "MAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nSubject: x\r\n\r\nbody\r\n.\r\n"
 
