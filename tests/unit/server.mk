@@ -14,6 +14,7 @@ TESTS += $(SERVER_TESTS)
 tests_unit_test_given_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_given_LDADD = $(TEST_LINK) $(LINK_cli)
 tests_unit_test_log_sink_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_log_sink_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=syslog,--wrap=__syslog_chk
 tests_unit_test_log_sink_LDADD = $(TEST_LINK) $(LINK_server)
 tests_unit_test_metrics_text_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_metrics_text_LDADD = $(TEST_LINK) $(LINK_server)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "server/log_sink.h"
@@ -93,6 +94,132 @@ static void check_no_file(void **state)
     struct log_sink *s = NULL;
     assert_int_equal(log_sink_open(&options, &s), -ENOENT);
     assert_null(s);
+}
+
+/* ---- where nothing can be written ---- */
+
+/* What standard error is until it is put back. */
+static int redirect(int fd)
+{
+    int former = dup(STDERR_FILENO);
+    assert_true(former >= 0);
+    assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+    return former;
+}
+
+static void put_back(int former)
+{
+    assert_int_equal(dup2(former, STDERR_FILENO), STDERR_FILENO);
+    (void)close(former);
+}
+
+/* Told by the first that can be written, and not before: to tell it at once would only lose one more. */
+static void check_lost(void **state)
+{
+    (void)state;
+    auto_val(folder) f;
+    folder_make(&f);
+    const struct log_options options = { .target = { LOG_TO_STDERR, NULL },
+                                         .format = PST_LOG_LOGFMT,
+                                         .level = PST_LOG_INFO };
+    auto_fd int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    auto_fd int file = open(f.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(full >= 0 && file >= 0);
+    int former = redirect(full);
+    auto_ptr(log_sink) s = NULL;
+    assert_int_equal(log_sink_open(&options, &s), 0);
+    for (int i = 0; i < 3; i++)
+        pst_log(log_sink_log(s), PST_LOG_INFO, "lost");
+    assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    pst_log(log_sink_log(s), PST_LOG_INFO, "written");
+    pst_log(log_sink_log(s), PST_LOG_INFO, "another");
+    put_back(former);
+    g_autofree char *text = content(&f);
+    assert_true(g_pattern_match_simple("time=* level=info event=written\n"
+                                       "time=* level=warning event=log-lines-dropped count=3\n"
+                                       "time=* level=info event=another\n",
+                                       text));
+    assert_null(strstr(text, "event=lost"));
+}
+
+/* A pipe that is full: what waits for its reader is given up, and nobody is held up for long. */
+static void check_no_reader(void **state)
+{
+    (void)state;
+    int ends[2];
+    char octets[4096] = { 0 };
+    const struct log_options options = { .target = { LOG_TO_STDERR, NULL },
+                                         .format = PST_LOG_LOGFMT,
+                                         .level = PST_LOG_INFO };
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    auto_fd int reading = ends[0], writing = ends[1];
+    while (write(writing, octets, sizeof octets) > 0)
+        continue;
+    int former = redirect(writing);
+    auto_ptr(log_sink) s = NULL;
+    assert_int_equal(log_sink_open(&options, &s), 0);
+    pst_log(log_sink_log(s), PST_LOG_INFO, "lost");
+    while (read(reading, octets, sizeof octets) > 0)
+        continue;
+    pst_log(log_sink_log(s), PST_LOG_INFO, "written");
+    put_back(former);
+    ssize_t len = read(reading, octets, sizeof octets - 1);
+    assert_true(len > 0);
+    octets[len] = '\0';
+    assert_true(g_pattern_match_simple("time=* level=info event=written\n"
+                                       "time=* level=warning event=log-lines-dropped count=1\n",
+                                       octets));
+}
+
+/* ---- to syslog, in whose place the test hears what is said ---- */
+
+static GString *said; /* "LEVEL: TEXT\n" */
+
+static void say(int level, const char *format, va_list args)
+{
+    g_string_append_printf(said, "%d: ", level);
+    g_string_append_vprintf(said, format, args);
+    g_string_append_c(said, '\n');
+}
+
+void __wrap_syslog(int level, const char *format, ...);
+void __wrap_syslog(int level, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(level, format, args);
+    va_end(args);
+}
+
+/* What it is called where the compiler fortifies. */
+void __wrap___syslog_chk(int level, int flag, const char *format, ...);
+void __wrap___syslog_chk(int level, int flag, const char *format, ...)
+{
+    (void)flag;
+    va_list args;
+    va_start(args, format);
+    say(level, format, args);
+    va_end(args);
+}
+
+/* It has the time itself; and a line is one message, of its level, whatever is in it. */
+static void check_syslog(void **state)
+{
+    (void)state;
+    const struct log_options options = { .target = { LOG_TO_SYSLOG, NULL },
+                                         .format = PST_LOG_LOGFMT,
+                                         .level = PST_LOG_DEBUG };
+    said = g_string_new(NULL);
+    auto_ptr(log_sink) s = NULL;
+    assert_int_equal(log_sink_open(&options, &s), 0);
+    for (int level = PST_LOG_DEBUG; level <= PST_LOG_PANIC; level++)
+        pst_log(log_sink_log(s), (enum pst_log_level)level, "event", PST_STR("text", "100%s\n%n"));
+    g_autofree char *wanted = g_strdup_printf("%d: level=debug event=event text=\"100%%s\\u000a%%n\"\n"
+                                              "%d: level=info *\n%d: level=warning *\n%d: level=error *\n"
+                                              "%d: level=fatal *\n%d: level=panic *\n",
+                                              LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR, LOG_CRIT, LOG_ALERT);
+    assert_true(g_pattern_match_simple(wanted, said->str));
+    g_string_free(g_steal_pointer(&said), TRUE);
 }
 
 /* ---- in batches, from a loop ---- */
@@ -268,6 +395,9 @@ int main(int argc, char **argv)
     suite_add(s, "without a loop, each line at once", check_direct, NULL);
     suite_add(s, "a new file's mode", check_new_file, NULL);
     suite_add(s, "a file that cannot be", check_no_file, NULL);
+    suite_add(s, "lines that were lost are told", check_lost, NULL);
+    suite_add(s, "a pipe that nobody reads", check_no_reader, NULL);
+    suite_add(s, "to syslog", check_syslog, NULL);
     suite_add(s, "batches keep the order", check_order, NULL);
     suite_add(s, "a single line does not wait for others", check_single_line, NULL);
     suite_add(s, "a flood is bounded, and told", check_flood, NULL);
