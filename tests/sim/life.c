@@ -12,7 +12,13 @@
 #include "speaker.h"
 #include "worker/worker.h"
 
-enum { EVENTS_MAX = 3000000, DRAIN_MS = 60000, CALLERS_WAIT_MS = 120000, STALE_H = 36 };
+enum {
+    LIFE_MAX_MS = 24 * 3600 * 1000,
+    EVENTS_MAX = 3000000,
+    DRAIN_MS = 60000,
+    CALLERS_WAIT_MS = 120000,
+    STALE_H = 36
+};
 
 struct caller {
     struct life *life;
@@ -182,6 +188,7 @@ static bool step(struct life *l)
         return false;
     l->events++;
     sim_check(l->events < EVENTS_MAX, "a world without end");
+    sim_check(reactor_now(l->reactor) - l->began < LIFE_MAX_MS, "somebody waits for ever");
     if (l->is_dying && !l->is_cut)
         cut(l);
     mail_on_event(l->world->mail);
