@@ -1,5 +1,6 @@
 #include "content.h"
 
+#include <glib.h>
 #include <string.h>
 
 size_t content_end(struct slice said, size_t *scanned)
@@ -14,22 +15,41 @@ size_t content_end(struct slice said, size_t *scanned)
     return at != NULL ? (size_t)(at - said.data) + END : 0;
 }
 
-/* No more lines than fields may be, and no more octets: then nothing of it can be too much. */
-static bool may_exceed(struct slice content, const struct smtp_limits *limits)
+/* A field's name of the usual kind, and its colon. */
+static bool begins_with_field(struct slice content)
 {
-    if (content.len <= limits->header_fields && content.len <= limits->header_size)
-        return false;
-    uint64_t lines = 0;
     size_t at = 0;
-    while (at < content.len && at <= limits->header_size && lines <= limits->header_fields) {
+    while (at < content.len && (g_ascii_isalpha(content.data[at]) || content.data[at] == '-'))
+        at++;
+    return at > 0 && at < content.len && content.data[at] == ':';
+}
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/*
+ * Up to the first empty line, each line that continues no other is a field; if the first one is. Where it is
+ * not, or the last octet is a CR that may begin an empty line, it is not sure.
+ */
+static void measure_header(struct slice content, const struct smtp_limits *limits, struct content_faults *ret)
+{
+    uint64_t fields = 0;
+    size_t at = 0;
+    if (content.len <= limits->header_fields && content.len <= limits->header_size)
+        return;
+    while (at < content.len && at <= limits->header_size && fields <= limits->header_fields) {
         const uint8_t *lf = memchr(content.data + at, '\n', content.len - at);
         size_t len = lf != NULL ? (size_t)(lf - content.data) - at : content.len - at;
         if (lf != NULL && (len == 0 || (len == 1 && content.data[at] == '\r')))
-            return false;
-        at += len + 1;
-        lines++;
+            return;
+        fields += at == 0 || !is_blank(content.data[at]);
+        at += len + (lf != NULL);
     }
-    return at < content.len || at > limits->header_size || lines > limits->header_fields;
+    ret->has_many =
+        fields > limits->header_fields && begins_with_field(content) && content.data[at - 1] != '\r';
+    ret->may_exceed = fields > limits->header_fields || at > limits->header_size;
 }
 
 /* Lines end in LF; at the end of what a BDAT said, a CR may stand alone. */
@@ -83,20 +103,21 @@ GBytes *content_of_data(struct slice said, const struct smtp_limits *limits,
     uint64_t octets;
     if (!unstuff(lines, to, &len, &octets)) {
         g_free(to);
-        *ret_faults = (struct content_faults){ .has_bare = true,
-                                               .is_too_big = lines.len > limits->message_size,
-                                               .may_exceed = may_exceed(lines, limits) };
+        *ret_faults =
+            (struct content_faults){ .has_bare = true, .is_too_big = lines.len > limits->message_size };
+        measure_header(lines, limits, ret_faults);
         return NULL;
     }
-    *ret_faults = (struct content_faults){ .is_too_big = octets > limits->message_size,
-                                           .may_exceed = may_exceed(lines, limits) };
+    *ret_faults = (struct content_faults){ .is_too_big = octets > limits->message_size };
+    measure_header(lines, limits, ret_faults);
     return g_bytes_new_take(to, len);
 }
 
 struct content_faults content_faults_of_chunks(struct slice said, const struct smtp_limits *limits)
 {
-    return (struct content_faults){ .is_too_big = said.len > limits->message_size,
-                                    .may_exceed = may_exceed(said, limits) };
+    struct content_faults faults = { .is_too_big = said.len > limits->message_size };
+    measure_header(said, limits, &faults);
+    return faults;
 }
 
 GBytes *content_of_chunks(struct slice said, bool verbatim, const struct smtp_limits *limits,

@@ -13,6 +13,7 @@
 struct content_faults {
     bool has_bare;   /* a CR or LF alone, where DATA has none: 550 5.6.0 */
     bool is_too_big; /* 552 5.3.4 */
+    bool has_many;   /* header fields: 554 5.6.0 */
     bool may_exceed; /* a limit of the header section: 552 5.3.4 or 554 5.6.0 */
 };
 

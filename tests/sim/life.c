@@ -273,6 +273,7 @@ static void call_in(void *owner)
         .has_handlers = speaks.has_handlers,
         .troubled = is_troubled(plan),
         .clock = l->reactor,
+        .greets_late = l->listeners[0].greeting_delay > 0,
         .may_cut = &l->may_cut,
         .link_ms = 1 + (msec_t)plan->delay_us / 1000,
     };
@@ -354,6 +355,22 @@ static void make_network(struct life *l)
     memory_watch_disk(l->world->trace != NULL ? on_result : NULL, l);
 }
 
+/* Limits that nobody would set, so that they are met. */
+static void make_strict(struct life *l, uint64_t which)
+{
+    enum { GREETING_BIT = 6, GREETING_MS = 100 };
+    struct smtp_limits *s = &l->settings.smtp;
+    const struct {
+        uint64_t *limit, value;
+    } rows[GREETING_BIT] = { { &s->recipients, 2 }, { &s->errors, 3 },    { &s->strangers, 1 },
+                             { &s->messages, 2 },   { &s->commands, 20 }, { &s->header_fields, 3 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if ((which >> i & 1) != 0)
+            *rows[i].limit = rows[i].value;
+    for (size_t i = 0; i < G_N_ELEMENTS(l->listeners) && (which >> GREETING_BIT & 1) != 0; i++)
+        l->listeners[i].greeting_delay = GREETING_MS;
+}
+
 static void make_worker(struct life *l)
 {
     const struct life_world *w = l->world;
@@ -386,6 +403,7 @@ static void make_worker(struct life *l)
     };
     option_set_defaults(smtp_limit_rows, smtp_limit_row_count, &l->settings.smtp);
     option_set_defaults(guard_limit_rows, guard_limit_row_count, &l->settings.guard);
+    make_strict(l, plan->strict);
     if (plan->limit > 0)
         l->settings.smtp.message_size = plan->limit;
     memory_reset();

@@ -399,7 +399,9 @@ static void on_line(void *owner, const struct reply_line *line)
     t = turn_at(o, o->first); /* it may have moved */
     o->tally.commands++;
     o->tally.messages += t->is_mail && line->code == 250;
-    o->must_end = t->must_end;
+    if (o->tally.messages > o->rules.limits.messages)
+        fail(o, t, line, "one message too many");
+    o->must_end = t->must_end || o->tally.strangers > o->rules.limits.strangers;
     if (t->ends && !(t->is_greeting && line->code == 220)) {
         o->first++;
         end(o);

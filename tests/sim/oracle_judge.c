@@ -298,7 +298,7 @@ static bool judge_faults(struct turn *t, const struct content_faults *faults)
         may_be(t, "552 5.3.4");
     if (faults->may_exceed)
         may_be(t, "554 5.6.0");
-    return faults->has_bare || faults->is_too_big;
+    return faults->has_bare || faults->is_too_big || faults->has_many;
 }
 
 static struct turn judge_end(const struct oracle_rules *rules, const struct talk *talk, GBytes *content,

@@ -142,6 +142,11 @@ static uint64_t draw_limit(void *random)
     return one_in(random, 6) ? 50 + below(random, 600) : 0;
 }
 
+static uint64_t draw_strict(void *random)
+{
+    return one_in(random, 4) ? below(random, 128) & below(random, 128) : 0;
+}
+
 static uint64_t draw_connections(void *random)
 {
     return one_in(random, 4) ? 1 + below(random, 3) : 100;
@@ -231,6 +236,9 @@ const struct plan_knob plan_knobs[] = {
     KNOB(create, 0, draw_create, "a maildir is missing at first"),
     KNOB(quota, 0, draw_quota, "octets in a mailbox; 0: any"),
     KNOB(limit, 0, draw_limit, "message-size; 0: as usual"),
+    MASK(strict, 0, draw_strict,
+         "bits: 1 few recipients, 2 errors, 4 strangers, 8 messages, 16 commands, 32 header fields, 64 late "
+         "greetings"),
     KNOB(connections, 100, draw_connections, "permitted at once"),
     KNOB(handlers, PLAN_NO_HANDLERS, draw_handlers, "0 none, 1 in order, 2 in trouble"),
     A_LIFE(1),

@@ -52,6 +52,7 @@ struct plan {
     uint64_t create;   /* a maildir is not there at first */
     uint64_t quota;    /* octets; 0: none */
     uint64_t limit;    /* message-size; 0: as usual */
+    uint64_t strict;   /* bits: limits of the protocol that are so low that they are met */
     uint64_t connections; /* that are permitted */
     uint64_t handlers;    /* enum plan_handlers */
     uint64_t lives;

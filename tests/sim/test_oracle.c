@@ -35,7 +35,8 @@ enum {
     TROUBLED = 4,
     LATE = 8,
     SMALL = 16 /* messages of 8 octets */,
-    ENDS = 32 /* the server does */
+    ENDS = 32 /* the server does */,
+    FEW = 64 /* of many a thing one is enough */
 };
 
 struct row {
@@ -138,6 +139,15 @@ static const struct row good_rows[] = {
             "5.5.2 no\n",
       "", NULL },
     { "a bare LF in a command", 0, HELLO "c NOOP\\nNOOP\\r\\n\nS 500 5.5.2 no\n", "", NULL },
+    { "few header fields", FEW, TO_ALICE DATA "C A: 1\nC  2\nC \nC C: 3\nC .\n" GOOD,
+      "alice kept A: 1\\n 2\\n\\nC: 3\\n;", NULL },
+    { "many header fields", FEW, TO_ALICE DATA "C A: 1\nC B: 2\nC \nC .\nS 554 5.6.0 no\n", "", NULL },
+    { "many header fields in chunks", FEW,
+      TO_ALICE "C BDAT 5\nc A: 1\\n\n" GOOD "C BDAT 4\nc B: 2\nS 554 5.6.0 no\n", "", NULL },
+    { "many strangers", FEW,
+      HELLO MAIL "C RCPT TO:<nobody@example.org>\nS 550 5.1.1 no\n"
+                 "C RCPT TO:<alice@example.net>\nS 550 5.7.1 no\nS 421 4.7.0 bye\n",
+      "", NULL },
     { "it ends behind QUIT", ENDS, HELLO "C QUIT\nS 221 2.0.0 bye\n", "", NULL },
     { "it ends behind 421", ENDS, HELLO "C NOOP\nS 421 4.3.2 bye\n", "", NULL },
     { "LMTP: a reply for each", LMTP,
@@ -241,6 +251,14 @@ static const struct row bad_rows[] = {
     { "it ends without a word", ENDS, HELLO, NULL, "the connection ends without a word\n" },
     { "it ends in place of a reply", ENDS, HELLO "C QUIT\n", NULL,
       "the connection ends without a word: QUIT" },
+    { "too many header fields", FEW, TO_ALICE DATA "C A: 1\nC B: 2\nC \nC C: 3\nC .\n" GOOD, NULL,
+      "a reply that this may not have: a message's end" },
+    { "too many strangers", FEW,
+      HELLO MAIL "C RCPT TO:<nobody@example.org>\nS 550 5.1.1 no\n"
+                 "C RCPT TO:<nobody@example.org>\nS 550 5.1.1 no\n"
+                 "C NOOP\n" GOOD,
+      NULL, "the session goes on where it must end" },
+    { "too many messages", FEW, HELLO MAIL "C RSET\n" GOOD MAIL, NULL, "one message too many: MAIL" },
     { "no reply at all", 0, "S hello\n", NULL, "what is heard is no reply" },
     { "a reply without CR", 0, "s 220 mx\\n\n", NULL, "what is heard is no reply" },
     { "an enhanced code of another class", 0, HELLO "C NOOP\nS 250 5.0.0 OK\n", NULL,
@@ -318,12 +336,12 @@ static GPtrArray *promises_of(const struct row *row, enum pace pace)
         .protocol = (row->with & LMTP) != 0 ? SMTP_PROTOCOL_LMTP : SMTP_PROTOCOL_SMTP,
         .limits = { .message_size = (row->with & SMALL) != 0 ? 8 : 1000,
                     .header_size = 1000,
-                    .header_fields = 1000,
+                    .header_fields = (row->with & FEW) != 0 ? 1 : 1000,
                     .recipients = 3,
-                    .messages = 5,
+                    .messages = (row->with & FEW) != 0 ? 1 : 5,
                     .errors = 5,
                     .commands = 1000,
-                    .strangers = 100,
+                    .strangers = (row->with & FEW) != 0 ? 1 : 100,
                     .command_length = 80,
                     .command_timeout = 300 * 1000,
                     .data_timeout = 600 * 1000 },
