@@ -6,11 +6,13 @@ later. KILL_ROUNDS=N for so many rounds, KILL_SEED=N for those of a run that fai
 import collections
 import os
 import random
+import shutil
 import signal
 
 from faults import DAY, Clock, faulty_postern
 from harness import POSTERN, TOOLS, Case, main, print_diagnostics, proc_name, wait_until
 from load import KEPT, REFUSED, UNANSWERED, Load
+from test_handlers_zoo import processes_with
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", 100))
 SEED = int(os.environ.get("KILL_SEED", 0)) or random.SystemRandom().getrandbits(32)
@@ -22,11 +24,13 @@ class Kills(Case):
     def start(self):
         """Unix sockets, which a new master finds again."""
         self.clock = Clock(self.folder / "clock")
+        self.handler = self.folder / "act.so"  # a copy of this test's own: that is how its processes are known
+        shutil.copy(TOOLS / "handlers/act.so", self.handler)
         server = self.postern(start=False, mailboxes=BOXES, workers=3, environment=self.clock.environment(),
                               program=faulty_postern(TOOLS, POSTERN, self.folder / "bin"), sections={
                                   "log": {"level": "info"},
                                   "handlers": {"processes": 2, "timeout": "10s"},
-                                  "handler act": {"load": TOOLS / "handlers/act.so", "option.do": "by-header"}})
+                                  "handler act": {"load": self.handler, "option.do": "by-header"}})
         server.sections["listen smtp"]["address"] = f"unix:{server.folder}/smtp.sock"
         server.sections["domain example.org"]["quota"] = "10G"
         server.may_lose_workers = True
@@ -35,8 +39,11 @@ class Kills(Case):
     def kill_master(self, server, _):
         server.process.kill()
         server.process.wait()
-        wait_until(lambda: not server.processes(), "what it had started ends")
+        self.check_no_process(server)
         self.restart(server)
+
+    def check_no_process(self, server):
+        wait_until(lambda: not server.processes() and not processes_with(self.handler), "what it had started ends")
 
     def restart(self, server):
         server.reader.join()
@@ -88,6 +95,7 @@ class Kills(Case):
             load.wait_for_more(20)
         found = load.check(self)
         server.stop()
+        self.check_no_process(server)
         server.sections["server"]["workers"] = 1  # it is this one that wakes up then
         self.restart(server)
         left = self.check_swept(server)
