@@ -1,10 +1,11 @@
 /*
  * Crash consistency, enumerated. Each disk call of a delivery is a point where the power fails, and so is the
  * end; each point is the root of all worlds that the disk may be found in: each change of names that was not
- * synced is kept or lost, each file's unsynced end is lost, torn, zeroed or kept. None is drawn. In each
- * world what a client was told 250 of is there once and whole, and nothing is there in part. And life goes
- * on: in each, another worker removes what is stale, delivers one more message, and once it has said 250 of
- * that, the power fails again, with all that may come of it.
+ * synced is kept or lost, and the unsynced ends of all files are lost, torn, zeroed or kept. No combination
+ * is left out; only where a file is torn is drawn. In each world what a client was told 250 of is there once
+ * and whole, and nothing is there in part. And life goes on: in each, another worker removes what is stale,
+ * delivers one more message, and once it has said 250 of that, the power fails again, with all that may come
+ * of it.
  *
  * The same where only the worker is killed: it is another worker that finds all that was not synced, and
  * trusts it, before the power fails.
