@@ -175,14 +175,14 @@ static void check_no_reader(void **state)
 
 static GString *said; /* "LEVEL: TEXT\n" */
 
-static void say(int level, const char *format, va_list args)
+G_GNUC_PRINTF(2, 0) static void say(int level, const char *format, va_list args)
 {
     g_string_append_printf(said, "%d: ", level);
     g_string_append_vprintf(said, format, args);
     g_string_append_c(said, '\n');
 }
 
-void __wrap_syslog(int level, const char *format, ...);
+void __wrap_syslog(int level, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void __wrap_syslog(int level, const char *format, ...)
 {
     va_list args;
@@ -192,7 +192,7 @@ void __wrap_syslog(int level, const char *format, ...)
 }
 
 /* What it is called where the compiler fortifies. */
-void __wrap___syslog_chk(int level, int flag, const char *format, ...);
+void __wrap___syslog_chk(int level, int flag, const char *format, ...) G_GNUC_PRINTF(3, 4);
 void __wrap___syslog_chk(int level, int flag, const char *format, ...)
 {
     (void)flag;
