@@ -124,6 +124,17 @@ static void unmake(int root, const char *name, int top)
     (void)disk_rmdir(root, name);
 }
 
+/* Half a maildir of somebody else's may have tmp/ and no new/: it must not look whole too soon. */
+static int begin_anew(int top)
+{
+    struct disk_stat unused;
+    int r = disk_stat(top, "new", &unused);
+    if (r != -ENOENT)
+        return r;
+    r = disk_rmdir(top, "tmp");
+    return r == -ENOTEMPTY || r == -ENOENT ? 0 : r;
+}
+
 static int make(int root, const char *name)
 {
     int r = make_directory(root, name);
@@ -134,6 +145,7 @@ static int make(int root, const char *name)
         (void)disk_rmdir(root, name);
         return top;
     }
+    r = begin_anew(top);
     for (size_t i = 0; i < G_N_ELEMENTS(directories) && r == 0; i++)
         r = make_directory(top, directories[i]);
     if (r == 0)

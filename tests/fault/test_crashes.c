@@ -93,11 +93,7 @@ static bool kill_worker(const struct scene_plan *plan, uint64_t nth, struct tall
     scene_resume(&s);
     scene_check(&s);
     t->lives++;
-    /* Of a maildir that another process made and did not sync, only the file system sees to it that it is
-     * there no later than what is in it (ARCHITECTURE.md, "Why 250 means durable"); this one here keeps no
-     * order. */
-    if (!plan->creates)
-        t->later_worlds += look_at_worlds(&s);
+    t->later_worlds += look_at_worlds(&s);
     scene_clear(&s);
     return was_made;
 }
