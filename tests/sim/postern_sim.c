@@ -19,7 +19,7 @@
 #include "shrink.h"
 #include "world.h"
 
-enum { WORLDS = 4000, WORLDS_A_CASE = 500, WORLD_S = 60 };
+enum { WORLDS = 4000, WORLDS_A_CASE = 500, WORLD_S = 600 };
 #define WORLDS_TWICE 200 /* of which the events are compared, all of them */
 
 /* ---- a world that fails tells how to run it again ---- */

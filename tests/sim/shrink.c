@@ -9,7 +9,7 @@
 #include "sim.h"
 #include "world.h"
 
-enum { TRY_S = 20, TOLD_MAX = 4096 };
+enum { TRY_S = 60, TOLD_MAX = 4096 };
 
 /* ---- one try ---- */
 
