@@ -4,28 +4,15 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "callers.h"
 #include "disk/disk_sim.h"
 #include "hosts.h"
 #include "memory.h"
 #include "reactor/reactor_sim.h"
 #include "sim.h"
-#include "speaker.h"
 #include "worker/worker.h"
 
-enum {
-    LIFE_MAX_MS = 24 * 3600 * 1000,
-    EVENTS_MAX = 3000000,
-    DRAIN_MS = 60000,
-    CALLERS_WAIT_MS = 120000,
-    STALE_H = 36
-};
-
-struct caller {
-    struct life *life;
-    unsigned number;
-    struct timer *timer; /* until it calls */
-    struct speaker *speaker;
-};
+enum { LIFE_MAX_MS = 24 * 3600 * 1000, EVENTS_MAX = 3000000, DRAIN_MS = 60000, STALE_H = 36 };
 
 struct life {
     struct life_world *world;
@@ -48,7 +35,7 @@ struct life {
     size_t held; /* of memory, before its worker came */
     int64_t ended_wall_us;
     msec_t began;
-    struct caller callers[PLAN_CLIENTS];
+    struct callers *callers;
 };
 
 /* ---- what is told ---- */
@@ -88,14 +75,6 @@ static void on_event(void *owner, int64_t now_us, const char *what, uint64_t obj
                       object, amount);
 }
 
-static void on_line(void *owner, char who, struct slice octets)
-{
-    const struct caller *c = owner;
-    char name[16];
-    (void)g_snprintf(name, sizeof name, "client %u", c->number);
-    trace_log_dialogue(c->life->world->trace, name, who, octets);
-}
-
 /* ---- its end ---- */
 
 static void on_drained(void *owner)
@@ -124,13 +103,10 @@ static void die(struct life *l)
     disk_sim_fail((struct disk_sim_fault){ .nth = 1, .error = EIO, .for_ever = true, .clean = true });
 }
 
-/* Those who have not called yet will find nobody. */
 static void cut(struct life *l)
 {
     l->is_cut = true;
-    for (size_t i = 0; i < PLAN_CLIENTS; i++)
-        if (l->callers[i].speaker != NULL)
-            speaker_break(l->callers[i].speaker);
+    callers_break(l->callers);
     drain(l, 0);
 }
 
@@ -172,16 +148,6 @@ static void on_result(void *owner, int64_t result)
 
 /* ---- going on ---- */
 
-static bool is_over(const struct life *l)
-{
-    for (size_t i = 0; i < PLAN_CLIENTS; i++) {
-        const struct caller *c = &l->callers[i];
-        if (c->timer != NULL || (c->speaker != NULL && !speaker_is_done(c->speaker)))
-            return false;
-    }
-    return true;
-}
-
 static bool step(struct life *l)
 {
     if (!reactor_sim_step(l->reactor))
@@ -213,7 +179,7 @@ static void wait_for_sweep(struct life *l)
 static void live(struct life *l)
 {
     const struct plan_life *plan = l->plan;
-    while (!l->is_dying && !is_over(l) && (plan->event == 0 || l->events < plan->event))
+    while (!l->is_dying && !callers_are_over(l->callers) && (plan->event == 0 || l->events < plan->event))
         sim_check(step(l), "nothing will ever happen, and clients wait");
     if (plan->end == PLAN_DRAIN) {
         if (plan->event == 0)
@@ -237,68 +203,25 @@ static bool is_troubled(const struct plan *plan)
            plan->quota > 0 || plan->handlers == PLAN_HANDLERS_IN_TROUBLE;
 }
 
-static void call_in(void *owner)
-{
-    struct caller *c = owner;
-    struct life *l = c->life;
-    const struct plan *plan = l->world->plan;
-    struct pst_random random;
-    timer_close(g_steal_pointer(&c->timer));
-    pst_random_seed(&random, plan_seed(plan, "caller", l->number * PLAN_CLIENTS + c->number));
-    struct speaker_plan speaks = {
-        .seed = pst_random_u64(&random),
-        .protocol = pst_random_below(&random, 3) == 0 ? SMTP_PROTOCOL_LMTP : SMTP_PROTOCOL_SMTP,
-        .proxied = plan->proxied != 0,
-        .messages = 1 + (unsigned)pst_random_below(&random, MAX(plan->messages, 1)),
-        .size_max = plan->size,
-        .has_handlers = plan->handlers != PLAN_NO_HANDLERS,
-        .leaves_at = UINT64_MAX,
-        .silent_at = UINT64_MAX,
-        .life = l->number,
-    };
-    static const enum speaker_manner manners[] = { SPEAKER_HONEST,  SPEAKER_HONEST,  SPEAKER_HONEST,
-                                                   SPEAKER_HOSTILE, SPEAKER_HOSTILE, SPEAKER_SLOW,
-                                                   SPEAKER_DEAF };
-    speaks.manner = manners[pst_random_below(&random, G_N_ELEMENTS(manners))];
-    if ((plan->manners >> speaks.manner & 1) == 0)
-        speaks.manner = SPEAKER_HONEST;
-    uint64_t most = UINT64_C(1) << (3 + pst_random_below(&random, 10)),
-             octets = pst_random_below(&random, most);
-    if (plan->leavers > 0 && pst_random_below(&random, plan->leavers) == 0)
-        speaks.leaves_at = octets;
-    else if (plan->leavers > 0 && pst_random_below(&random, plan->leavers) == 0)
-        speaks.silent_at = octets;
-    const struct oracle_rules rules = {
-        .limits = l->settings.smtp,
-        .has_handlers = speaks.has_handlers,
-        .troubled = is_troubled(plan),
-        .clock = l->reactor,
-        .greets_late = l->listeners[0].greeting_delay > 0,
-        .may_cut = &l->may_cut,
-        .link_ms = 1 + (msec_t)plan->delay_us / 1000,
-    };
-    const struct worker_listener *to = &l->listeners[speaks.protocol == SMTP_PROTOCOL_LMTP];
-    c->speaker = speaker_new(l->reactor, &to->address, &speaks, &rules, l->world->promises);
-    l->world->figures->connections++;
-    if (l->world->trace != NULL)
-        speaker_watch(c->speaker, on_line, c);
-}
-
-/* Most call at once, some later. */
 static void make_callers(struct life *l)
 {
-    for (unsigned i = 0; i < PLAN_CLIENTS; i++) {
-        struct caller *c = &l->callers[i];
-        *c = (struct caller){ .life = l, .number = i };
-        if ((l->world->plan->clients >> i & 1) == 0)
-            continue;
-        struct pst_random random;
-        pst_random_seed(&random, plan_seed(l->world->plan, "call", l->number * PLAN_CLIENTS + i));
-        bool later = pst_random_below(&random, 4) == 0;
-        c->timer = timer_new(l->reactor, call_in, c);
-        timer_start(c->timer, reactor_now(l->reactor) +
-                                  (later ? (msec_t)pst_random_below(&random, CALLERS_WAIT_MS) : 0));
-    }
+    const struct life_world *w = l->world;
+    const struct callers_terms terms = {
+        .plan = w->plan,
+        .life = l->number,
+        .smtp = &l->listeners[0].address,
+        .lmtp = &l->listeners[1].address,
+        .rules = { .limits = l->settings.smtp,
+                   .has_handlers = w->plan->handlers != PLAN_NO_HANDLERS,
+                   .troubled = is_troubled(w->plan),
+                   .clock = l->reactor,
+                   .greets_late = l->listeners[0].greeting_delay > 0,
+                   .may_cut = &l->may_cut,
+                   .link_ms = 1 + (msec_t)w->plan->delay_us / 1000 },
+        .promises = w->promises,
+        .trace = w->trace,
+    };
+    l->callers = callers_new(l->reactor, &terms);
 }
 
 static void add_fault(const struct life *l, uint64_t number)
@@ -310,14 +233,14 @@ static void add_fault(const struct life *l, uint64_t number)
     struct pst_random random;
     pst_random_seed(&random, plan_seed(l->world->plan, "fault", l->number * PLAN_FAULTS + number));
     bool any = pst_random_below(&random, 2) == 0;
-    struct disk_sim_fault f = {
-        .kind = any ? DISK_SIM_ANY : kinds[pst_random_below(&random, G_N_ELEMENTS(kinds))],
-        .nth = 1 + pst_random_below(&random, any ? 120 : 8),
-        .error = errors[pst_random_below(&random, G_N_ELEMENTS(errors))],
-        .forgets = pst_random_below(&random, 2) == 0,
-        .for_ever = pst_random_below(&random, 12) == 0,
-        .happens = pst_random_below(&random, 4) == 0,
-    };
+    struct disk_sim_fault f = { .kind = DISK_SIM_ANY };
+    if (!any)
+        f.kind = kinds[pst_random_below(&random, G_N_ELEMENTS(kinds))];
+    f.nth = 1 + pst_random_below(&random, any ? 120 : 8);
+    f.error = errors[pst_random_below(&random, G_N_ELEMENTS(errors))];
+    f.forgets = pst_random_below(&random, 2) == 0;
+    f.for_ever = pst_random_below(&random, 12) == 0;
+    f.happens = pst_random_below(&random, 4) == 0;
     trace_log(l->world->trace, "disk", "will fail: the %" G_GUINT64_FORMAT "th %s: %s%s%s%s", f.nth,
               disk_sim_kind_name(f.kind), g_strerror(f.error), f.forgets ? ", forgets" : "",
               f.for_ever ? ", for ever" : "", f.happens ? ", happens" : "");
@@ -431,12 +354,8 @@ static void check_nothing_left(struct life *l)
     sim_check(l->is_drained, "a worker that never drains");
     sim_check(l->share.connections == 0, "%u connections are still counted", (unsigned)l->share.connections);
     sim_check(disk_sim_open_descriptors() == 0, "%zu descriptors are open", disk_sim_open_descriptors());
-    for (size_t i = 0; i < PLAN_CLIENTS; i++) {
-        sim_check(l->callers[i].speaker == NULL || speaker_is_done(l->callers[i].speaker),
-                  "client %zu was left alone", i);
-        if (l->callers[i].speaker != NULL)
-            speaker_free(l->callers[i].speaker);
-    }
+    sim_check(callers_are_over(l->callers), "a client was left alone");
+    l->world->figures->connections += callers_free(l->callers);
     l->world->now = reactor_now(l->reactor);
     l->ended_wall_us = reactor_wall_us(l->reactor);
     sim_check(reactor_free(l->reactor) == 0, "handles are open");

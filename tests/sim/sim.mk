@@ -5,6 +5,7 @@ sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
 tests_sim_postern_sim_SOURCES = tests/sim/postern_sim.c tests/sim/world.c tests/sim/world.h tests/sim/life.c tests/sim/life.h \
+	tests/sim/callers.c tests/sim/callers.h \
 	tests/sim/plan.c tests/sim/plan.h tests/sim/mail.c tests/sim/mail.h tests/sim/trace.c tests/sim/trace.h \
 	tests/sim/shrink.c tests/sim/shrink.h tests/sim/sim.c tests/sim/sim.h \
 	$(sim_speakers) $(sim_hosts) $(sim_memory)
