@@ -42,13 +42,16 @@ static char *content_of(enum sim_act act, unsigned number, size_t len)
 
 static void send_message(struct rig *rig, struct caller *c, const char *content)
 {
-    g_auto(GStrv) lines = g_strsplit(content, "\n", -1);
-    g_autofree char *wire = g_strjoinv("\r\n", lines);
-    g_autofree char *all = g_strconcat(wire, ".\r\n", NULL);
+    g_autoptr(GString) wire = g_string_sized_new(strlen(content) * 2);
+    for (const char *end; (end = strchr(content, '\n')) != NULL; content = end + 1) {
+        g_string_append_len(wire, content, end - content);
+        g_string_append(wire, "\r\n");
+    }
+    g_string_append(wire, ".\r\n");
     rig_say(rig, c, "MAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n");
     rig_run_for(rig, LATER_MS);
     assert_non_null(strstr(c->got->str, "\r\n354 "));
-    rig_say(rig, c, all);
+    rig_say(rig, c, wire->str);
     for (msec_t waited = 0; c->got->len == 0 && waited < ANSWERED_MS; waited += LATER_MS)
         rig_run_for(rig, LATER_MS);
     rig_run_for(rig, LATER_MS);
