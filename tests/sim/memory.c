@@ -84,7 +84,7 @@ void memory_init(char **argv)
     if (!IS_COUNTED || has_plain_slices())
         return;
     if (setenv("G_SLICE", "always-malloc", 1) == 0)
-        (void)execv("/proc/self/exe", argv); /* if it fails, nothing is counted, which is said */
+        (void)execvp(argv[0], argv); /* if it fails, nothing is counted, which is said */
 }
 
 /* ---- blocks ---- */
