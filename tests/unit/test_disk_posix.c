@@ -16,6 +16,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <glib.h>
+
 #include "suite.h"
 
 /* What happens to a call of the kind: one error after the other, the first of them behind the deed. */
@@ -29,6 +31,7 @@ static struct {
     int journal; /* what a new file in it is refused with; 0: it is alive */
     int sync;
     unsigned journal_asked;
+    size_t writes_most; /* octets that one call writes at most; 0: all that it was given */
 } fake;
 
 static int next_error(struct answers *a, bool *ret_happens)
@@ -71,17 +74,31 @@ static int fake_openat(int dir, const char *name, int flags, ...)
     return asks_journal && fake.journal != 0 ? answered(fake.journal, 0) : openat(dir, name, flags, mode);
 }
 
+/* Of a disk that is nearly full, or a call that a signal cut short. */
+static ssize_t fake_writev(int fd, const struct iovec *parts, int count)
+{
+    if (fake.writes_most == 0)
+        return writev(fd, parts, count);
+    while (count > 1 && parts->iov_len == 0) {
+        parts++;
+        count--;
+    }
+    return write(fd, parts->iov_base, MIN(parts->iov_len, fake.writes_most));
+}
+
 #define openat(...)    fake_openat(__VA_ARGS__)
 #define linkat(...)    fake_linkat(__VA_ARGS__)
 #define unlinkat(...)  fake_unlinkat(__VA_ARGS__)
 #define renameat2(...) (errno = EINVAL, -1)
 #define syncfs(dir)    answered(fake.sync, syncfs(dir))
+#define writev(...)    fake_writev(__VA_ARGS__)
 
 #include "disk/disk_posix.c"
 
 #undef openat
 #undef linkat
 #undef unlinkat
+#undef writev
 
 /* ---- a folder ---- */
 
@@ -202,6 +219,27 @@ static void a_name_of_the_file_itself_is_taken(void **state)
     folder_clear(f, (const char *const[]){ "old", "new", NULL });
 }
 
+/* ---- calls that write less than they were given ---- */
+
+static void what_is_left_of_a_write_follows(void **state)
+{
+    (void)state;
+    void *at;
+    folder_setup(&at);
+    struct folder *f = at;
+    for (fake.writes_most = 1; fake.writes_most <= 6; fake.writes_most++) {
+        const struct slice parts[] = { slice_str("From: "), slice_str(""), slice_str("a\n"),
+                                       slice_str("\nbody\n") };
+        int fd = disk_create(f->fd, "file");
+        assert_true(fd >= 0);
+        assert_int_equal(disk_append(fd, parts, G_N_ELEMENTS(parts)), 0);
+        assert_string_equal(content(f->fd, "file"), "From: a\n\nbody\n");
+        disk_close(fd);
+        assert_int_equal(disk_unlink(f->fd, "file"), 0);
+    }
+    folder_clear(f, (const char *const[]){ NULL });
+}
+
 /* ---- a journal that died: the sync itself has nothing left to do, and succeeds ---- */
 
 static const struct journal_row {
@@ -246,6 +284,7 @@ int main(int argc, char **argv)
     struct suite *s = suite_new("disk/disk_posix");
     suite_add_rows(s, rows, check_rename);
     suite_add(s, "rename: a name of the file itself is taken", a_name_of_the_file_itself_is_taken, NULL);
+    suite_add(s, "write: what is left of one follows", what_is_left_of_a_write_follows, NULL);
     suite_add_rows(s, journal_rows, check_journal_row);
     suite_add(s, "journal: a sync that fails is told", a_sync_that_fails_is_told, NULL);
     return suite_run(s, argc, argv);

@@ -126,6 +126,19 @@ static void clean_lines(void **state)
     assert_false(smtp_line_is_clean(slice_str("\x1b[2J")));
 }
 
+/* At each place of lines that are looked at by several octets at once. */
+static void clean_octets(void **state)
+{
+    (void)state;
+    for (unsigned octet = 0; octet <= UINT8_MAX; octet++)
+        for (size_t at = 0; at < 20; at++) {
+            char line[] = "NOOP of some length.";
+            bool is_control = (octet < ' ' && octet != '\t') || octet == 0x7f;
+            line[at] = (char)octet;
+            assert_int_equal(smtp_line_is_clean(slice_of(line, sizeof line - 1)), !is_control);
+        }
+}
+
 static const struct foreign_row {
     const char *name, *line;
     size_t len;
@@ -191,5 +204,6 @@ int main(int argc, char **argv)
     suite_add(s, "paths follow their keyword", paths_follow_their_keyword, NULL);
     suite_add_rows(s, foreign_rows, check_foreign);
     suite_add(s, "lines without control characters", clean_lines, NULL);
+    suite_add(s, "every octet at every place of a line", clean_octets, NULL);
     return suite_run(s, argc, argv);
 }

@@ -183,6 +183,8 @@ static const struct chunk_row {
     { "nor does a last one", "BDAT 100001 LAST\r\nxx", "refused reset " },
     { "a second chunk that is too big resets what was open", "BDAT 1\r\nxBDAT 100000\r\n",
       "open append 250 refused reset " },
+    { "so does one that would wrap the sum around", "BDAT 1\r\nxBDAT 18446744073709551615\r\n",
+      "open append 250 refused reset " },
     { "the refusal is told behind the octets", "BDAT 1\r\nxBDAT 100000 LAST\r\nRSET\r\nNOOP\r\n",
       "open append 250 refused reset " },
     { "a chunk after RSET is refused, and resets nothing", "RSET\r\nBDAT 1\r\nx", "reset 250 refused 503 " },
