@@ -219,7 +219,7 @@ class Proxy(Case):
         self.assertEqual(server.wait_log("session-opened")[0]["client"], "192.0.2.7")
 
     def test_xclient_is_the_right_of_the_proxied_client(self):
-        server = self.proxied(xclient="192.0.2.7", xforward="2001:db8::/32")
+        server = self.proxied(xclient="192.0.2.7, 127.0.0.1", xforward="2001:db8::/32, 127.0.0.1")  # also the proxy's own
         for header, xclient, xforward in ((V1_IPV4, 220, 550), (V1_IPV6, 550, 250), (b"PROXY UNKNOWN\r\n", 550, 550)):
             with self.subTest(header), Wire(server.smtp, greet=False) as wire:
                 wire.send(header)

@@ -2,7 +2,8 @@
 SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hosts \
 	tests/sim/test_mail tests/sim/test_oracle tests/sim/test_plan tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
 SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hangups \
-	tests/sim/test_hosts tests/sim/test_mail tests/sim/test_oracle tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
+	tests/sim/test_hosts tests/sim/test_mail tests/sim/test_oracle tests/sim/test_patience \
+	tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
@@ -33,6 +34,9 @@ tests_sim_test_plan_LDADD = $(TEST_LINK) $(LINK_disk_sim)
 tests_sim_test_hangups_SOURCES = tests/sim/test_hangups.c $(sim_rig)
 tests_sim_test_hangups_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_hangups_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_patience_SOURCES = tests/sim/test_patience.c $(sim_rig)
+tests_sim_test_patience_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_patience_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_replies_SOURCES = tests/sim/test_replies.c $(sim_rig)
 tests_sim_test_replies_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_replies_LDADD = $(TEST_LINK) $(LINK_worker_sim)
