@@ -1,9 +1,6 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hosts \
-	tests/sim/test_mail tests/sim/test_oracle tests/sim/test_plan tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
 SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hangups \
-	tests/sim/test_hosts tests/sim/test_mail tests/sim/test_oracle tests/sim/test_patience \
-	tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
+	tests/sim/test_hosts tests/sim/test_mail tests/sim/test_oracle tests/sim/test_patience tests/sim/test_plan tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
