@@ -304,8 +304,8 @@ static bool judge_faults(struct turn *t, const struct content_faults *faults)
     return faults->has_bare || faults->is_too_big || faults->has_many;
 }
 
-static struct turn judge_end(const struct oracle_rules *rules, const struct talk *talk, GBytes *content,
-                             const struct content_faults *faults)
+struct turn judge_message(const struct oracle_rules *rules, const struct talk *talk, GBytes *content,
+                          const struct content_faults *faults)
 {
     struct turn t = turn_of("a message's end", talk);
     t.is_message = t.is_right = true;
@@ -315,12 +315,6 @@ static struct turn judge_end(const struct oracle_rules *rules, const struct talk
     if (!judge_faults(&t, faults))
         judge_act(rules, &t, content);
     return t;
-}
-
-struct turn judge_message(const struct oracle_rules *rules, const struct talk *talk, GBytes *content,
-                          const struct content_faults *faults)
-{
-    return judge_end(rules, talk, content, faults);
 }
 
 bool oracle_takes_chunks(const struct talk *talk)
@@ -350,7 +344,7 @@ struct turn judge_chunk(const struct oracle_rules *rules, const struct talk *tal
     if (!oracle_takes_chunks(talk))
         return judge_stray_chunk(rules, talk, p->is_last);
     if (p->is_last)
-        return judge_end(rules, talk, content, faults);
+        return judge_message(rules, talk, content, faults);
     struct turn t = turn_of("a chunk", talk);
     fail_transaction(&t.bad);
     if (judge_faults(&t, faults))

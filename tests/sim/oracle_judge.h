@@ -52,7 +52,7 @@ struct turn judge_greeting(const struct oracle_rules *rules);
 /* Of all verbs but BDAT. */
 struct turn judge_phrase(const struct oracle_rules *rules, const struct talk *talk, const struct phrase *p,
                          msec_t now);
-/* The end of what DATA began; `content` is NULL if it has faults for sure. */
+/* A message's end, however it came; `content` is NULL if it has bare CRs or LFs. */
 struct turn judge_message(const struct oracle_rules *rules, const struct talk *talk, GBytes *content,
                           const struct content_faults *faults);
 /* BDAT with all its octets; `content` if it is the last one of a message. */

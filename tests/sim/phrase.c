@@ -367,22 +367,28 @@ static void read_argument(struct phrase *p, struct slice verb, struct slice argu
     }
 }
 
+#define VERB(name, verb)                                                                                     \
+    {                                                                                                        \
+        name, sizeof(name) - 1, verb                                                                         \
+    }
+
 static const struct {
     const char *name;
+    size_t len;
     enum phrase_verb verb;
 } verbs[] = {
-    { "MAIL", PHRASE_MAIL },      { "RCPT", PHRASE_RCPT },       { "DATA", PHRASE_DATA },
-    { "BDAT", PHRASE_BDAT },      { "EHLO", PHRASE_HELLO },      { "HELO", PHRASE_HELLO },
-    { "LHLO", PHRASE_HELLO },     { "RSET", PHRASE_RSET },       { "NOOP", PHRASE_NOOP },
-    { "VRFY", PHRASE_VRFY },      { "EXPN", PHRASE_EXPN },       { "HELP", PHRASE_HELP },
-    { "QUIT", PHRASE_QUIT },      { "AUTH", PHRASE_AUTH },       { "STARTTLS", PHRASE_STARTTLS },
-    { "XCLIENT", PHRASE_CLIENT }, { "XFORWARD", PHRASE_CLIENT },
+    VERB("MAIL", PHRASE_MAIL),      VERB("RCPT", PHRASE_RCPT),       VERB("DATA", PHRASE_DATA),
+    VERB("BDAT", PHRASE_BDAT),      VERB("EHLO", PHRASE_HELLO),      VERB("HELO", PHRASE_HELLO),
+    VERB("LHLO", PHRASE_HELLO),     VERB("RSET", PHRASE_RSET),       VERB("NOOP", PHRASE_NOOP),
+    VERB("VRFY", PHRASE_VRFY),      VERB("EXPN", PHRASE_EXPN),       VERB("HELP", PHRASE_HELP),
+    VERB("QUIT", PHRASE_QUIT),      VERB("AUTH", PHRASE_AUTH),       VERB("STARTTLS", PHRASE_STARTTLS),
+    VERB("XCLIENT", PHRASE_CLIENT), VERB("XFORWARD", PHRASE_CLIENT),
 };
 
 static enum phrase_verb find_verb(struct slice word)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-        if (slice_equal_nocase(word, verbs[i].name))
+        if (word.len == verbs[i].len && slice_begins_nocase(word, verbs[i].name, word.len))
             return verbs[i].verb;
     return PHRASE_UNKNOWN;
 }
