@@ -196,6 +196,34 @@ static void live(struct life *l)
 
 /* ---- the making ---- */
 
+/* Whether what is good may be answered 4xx. A worker that is told to drain says 421, which any may. */
+static bool is_troubled(const struct plan *plan)
+{
+    return plan->faults != 0 || plan->lost > 0 || plan->room > 0 || plan->descriptors > 0 ||
+           plan->quota > 0 || plan->handlers == PLAN_HANDLERS_IN_TROUBLE;
+}
+
+static void make_callers(struct life *l)
+{
+    const struct life_world *w = l->world;
+    const struct callers_terms terms = {
+        .plan = w->plan,
+        .life = l->number,
+        .smtp = &l->listeners[0].address,
+        .lmtp = &l->listeners[1].address,
+        .rules = { .limits = l->settings.smtp,
+                   .has_handlers = w->plan->handlers != PLAN_NO_HANDLERS,
+                   .troubled = is_troubled(w->plan),
+                   .clock = l->reactor,
+                   .greets_late = l->listeners[0].greeting_delay > 0,
+                   .may_cut = &l->may_cut,
+                   .link_ms = 1 + (msec_t)w->plan->delay_us / 1000 },
+        .promises = w->promises,
+        .trace = w->trace,
+    };
+    l->callers = callers_new(l->reactor, &terms);
+}
+
 static void add_fault(const struct life *l, uint64_t number)
 {
     static const int errors[] = { EIO, ENOSPC, EDQUOT, EMFILE };
@@ -250,18 +278,7 @@ static void make_network(struct life *l)
     memory_watch_disk(l->world->trace != NULL ? on_result : NULL, l);
 }
 
-/* Whether what is good may be answered 4xx. A worker that is told to drain says 421, which any may. */
-static bool is_troubled(const struct plan *plan)
-{
-    return plan->faults != 0 || plan->lost > 0 || plan->room > 0 || plan->descriptors > 0 ||
-           plan->quota > 0 || plan->handlers == PLAN_HANDLERS_IN_TROUBLE;
-}
-
-/*
- * Limits that nobody would set, so that they are met. But not that of recipients where one of them may fail:
- * in its place another one would be accepted, which the client learns too late to explain a file that is
- * there already.
- */
+/* Limits that nobody would set, so that they are met. */
 static void make_strict(struct life *l, uint64_t which)
 {
     enum { GREETING_BIT = 6, GREETING_MS = 100 };
@@ -271,7 +288,7 @@ static void make_strict(struct life *l, uint64_t which)
     } rows[GREETING_BIT] = { { &s->recipients, 2 }, { &s->errors, 3 },    { &s->strangers, 1 },
                              { &s->messages, 2 },   { &s->commands, 20 }, { &s->header_fields, 3 } };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        if ((which >> i & 1) != 0 && !(i == 0 && is_troubled(l->world->plan)))
+        if ((which >> i & 1) != 0)
             *rows[i].limit = rows[i].value;
     for (size_t i = 0; i < G_N_ELEMENTS(l->listeners) && (which >> GREETING_BIT & 1) != 0; i++)
         l->listeners[i].greeting_delay = GREETING_MS;
@@ -317,27 +334,6 @@ static void make_worker(struct life *l)
     REACTOR_SIM_AS(REACTOR_SIM_PROGRAM);
     int r = worker_new(l->reactor, &l->settings, &l->log, on_drained, l, &l->worker);
     sim_check(r == 0, "no worker: %s", g_strerror(-r));
-}
-
-static void make_callers(struct life *l)
-{
-    const struct life_world *w = l->world;
-    const struct callers_terms terms = {
-        .plan = w->plan,
-        .life = l->number,
-        .smtp = &l->listeners[0].address,
-        .lmtp = &l->listeners[1].address,
-        .rules = { .limits = l->settings.smtp,
-                   .has_handlers = w->plan->handlers != PLAN_NO_HANDLERS,
-                   .troubled = is_troubled(w->plan),
-                   .clock = l->reactor,
-                   .greets_late = l->listeners[0].greeting_delay > 0,
-                   .may_cut = &l->may_cut,
-                   .link_ms = 1 + (msec_t)w->plan->delay_us / 1000 },
-        .promises = w->promises,
-        .trace = w->trace,
-    };
-    l->callers = callers_new(l->reactor, &terms);
 }
 
 /* ---- its beginning and end ---- */

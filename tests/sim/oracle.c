@@ -95,18 +95,12 @@ static struct promise *make_promise(struct oracle *o, const char *box, GBytes *c
     return p;
 }
 
-static unsigned boxes_of(const struct oracle *o, const struct turn *t)
+/* A copy for each mailbox, however many ways lead to it. */
+static void promise_to_each(struct oracle *o, struct turn *t, GBytes *content)
 {
     unsigned boxes = 0;
     for (guint i = t->talk.recipients_from; i < t->talk.recipients_to; i++)
         boxes |= o->routes->data[i];
-    return boxes;
-}
-
-/* A copy for each mailbox, however many ways lead to it. */
-static void promise_to_each(struct oracle *o, struct turn *t, GBytes *content)
-{
-    unsigned boxes = boxes_of(o, t) | t->talk.spare;
     for (unsigned b = 0; b < SIM_BOXES; b++)
         if ((boxes & 1U << b) != 0)
             t->promises[b] = make_promise(o, sim_boxes[b], content, t->talk.is_utf8);
@@ -346,9 +340,9 @@ static void hear_goodbye(struct oracle *o, const struct reply_line *line)
 /* LMTP tells of each recipient; SMTP of all. */
 static void hear_of_message(struct oracle *o, struct turn *t, bool is_good)
 {
-    unsigned boxes = o->rules.protocol == SMTP_PROTOCOL_LMTP
-                         ? o->routes->data[t->talk.recipients_from + t->heard]
-                         : boxes_of(o, t);
+    unsigned boxes = ~0U;
+    if (o->rules.protocol == SMTP_PROTOCOL_LMTP)
+        boxes = o->routes->data[t->talk.recipients_from + t->heard];
     if (is_good)
         settle(t, boxes, PROMISE_KEPT);
     if (t->heard + 1 == t->replies)

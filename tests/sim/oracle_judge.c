@@ -120,7 +120,6 @@ static void mail(const struct oracle_rules *rules, struct turn *t, const struct 
         return;
     t->may.good = "250 2.1.0";
     t->good.place = ORACLE_ENVELOPE;
-    t->good.spare = 0;
     t->good.has_utf8 = p->has_utf8;
     t->good.is_utf8 = p->is_utf8;
     t->good.is_binary = p->is_binary;
@@ -139,8 +138,6 @@ static void rcpt(const struct oracle_rules *rules, struct turn *t, const struct 
         may_be(t, "553 5.6.7");
     } else if (recipients(&t->good) >= rules->limits.recipients) {
         may_be(t, "452 4.5.3");
-        t->good.spare |= p->boxes;
-        t->bad.spare |= p->boxes;
     } else if (!p->is_ours) {
         may_be(t, "550 5.7.1");
     } else if (p->boxes == 0) {

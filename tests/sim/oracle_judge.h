@@ -15,7 +15,6 @@ struct talk {
     enum oracle_place place;
     bool has_utf8, is_utf8, is_binary; /* of MAIL: SMTPUTF8, its address, its body */
     guint recipients_from, recipients_to;
-    unsigned spare; /* bits: mailboxes of recipients that were too many, unless one before them is refused */
     size_t chunks_from, chunks_to;
     msec_t began; /* MESSAGE, CHUNKS: the message */
 };
