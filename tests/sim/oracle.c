@@ -364,6 +364,9 @@ static bool hear_of(struct oracle *o, struct turn *t, const struct reply_line *l
     if (!is_good && !is_any(line, t->may.bad))
         fail(o, t, line, "a reply that this may not have");
     bool is_first = t->heard == 0 && !is_good;
+    size_t before = t->talk.recipients_to - t->talk.recipients_from;
+    if (is_good && t->is_rcpt && before >= o->rules.limits.recipients)
+        fail(o, t, line, "one recipient too many");
     if (is_first && !t->is_right && tally_count(&o->tally, &o->rules.limits, line, t->is_rcpt))
         fail(o, t, line, "one mistake too many");
     if (t->is_message && t->may.good != NULL)

@@ -134,10 +134,13 @@ static void rcpt(const struct oracle_rules *rules, struct turn *t, const struct 
     }
     if (is_malformed(t, p))
         return;
+    bool is_full = recipients(&t->good) >= rules->limits.recipients;
+    if (is_full)
+        may_be(t, "452 4.5.3");
     if (p->is_utf8 && !t->good.has_utf8) {
         may_be(t, "553 5.6.7");
-    } else if (recipients(&t->good) >= rules->limits.recipients) {
-        may_be(t, "452 4.5.3");
+    } else if (is_full && !(rules->troubled && p->boxes != 0)) {
+        return; /* else one before it may yet be refused, and there is room */
     } else if (!p->is_ours) {
         may_be(t, "550 5.7.1");
     } else if (p->boxes == 0) {

@@ -115,6 +115,14 @@ static const struct row good_rows[] = {
       "a\n"
       "C MAIL FROM:<sender@example.net>\nC RCPT TO:<bob@example.org>\nC DATA\nC b\nC .\n",
       "alice open a;bob open b\\n;", NULL },
+    { "there is room for who comes behind one that is refused", TROUBLED,
+      HELLO MAIL ALICE ALICE
+      "C RCPT TO:<alice@example.org>\nC RCPT TO:<bob@example.org>\nC BDAT 1 LAST\nc a\n"
+      "S 451 4.3.0 no\nS 250 2.1.5 OK\n" GOOD,
+      "alice kept a;bob kept a;", NULL },
+    { "there is no room for one more", TROUBLED,
+      HELLO MAIL ALICE ALICE ALICE "C RCPT TO:<bob@example.org>\nC BDAT 1 LAST\nc a\nS 452 4.5.3 no\n" GOOD,
+      "alice kept a;bob refused a;", NULL },
     { "what was taken for granted is refused", TROUBLED,
       HELLO MAIL "C RCPT TO:<alice@example.org>\nC RCPT TO:<bob@example.org>\nC BDAT 1 LAST\nc a\n"
                  "S 451 4.3.0 no\nS 250 2.1.5 OK\n" GOOD,
@@ -190,6 +198,8 @@ static const struct row bad_rows[] = {
       NULL, "a reply that this may not have: RCPT" },
     { "one recipient too many", 0, HELLO MAIL ALICE ALICE ALICE ALICE, NULL,
       "a reply that this may not have: RCPT" },
+    { "one recipient too many, in trouble", TROUBLED, HELLO MAIL ALICE ALICE ALICE ALICE, NULL,
+      "one recipient too many: RCPT" },
     { "550 for who is there", TROUBLED, HELLO MAIL "C RCPT TO:<alice@example.org>\nS 550 5.1.1 no\n", NULL,
       "a reply that this may not have: RCPT" },
     { "4xx without trouble", 0, HELLO MAIL "C RCPT TO:<alice@example.org>\nS 451 4.3.0 no\n", NULL,
