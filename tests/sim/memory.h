@@ -34,20 +34,19 @@ void memory_watch_disk(memory_on_result on_result, void *owner);
 
 /*
  * What a session may hold at most (P3), as the code's own limits add up:
- *
- *   648 KiB   two blocks of a message on its way to the disk (DELIVERY_BLOCK). Of a small message it is less,
- *             also where handlers get it in a frame
- *    64 KiB   one read of which nothing was taken yet
- *    64 KiB   replies that the peer does not read: 16 KiB, a batch of 8 KiB and a reply, in an array that
- * doubles 32 KiB   a command or a challenge, counts of a header section, a stream, timers, what the log is
- * told
- *
+ *   - 648 KiB: two blocks of a message on its way to the disk (DELIVERY_BLOCK). A small message has less,
+ *     also where handlers get it in a frame.
+ *   - 64 KiB: one read of which nothing was taken yet.
+ *   - 64 KiB: replies that the peer does not read: 16, a batch of 8, and one more, in an array that doubles.
+ *   - 32 KiB: a command or a challenge, counts of a header section, a stream, timers.
+ * With TLS its state besides: 45 KiB in the middle of a record or a handshake, and what is to be encrypted.
  * For each recipient: its address, its mailbox with its copy, its trace header, its places in lists. And for
  * the worker itself one read, one batch of replies, and what it has with nobody connected.
  */
 enum {
     MEMORY_WORKER = 128 * 1024,
     MEMORY_SESSION = 808 * 1024,
+    MEMORY_TLS = 64 * 1024,
     MEMORY_RECIPIENT = 2 * 1024,
 };
 _Static_assert(2 * DELIVERY_BLOCK + (64 + 64 + 32) * 1024 == MEMORY_SESSION, "what a session may hold");

@@ -2,6 +2,7 @@
 SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hangups \
 	tests/sim/test_hosts tests/sim/test_mail tests/sim/test_oracle tests/sim/test_patience tests/sim/test_plan tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
+sim_rig_tls = tests/sim/rig_tls.c tests/sim/rig_tls.h
 check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
 tests_sim_postern_sim_SOURCES = tests/sim/postern_sim.c tests/sim/world.c tests/sim/world.h tests/sim/life.c tests/sim/life.h \
@@ -54,14 +55,15 @@ sim_memory_ldflags = \
 	-Wl,--wrap=disk_scratch,--wrap=disk_truncate,--wrap=disk_sync,--wrap=disk_check,--wrap=disk_sync_dir \
 	-Wl,--wrap=disk_can_sync_all,--wrap=disk_sync_all,--wrap=disk_rename,--wrap=disk_link,--wrap=disk_replace \
 	-Wl,--wrap=disk_unlink,--wrap=disk_list,--wrap=disk_close
-tests_sim_test_bounds_SOURCES = tests/sim/test_bounds.c tests/sim/sim.c tests/sim/sim.h $(sim_hosts) $(sim_memory) $(sim_rig)
+tests_sim_test_bounds_SOURCES = tests/sim/test_bounds.c tests/sim/sim.c tests/sim/sim.h $(sim_hosts) $(sim_memory) $(sim_rig) $(sim_rig_tls)
 tests_sim_test_bounds_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_bounds_LDFLAGS = $(AM_LDFLAGS) $(sim_memory_ldflags)
-tests_sim_test_bounds_LDADD = $(TEST_LINK) $(LINK_worker_sim)
+tests_sim_test_bounds_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+tests_sim_test_bounds_LDADD = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_handled_SOURCES = tests/sim/test_handled.c $(sim_rig) tests/support/host_play.c tests/support/host_play.h
 tests_sim_test_handled_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_handled_LDADD = $(TEST_LINK) $(LINK_worker_sim)
-tests_sim_test_secured_SOURCES = tests/sim/test_secured.c $(sim_rig)
+tests_sim_test_secured_SOURCES = tests/sim/test_secured.c $(sim_rig) $(sim_rig_tls)
 tests_sim_test_secured_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_secured_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_sim_test_secured_LDADD = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_worker_sim)

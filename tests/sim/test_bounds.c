@@ -5,7 +5,7 @@
  * In each case some clients say what they have to say, all at once and without waiting for replies, and the
  * most that the worker has held meanwhile must be less than
  *
- *     MEMORY_WORKER + sessions * MEMORY_SESSION + recipients * MEMORY_RECIPIENT
+ *     MEMORY_WORKER + sessions * (MEMORY_SESSION [+ MEMORY_TLS]) + recipients * MEMORY_RECIPIENT
  *
  * which memory.h puts together from the code's own limits. Where a case tells a lower bound, the worker has
  * held at least that: a count that sees nothing would pass all.
@@ -20,6 +20,8 @@
 #include "hosts.h"
 #include "memory.h"
 #include "rig.h"
+#include "rig_tls.h"
+#include "tls_peer.h"
 
 enum {
     SESSIONS_MAX = 500,
@@ -40,6 +42,7 @@ struct script {
         *reply; /* which the last line that each of them has heard begins with; NULL: it reads nothing */
     size_t recipients; /* of each session; they are said behind `before` */
     bool has_handlers;
+    bool has_tls;
     int64_t job_ms;     /* that a job waits for its turn, at most */
     size_t least;       /* octets that are held for each session at some time */
     size_t session_max; /* less than MEMORY_SESSION; 0: that */
@@ -48,6 +51,7 @@ struct script {
 struct sender {
     const struct script *script;
     struct stream *stream;
+    struct tls_peer *tls; /* NULL: without */
     GString *piece;
     uint64_t said; /* of script->octets */
     unsigned step;
@@ -57,9 +61,21 @@ struct sender {
 
 /* ---- clients ---- */
 
+static void say_wire(struct sender *c)
+{
+    if (c->tls->out->len > 0)
+        stream_write(c->stream, slice_of(c->tls->out->data, c->tls->out->len));
+    g_byte_array_set_size(c->tls->out, 0);
+}
+
 static void say(struct sender *c, const char *text, size_t len)
 {
-    stream_write(c->stream, slice_of(text, len));
+    if (c->tls == NULL) {
+        stream_write(c->stream, slice_of(text, len));
+        return;
+    }
+    tls_peer_write(c->tls, slice_of(text, len));
+    say_wire(c);
 }
 
 static void say_recipients(struct sender *c)
@@ -74,6 +90,8 @@ static void say_recipients(struct sender *c)
 static void go_on(struct sender *c)
 {
     const struct script *s = c->script;
+    if (c->tls != NULL && !c->tls->is_open)
+        return;
     while (!c->is_over && stream_unsent(c->stream) == 0 && c->step < 4) {
         switch (c->step) {
         case 0:
@@ -102,17 +120,35 @@ static void on_connected(void *owner, int error)
 {
     struct sender *c = owner;
     assert_int_equal(error, 0);
-    stream_set_reading(c->stream, c->script->reply != NULL);
+    stream_set_reading(c->stream, c->script->reply != NULL || c->tls != NULL);
+    if (c->tls != NULL) {
+        tls_peer_feed(c->tls, slice_of(NULL, 0));
+        say_wire(c);
+    }
     go_on(c);
+}
+
+static void hear(struct sender *c, struct slice bytes)
+{
+    g_string_append_len(c->heard, (const char *)bytes.data, (gssize)bytes.len);
+    for (const char *end; (end = strstr(c->heard->str, "\r\n")) != NULL && end[2] != '\0';)
+        g_string_erase(c->heard, 0, end + 2 - c->heard->str);
 }
 
 static void on_read(void *owner, struct slice bytes)
 {
     struct sender *c = owner;
-    g_string_append_len(c->heard, (const char *)bytes.data, (gssize)bytes.len);
-    g_string_truncate(c->heard, c->heard->len);
-    for (const char *end; (end = strstr(c->heard->str, "\r\n")) != NULL && end[2] != '\0';)
-        g_string_erase(c->heard, 0, end + 2 - c->heard->str);
+    if (c->tls == NULL) {
+        hear(c, bytes);
+        return;
+    }
+    tls_peer_feed(c->tls, bytes);
+    hear(c, slice_of(c->tls->got->data, c->tls->got->len));
+    g_byte_array_set_size(c->tls->got, 0);
+    say_wire(c);
+    if (c->script->reply == NULL && c->tls->is_open)
+        stream_set_reading(c->stream, false);
+    go_on(c);
 }
 
 static void on_end(void *owner, int error)
@@ -133,9 +169,17 @@ static void sender_init(struct sender *c, struct rig *rig, const struct script *
     };
     const struct net_address *to = &rig->listeners[0].address;
     *c = (struct sender){ .script = script, .piece = piece, .heard = g_string_new(NULL) };
+    c->tls = script->has_tls ? tls_peer_new(&(struct tls_peer_wish){ 0 }) : NULL;
     assert_int_equal(
         stream_connect(rig->reactor, (const struct sockaddr *)&to->storage, to->len, &events, c, &c->stream),
         0);
+}
+
+static void sender_clear(struct sender *c)
+{
+    stream_abort(c->stream);
+    tls_peer_free(c->tls);
+    g_string_free(c->heard, TRUE);
 }
 
 /* ---- the worker ---- */
@@ -171,10 +215,12 @@ static bool is_over(struct rig *rig, const struct sender *senders, msec_t since)
 /* Where RCPT is slow, too, some are told that too many others ask, and what they say then is no command. */
 static void check(const struct script *script, const struct sender *senders, size_t base)
 {
-    const size_t session = script->session_max > 0 ? script->session_max : (size_t)MEMORY_SESSION;
+    const size_t session = script->session_max > 0
+                               ? script->session_max
+                               : (size_t)MEMORY_SESSION + (script->has_tls ? MEMORY_TLS : 0);
     size_t most = MEMORY_WORKER + script->sessions * (session + script->recipients * MEMORY_RECIPIENT);
-    print_message("# %s: %zu KiB idle, %zu KiB at most, of %zu: %.1f KiB a session\n", script->name,
-                  base / KIB, memory_peak() / KIB, most / KIB,
+    print_message("# %zu x %s: %zu KiB idle, %zu KiB at most, of %zu: %.1f KiB a session\n", script->sessions,
+                  script->name, base / KIB, memory_peak() / KIB, most / KIB,
                   (double)(memory_peak() - base) / (double)script->sessions / KIB);
     for (size_t i = 0; script->reply != NULL && i < script->sessions; i++)
         if (!g_str_has_prefix(senders[i].heard->str, script->reply) &&
@@ -187,38 +233,74 @@ static void check(const struct script *script, const struct sender *senders, siz
     assert_true(memory_peak() >= base + script->sessions * script->least);
 }
 
-static void holds_no_more(void **state)
+struct scene {
+    char *folder; /* NULL: there is no TLS, and no store */
+    struct tls_store *store;
+    struct rig *rig;
+    struct hosts *hosts;
+};
+
+static void scene_begin(struct scene *scene, const struct script *script)
 {
-    const struct script *script = *state;
-    struct sender *senders = g_new0(struct sender, script->sessions);
-    reactor_sim_party = REACTOR_SIM_TEST; /* also behind a case that has failed */
-    const size_t before = memory_held();
-    struct rig *rig = rig_begin(script->protocol, 1);
-    make_network(rig, script);
+    *scene = (struct scene){ .rig = rig_begin(script->protocol, 1) };
+    make_network(scene->rig, script);
     make_mailboxes(script);
-    struct hosts *hosts = script->has_handlers ? hosts_new(rig->reactor, 1, false) : NULL;
-    rig->handlers = hosts != NULL ? hosts_settings(hosts) : NULL;
-    rig_add_worker(rig, script->sessions);
-    rig_run_for(rig, LATER_MS);
+    if (script->has_tls) {
+        scene->folder = certificate_folder();
+        scene->store = rig_store(scene->folder);
+        scene->rig->tls = scene->store;
+        scene->rig->like.tls = WORKER_TLS_IMPLICIT;
+    }
+    if (script->has_handlers) {
+        scene->hosts = hosts_new(scene->rig->reactor, 1, false);
+        scene->rig->handlers = hosts_settings(scene->hosts);
+    }
+    rig_add_worker(scene->rig, script->sessions);
+    rig_run_for(scene->rig, LATER_MS);
+}
+
+static void scene_end(struct scene *scene)
+{
+    rig_end(scene->rig);
+    hosts_free(scene->hosts);
+    tls_store_free(scene->store);
+    if (scene->folder != NULL)
+        certificate_folder_remove(scene->folder);
+}
+
+static void play(const struct script *script)
+{
+    struct scene scene;
+    scene_begin(&scene, script);
     memory_reset();
     const size_t base = memory_held();
-
+    g_autofree struct sender *senders = g_new0(struct sender, script->sessions);
     g_autoptr(GString) piece = g_string_new(NULL);
     while (piece->len < PIECE && *script->again != '\0')
         g_string_append(piece, script->again);
     for (size_t i = 0; i < script->sessions; i++)
-        sender_init(&senders[i], rig, script, piece);
-    const msec_t start = reactor_now(rig->reactor);
-    while (!is_over(rig, senders, start) && reactor_sim_step(rig->reactor))
+        sender_init(&senders[i], scene.rig, script, piece);
+    const msec_t start = reactor_now(scene.rig->reactor);
+    while (!is_over(scene.rig, senders, start) && reactor_sim_step(scene.rig->reactor))
         ;
     check(script, senders, base);
     for (size_t i = 0; i < script->sessions; i++)
-        stream_abort(senders[i].stream);
-    rig_end(rig);
-    hosts_free(hosts);
-    for (size_t i = 0; i < script->sessions; i++)
-        g_string_free(senders[i].heard, TRUE);
-    g_free(senders);
+        sender_clear(&senders[i]);
+    scene_end(&scene);
+}
+
+static void holds_no_more(void **state)
+{
+    const struct script *script = *state;
+    reactor_sim_party = REACTOR_SIM_TEST; /* also behind a case that has failed */
+    if (script->has_tls) {                /* what OpenSSL makes once, and keeps, is nobody's */
+        struct script once = *script;
+        once.sessions = 1;
+        once.octets = once.least = 0;
+        play(&once);
+    }
+    const size_t before = memory_held();
+    play(script);
     assert_int_equal(memory_held(), before);
 }
 
@@ -310,7 +392,7 @@ static const struct script scripts[] = {
       .reply = "221 ",
       .job_ms = 5 * 60 * 1000,
       .least = DELIVERY_SMALL },
-    { .name = "200 sessions with a large message each",
+    { .name = "many large messages at once",
       .sessions = 200,
       .before = HELO MAIL RCPT "DATA\r\nSubject: many\r\n\r\n",
       .again = TEXT,
@@ -319,6 +401,33 @@ static const struct script scripts[] = {
       .reply = "221 ",
       .job_ms = 1000,
       .least = DELIVERY_SMALL },
+    { .name = "sessions in TLS that say nothing",
+      .sessions = 100,
+      .before = HELO,
+      .again = "",
+      .after = "",
+      .reply = "421 ",
+      .has_tls = true,
+      .session_max = 64 * KIB,
+      .least = 8 * KIB },
+    { .name = "messages of 8 MiB in TLS",
+      .sessions = 8,
+      .before = HELO MAIL RCPT "DATA\r\nSubject: large\r\n\r\n",
+      .again = TEXT,
+      .octets = 8 * MIB,
+      .after = END,
+      .reply = "221 ",
+      .has_tls = true,
+      .least = DELIVERY_SMALL },
+    { .name = "replies in TLS that nobody reads",
+      .sessions = 20,
+      .before = HELO,
+      .again = "NOOP\r\nVRFY alice\r\nEHLO client.example\r\nRSET\r\n",
+      .octets = 4 * MIB,
+      .after = BYE,
+      .has_tls = true,
+      .least = 16 * KIB,
+      .session_max = 256 * KIB },
     { .name = "1000 mailboxes for each message",
       .protocol = SMTP_PROTOCOL_LMTP,
       .sessions = 4,

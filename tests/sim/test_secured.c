@@ -9,6 +9,7 @@
 #include "disk/disk_sim.h"
 #include "net/tls_store.h"
 #include "rig.h"
+#include "rig_tls.h"
 #include "tls_peer.h"
 
 enum { TURNS = 10, CROWD = 9, MANY_EVENTS = 24 };
@@ -24,27 +25,12 @@ struct scene {
     struct rig *rig;
 };
 
-static struct tls_store *make_store(const char *folder)
-{
-    struct certificate *c = certificate_new(&(struct certificate_wish){ .names = "DNS:mx.example.org" });
-    g_autofree char *pem = certificate_pem(c), *key = certificate_key_pem(c, NULL);
-    g_autofree char *pem_path = certificate_file(folder, "mx.pem", pem, 0644);
-    g_autofree char *key_path = certificate_file(folder, "mx.key", key, 0600);
-    certificate_free(c);
-    const struct tls_policy policy = { .tickets = true };
-    const struct tls_pair pair = { .certificate.value = pem_path, .private_key.value = key_path };
-    auto_val(diag) problems = { 0 };
-    struct tls_store *store = tls_store_new(&policy, &(struct tls_host){ NULL, &pair, 1 }, 1, &problems);
-    assert_non_null(store);
-    return store;
-}
-
 static struct scene *scene_new(enum worker_tls mode)
 {
     char *problem = NULL;
     struct scene *s = g_new0(struct scene, 1);
     s->folder = certificate_folder();
-    s->store = make_store(s->folder);
+    s->store = rig_store(s->folder);
     assert_int_equal(net_networks_parse("127.0.0.0/8", &s->here, &problem), 0);
     s->rig = rig_begin(SMTP_PROTOCOL_SMTP, 1);
     s->rig->tls = s->store;
