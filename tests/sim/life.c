@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "reactor/reactor_sim.h"
 #include "sim.h"
+#include "stored.h"
 #include "worker/worker.h"
 
 enum { LIFE_MAX_MS = 24 * 3600 * 1000, EVENTS_MAX = 3000000, DRAIN_MS = 60000, STALE_H = 36 };
@@ -374,6 +375,17 @@ static void count(const struct life *l)
     f->virtual_ms += (uint64_t)(l->world->now - l->began);
 }
 
+/* What a crash left of the counts, or a fault, is mended once a mailbox seems full, and not before. */
+static void check_quotas(const struct life *l)
+{
+    const struct plan *plan = l->world->plan;
+    if (plan->quota == 0 || l->number > 0 || plan->lost > 0 || plan->room > 0 || plan->descriptors > 0 ||
+        disk_sim_failures() > 0)
+        return;
+    for (size_t i = 0; i < SIM_BOXES; i++)
+        stored_check_quota(sim_boxes[i], plan->quota);
+}
+
 static void end(struct life *l)
 {
     const struct plan_life *plan = l->plan;
@@ -385,6 +397,7 @@ static void end(struct life *l)
     disk_sim_heal();
     if (plan->end == PLAN_DRAIN) {
         mail_on_drained(l->world->mail);
+        check_quotas(l);
         return;
     }
     if (plan->end == PLAN_KILL)

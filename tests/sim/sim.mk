@@ -7,9 +7,10 @@ check_PROGRAMS += tests/sim/postern-sim $(SIM_TESTS)
 TESTS += tests/sim/postern-sim $(SIM_TESTS)
 tests_sim_postern_sim_SOURCES = tests/sim/postern_sim.c tests/sim/world.c tests/sim/world.h tests/sim/life.c tests/sim/life.h \
 	tests/sim/callers.c tests/sim/callers.h \
-	tests/sim/plan.c tests/sim/plan.h tests/sim/mail.c tests/sim/mail.h tests/sim/trace.c tests/sim/trace.h \
+	tests/sim/plan.c tests/sim/plan.h $(sim_mail) tests/sim/trace.c tests/sim/trace.h \
 	tests/sim/shrink.c tests/sim/shrink.h tests/sim/sim.c tests/sim/sim.h \
 	$(sim_speakers) $(sim_hosts) $(sim_memory)
+sim_mail = tests/sim/mail.c tests/sim/mail.h tests/sim/stored.c tests/sim/stored.h
 sim_oracle = tests/sim/oracle.c tests/sim/oracle.h tests/sim/oracle_judge.c tests/sim/oracle_judge.h tests/sim/phrase.c \
 	tests/sim/phrase.h tests/sim/content.c tests/sim/content.h tests/sim/replies.c tests/sim/replies.h
 sim_speakers = tests/sim/speaker.c tests/sim/speaker.h tests/sim/talker.c tests/sim/talker.h tests/sim/talker_internal.h \
@@ -23,7 +24,7 @@ tests_sim_test_crowded_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_oracle_SOURCES = tests/sim/test_oracle.c tests/sim/sim.c tests/sim/sim.h $(sim_oracle)
 tests_sim_test_oracle_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_oracle_LDADD = $(TEST_LINK) $(LINK_worker_sim)
-tests_sim_test_mail_SOURCES = tests/sim/test_mail.c tests/sim/mail.c tests/sim/mail.h tests/sim/sim.c tests/sim/sim.h
+tests_sim_test_mail_SOURCES = tests/sim/test_mail.c $(sim_mail) tests/sim/sim.c tests/sim/sim.h
 tests_sim_test_mail_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_mail_LDADD = $(TEST_LINK) $(LINK_disk_sim)
 tests_sim_test_plan_SOURCES = tests/sim/test_plan.c tests/sim/plan.c tests/sim/plan.h
