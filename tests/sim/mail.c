@@ -4,6 +4,7 @@
 
 #include "base/auto.h"
 #include "base/slice.h"
+#include "leftovers.h"
 #include "sim.h"
 #include "stored.h"
 
@@ -26,22 +27,16 @@ struct file {
     bool was_withdrawn; /* its removal was tried */
 };
 
-struct leftover {
-    char *path;
-    int64_t since_wall_us;
-};
-
 struct mail {
     const GPtrArray *promises;
-    guint known;             /* of the promises: in a message */
-    GHashTable *messages;    /* struct message: a set, for finding one */
-    GPtrArray *all;          /* the same, in the order of their promises */
-    GPtrArray *files;        /* struct file */
-    GHashTable *by_path;     /* of the files */
-    GPtrArray *unsettled;    /* struct message with promises that are open */
-    GPtrArray *changed;      /* char *: paths in new/ or cur/ that the last call was about */
-    GHashTable *tried;       /* char *: paths in tmp/ whose removal was tried: a set */
-    GPtrArray *leftovers;    /* struct leftover: what crashes left in tmp/ */
+    guint known;          /* of the promises: in a message */
+    GHashTable *messages; /* struct message: a set, for finding one */
+    GPtrArray *all;       /* the same, in the order of their promises */
+    GPtrArray *files;     /* struct file */
+    GHashTable *by_path;  /* of the files */
+    GPtrArray *unsettled; /* struct message with promises that are open */
+    GPtrArray *changed;   /* char *: paths in new/ or cur/ that the last call was about */
+    struct leftovers *leftovers;
     char *unmade;            /* a directory that the last call was to remove; or NULL */
     bool spoilt[SIM_BOXES];  /* not durable, and it could not be removed */
     bool fragile[SIM_BOXES]; /* not durable when its maker was killed */
@@ -254,7 +249,7 @@ static void note_removal(struct mail *m, const char *path)
     if (f != NULL)
         f->was_withdrawn = true;
     else if (stored_box_in(path, "tmp") != NULL)
-        g_hash_table_add(m->tried, g_strdup(path));
+        leftovers_on_removal(m->leftovers, path);
 }
 
 void mail_on_call(struct mail *m, const struct disk_sim_call *call)
@@ -302,20 +297,14 @@ void mail_on_event(struct mail *m)
 
 /* ---- ends ---- */
 
-static void for_each_name(struct mail *m, const char *box, const char *sub,
-                          void (*each)(struct mail *m, const char *path))
+static void look_into(struct mail *m, const char *box, const char *sub)
 {
     g_autofree char *dir = g_strdup_printf("/mail/%s/%s", box, sub);
     g_auto(GStrv) names = disk_sim_names(dir);
     for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
         g_autofree char *path = g_strdup_printf("%s/%s", dir, names[i]);
-        each(m, path);
+        (void)look(m, path); /* the messages are checked once all files are known */
     }
-}
-
-static void look_again(struct mail *m, const char *path)
-{
-    (void)look(m, path); /* the messages are checked once all files are known */
 }
 
 /* Every file is read again: a crash may have changed any. */
@@ -327,39 +316,15 @@ static void look_at_all(struct mail *m)
         ((struct file *)g_ptr_array_index(m->files, i))->is_there = false;
     for (size_t b = 0; b < SIM_BOXES; b++)
         for (size_t i = 0; i < G_N_ELEMENTS(visible_dirs); i++)
-            for_each_name(m, sim_boxes[b], visible_dirs[i], look_again);
+            look_into(m, sim_boxes[b], visible_dirs[i]);
     for (guint i = 0; i < m->all->len; i++)
         check_message(m, g_ptr_array_index(m->all, i));
-}
-
-static struct leftover *find_leftover(const struct mail *m, const char *path)
-{
-    for (guint i = 0; i < m->leftovers->len; i++) {
-        struct leftover *l = g_ptr_array_index(m->leftovers, i);
-        if (strcmp(l->path, path) == 0)
-            return l;
-    }
-    return NULL;
-}
-
-static void leftover_free(void *leftover)
-{
-    struct leftover *l = leftover;
-    g_free(l->path);
-    g_free(l);
-}
-
-static void check_staged(struct mail *m, const char *path)
-{
-    sim_check(find_leftover(m, path) != NULL || g_hash_table_contains(m->tried, path), "left in tmp/: %s",
-              path);
 }
 
 void mail_on_drained(struct mail *m)
 {
     look_at_all(m);
-    for (size_t b = 0; b < SIM_BOXES; b++)
-        for_each_name(m, sim_boxes[b], "tmp", check_staged);
+    leftovers_on_drained(m->leftovers);
 }
 
 void mail_on_loss(struct mail *m)
@@ -375,15 +340,6 @@ static bool is_fragile(const char *box)
     return parts != NULL && (!disk_sim_is_durable(top) || !disk_sim_is_durable(new));
 }
 
-static void excuse(struct mail *m, const char *path)
-{
-    if (find_leftover(m, path) != NULL)
-        return;
-    struct leftover *l = g_new(struct leftover, 1);
-    *l = (struct leftover){ .path = g_strdup(path), .since_wall_us = -1 };
-    g_ptr_array_add(m->leftovers, l);
-}
-
 void mail_on_crash(struct mail *m, int64_t wall_us)
 {
     look_at_all(m);
@@ -392,33 +348,13 @@ void mail_on_crash(struct mail *m, int64_t wall_us)
     for (size_t b = 0; b < SIM_BOXES; b++) {
         m->fragile[b] = is_fragile(sim_boxes[b]);
         m->spoilt[b] = m->spoilt[b] && m->fragile[b]; /* what survived the power is durable */
-        for_each_name(m, sim_boxes[b], "tmp", excuse);
     }
-    for (guint i = 0; i < m->leftovers->len; i++) {
-        struct leftover *l = g_ptr_array_index(m->leftovers, i);
-        if (l->since_wall_us < 0)
-            l->since_wall_us = wall_us;
-    }
+    leftovers_on_crash(m->leftovers, wall_us);
 }
 
-/* A crash may have left the counted sizes of a mailbox both names, that in tmp/ and its own, by which they
- * are written to ever since. */
-static bool is_in_use(const char *path)
+void mail_on_swept(const struct mail *m, int64_t before_wall_us)
 {
-    g_autofree char *dir = g_path_get_dirname(path), *box = g_path_get_dirname(dir);
-    g_autofree char *sizes_path = g_strdup_printf("%s/maildirsize", box);
-    g_autofree char *left = disk_sim_read_file(path, NULL), *sizes = disk_sim_read_file(sizes_path, NULL);
-    return strstr(path, "/tmp/maildirsize") != NULL && g_strcmp0(left, sizes) == 0;
-}
-
-void mail_on_swept(struct mail *m, int64_t before_wall_us)
-{
-    for (guint i = 0; i < m->leftovers->len; i++) {
-        const struct leftover *l = g_ptr_array_index(m->leftovers, i);
-        g_autofree char *content = disk_sim_read_file(l->path, NULL);
-        sim_check(content == NULL || l->since_wall_us >= before_wall_us || is_in_use(l->path),
-                  "not swept: %s", l->path);
-    }
+    leftovers_on_swept(m->leftovers, before_wall_us);
 }
 
 /* ---- the checker ---- */
@@ -433,8 +369,7 @@ struct mail *mail_new(const GPtrArray *promises)
     m->by_path = g_hash_table_new(g_str_hash, g_str_equal);
     m->unsettled = g_ptr_array_new();
     m->changed = g_ptr_array_new_with_free_func(g_free);
-    m->tried = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    m->leftovers = g_ptr_array_new_with_free_func(leftover_free);
+    m->leftovers = leftovers_new();
     return m;
 }
 
@@ -444,10 +379,9 @@ void mail_free(struct mail *m)
         return;
     g_free(m->unmade);
     g_hash_table_destroy(m->by_path);
-    g_hash_table_destroy(m->tried);
+    leftovers_free(m->leftovers);
     g_ptr_array_unref(m->changed);
     g_ptr_array_unref(m->unsettled);
-    g_ptr_array_unref(m->leftovers);
     g_ptr_array_unref(m->files);
     g_hash_table_destroy(m->messages);
     g_ptr_array_unref(m->all);

@@ -40,7 +40,7 @@ void mail_on_crash(struct mail *m, int64_t wall_us);
 /* when the system has lost what it was to write, */
 void mail_on_loss(struct mail *m);
 /* and when all that is older has been swept from tmp/. */
-void mail_on_swept(struct mail *m, int64_t before_wall_us);
+void mail_on_swept(const struct mail *m, int64_t before_wall_us);
 
 /* How many files it has looked at. */
 uint64_t mail_looks(const struct mail *m);

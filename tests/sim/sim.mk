@@ -10,7 +10,7 @@ tests_sim_postern_sim_SOURCES = tests/sim/postern_sim.c tests/sim/world.c tests/
 	tests/sim/plan.c tests/sim/plan.h $(sim_mail) tests/sim/trace.c tests/sim/trace.h \
 	tests/sim/shrink.c tests/sim/shrink.h tests/sim/sim.c tests/sim/sim.h \
 	$(sim_speakers) $(sim_hosts) $(sim_memory)
-sim_mail = tests/sim/mail.c tests/sim/mail.h tests/sim/stored.c tests/sim/stored.h
+sim_mail = tests/sim/mail.c tests/sim/mail.h tests/sim/leftovers.c tests/sim/leftovers.h tests/sim/stored.c tests/sim/stored.h
 sim_oracle = tests/sim/oracle.c tests/sim/oracle.h tests/sim/oracle_judge.c tests/sim/oracle_judge.h tests/sim/phrase.c \
 	tests/sim/phrase.h tests/sim/content.c tests/sim/content.h tests/sim/replies.c tests/sim/replies.h
 sim_speakers = tests/sim/speaker.c tests/sim/speaker.h tests/sim/talker.c tests/sim/talker.h tests/sim/talker_internal.h \
