@@ -473,8 +473,6 @@ enum { BLOCK = 1000, BLOCK_COST = 1008 };
 static void counts_each_block(void **state)
 {
     (void)state;
-    if (memory_uncounted() != NULL)
-        skip();
     const size_t before = memory_held();
     void *test = malloc(BLOCK), *aligned = NULL;
     assert_int_equal(memory_held() - before, 0);
@@ -540,7 +538,8 @@ int main(int argc, char **argv)
     if (memory_uncounted() != NULL)
         print_message("# memory is not counted: %s\n", memory_uncounted());
     struct suite *s = suite_new("bounds");
-    suite_add(s, "each block is counted", counts_each_block, NULL);
+    if (memory_uncounted() == NULL) /* else there is nothing to ask; the others show that all is freed */
+        suite_add(s, "each block is counted", counts_each_block, NULL);
     suite_add(s, "what is on the disk is not counted", counts_no_disk, NULL);
     suite_add_rows(s, scripts, holds_no_more);
     return suite_run(s, argc, argv);
