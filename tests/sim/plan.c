@@ -8,184 +8,195 @@
 
 /* ---- what a world is like ---- */
 
-static uint64_t below(void *random, uint64_t limit)
+/* What a knob is drawn from. */
+struct draw {
+    struct pst_random random;
+    bool is_busy; /* the world: many honest clients with small messages at the same time, which wait for each
+                     other */
+};
+
+static uint64_t below(struct draw *d, uint64_t limit)
 {
-    return pst_random_below(random, limit);
+    return pst_random_below(&d->random, limit);
 }
 
-static bool one_in(void *random, uint64_t many)
+static bool one_in(struct draw *d, uint64_t many)
 {
-    return below(random, many) == 0;
+    return below(d, many) == 0;
 }
 
 /* From 1 up to 2 to the power of `high`, each order of magnitude as likely as another. */
-static uint64_t any_size(void *random, unsigned low, unsigned high)
+static uint64_t any_size(struct draw *d, unsigned low, unsigned high)
 {
-    uint64_t most = UINT64_C(1) << (low + below(random, high - low + 1));
-    return 1 + below(random, most);
+    uint64_t most = UINT64_C(1) << (low + below(d, high - low + 1));
+    return 1 + below(d, most);
 }
 
-static uint64_t pick(void *random, const uint64_t *values, size_t count)
+static uint64_t pick(struct draw *d, const uint64_t *values, size_t count)
 {
-    return values[below(random, count)];
+    return values[below(d, count)];
 }
-#define PICK(random, ...)                                                                                    \
-    pick((random), (const uint64_t[]){ __VA_ARGS__ }, sizeof(uint64_t[]){ __VA_ARGS__ } / sizeof(uint64_t))
+#define PICK(d, ...)                                                                                         \
+    pick((d), (const uint64_t[]){ __VA_ARGS__ }, sizeof(uint64_t[]){ __VA_ARGS__ } / sizeof(uint64_t))
 
-static uint64_t draw_clients(void *random)
+static uint64_t draw_clients(struct draw *d)
 {
-    uint64_t count = one_in(random, 6) ? 5 + below(random, PLAN_CLIENTS - 4) : 1 + below(random, 5);
+    if (d->is_busy)
+        return (UINT64_C(1) << PLAN_CLIENTS) - 1;
+    uint64_t count = one_in(d, 6) ? 5 + below(d, PLAN_CLIENTS - 4) : 1 + below(d, 5);
     return (UINT64_C(1) << count) - 1;
 }
 
-static uint64_t draw_manners(void *random)
+static uint64_t draw_manners(struct draw *d)
 {
-    return one_in(random, 4) ? 1 : 15;
+    return d->is_busy || one_in(d, 4) ? 1 : 15;
 }
 
-static uint64_t draw_leavers(void *random)
+static uint64_t draw_leavers(struct draw *d)
 {
-    return PICK(random, 0, 0, 4, 3, 2);
+    return d->is_busy ? 0 : PICK(d, 0, 0, 4, 3, 2);
 }
 
-static uint64_t draw_messages(void *random)
+static uint64_t draw_messages(struct draw *d)
 {
-    return 1 + below(random, 5);
+    return d->is_busy ? 5 : 1 + below(d, 5);
 }
 
 /* Just beyond what is kept in memory, and what is staged in more than one piece: dear, and so few. */
-static uint64_t draw_size(void *random)
+static uint64_t draw_size(struct draw *d)
 {
-    if (one_in(random, 24))
-        return PICK(random, 70000, 70000, 70000, 400000);
-    return any_size(random, 5, 11);
+    if (!d->is_busy && one_in(d, 24))
+        return PICK(d, 70000, 70000, 70000, 400000);
+    return any_size(d, 5, 11);
 }
 
-static uint64_t draw_proxied(void *random)
+static uint64_t draw_proxied(struct draw *d)
 {
-    return one_in(random, 6);
+    return one_in(d, 6);
 }
 
-static uint64_t draw_segment(void *random)
+static uint64_t draw_segment(struct draw *d)
 {
-    return PICK(random, 5, 60, 600, 600, 9000, 9000, 60000, 60000);
+    return PICK(d, 5, 60, 600, 600, 9000, 9000, 60000, 60000);
 }
 
-static uint64_t draw_delay(void *random)
+static uint64_t draw_delay(struct draw *d)
 {
-    return PICK(random, 0, 20, 2000, 2000, 2000, 100000, 3000000);
+    return PICK(d, 0, 20, 2000, 2000, 2000, 100000, 3000000);
 }
 
-static uint64_t draw_window(void *random)
+static uint64_t draw_window(struct draw *d)
 {
-    return PICK(random, 65536, 65536, 65536, 65536, 2000, 200);
+    return PICK(d, 65536, 65536, 65536, 65536, 2000, 200);
 }
 
 /* Longer than a drain's patience, or than a client's. */
-static uint64_t draw_job(void *random)
+static uint64_t draw_job(struct draw *d)
 {
-    return one_in(random, 10) ? UINT64_C(90000000) : any_size(random, 1, 16);
+    if (d->is_busy)
+        return 5000 + below(d, 50000);
+    return one_in(d, 10) ? UINT64_C(90000000) : any_size(d, 1, 16);
 }
 
-static uint64_t draw_faults(void *random)
+static uint64_t draw_faults(struct draw *d)
 {
-    return one_in(random, 2) ? 0 : (UINT64_C(1) << (1 + below(random, PLAN_FAULTS))) - 1;
+    return one_in(d, 2) ? 0 : (UINT64_C(1) << (1 + below(d, PLAN_FAULTS))) - 1;
 }
 
-static uint64_t draw_lost(void *random)
+static uint64_t draw_lost(struct draw *d)
 {
-    return one_in(random, 16) ? any_size(random, 3, 7) : 0;
+    return one_in(d, 16) ? any_size(d, 3, 7) : 0;
 }
 
-static uint64_t draw_room(void *random)
+static uint64_t draw_room(struct draw *d)
 {
-    return one_in(random, 20) ? 500 + any_size(random, 8, 14) : 0;
+    return one_in(d, 20) ? 500 + any_size(d, 8, 14) : 0;
 }
 
-static uint64_t draw_descriptors(void *random)
+static uint64_t draw_descriptors(struct draw *d)
 {
-    return one_in(random, 20) ? any_size(random, 2, 5) : 0;
+    return one_in(d, 20) ? any_size(d, 2, 5) : 0;
 }
 
-static uint64_t draw_shortage(void *random)
+static uint64_t draw_shortage(struct draw *d)
 {
-    return one_in(random, 20) ? any_size(random, 1, 9) : 0;
+    return one_in(d, 20) ? any_size(d, 1, 9) : 0;
 }
 
-static uint64_t draw_disks(void *random)
+static uint64_t draw_disks(struct draw *d)
 {
-    return PICK(random, PLAN_ONE_DISK, PLAN_ONE_DISK, PLAN_DISK_BY_FILE, PLAN_DISK_EACH);
+    return PICK(d, PLAN_ONE_DISK, PLAN_ONE_DISK, PLAN_DISK_BY_FILE, PLAN_DISK_EACH);
 }
 
-static uint64_t draw_sync(void *random)
+static uint64_t draw_sync(struct draw *d)
 {
-    return one_in(random, 5); /* DELIVERY_SYNC_GROUP or _EACH */
+    return one_in(d, 5); /* DELIVERY_SYNC_GROUP or _EACH */
 }
 
-static uint64_t draw_single(void *random)
+static uint64_t draw_single(struct draw *d)
 {
-    return one_in(random, 4);
+    return one_in(d, 4);
 }
 
-static uint64_t draw_create(void *random)
+static uint64_t draw_create(struct draw *d)
 {
-    return one_in(random, 8);
+    return one_in(d, 8);
 }
 
-static uint64_t draw_quota(void *random)
+static uint64_t draw_quota(struct draw *d)
 {
-    return one_in(random, 10) ? 500 + any_size(random, 8, 13) : 0;
+    return one_in(d, 10) ? 500 + any_size(d, 8, 13) : 0;
 }
 
-static uint64_t draw_limit(void *random)
+static uint64_t draw_limit(struct draw *d)
 {
-    return one_in(random, 6) ? 50 + below(random, 600) : 0;
+    return one_in(d, 6) ? 50 + below(d, 600) : 0;
 }
 
-static uint64_t draw_strict(void *random)
+static uint64_t draw_strict(struct draw *d)
 {
-    return one_in(random, 4) ? below(random, 128) & below(random, 128) : 0;
+    return one_in(d, 4) ? below(d, 128) & below(d, 128) : 0;
 }
 
-static uint64_t draw_connections(void *random)
+static uint64_t draw_connections(struct draw *d)
 {
-    return one_in(random, 4) ? 1 + below(random, 3) : 100;
+    return !d->is_busy && one_in(d, 4) ? 1 + below(d, 3) : 100;
 }
 
-static uint64_t draw_handlers(void *random)
+static uint64_t draw_handlers(struct draw *d)
 {
-    return PICK(random, PLAN_NO_HANDLERS, PLAN_NO_HANDLERS, PLAN_HANDLERS, PLAN_HANDLERS_IN_TROUBLE);
+    return PICK(d, PLAN_NO_HANDLERS, PLAN_NO_HANDLERS, PLAN_HANDLERS, PLAN_HANDLERS_IN_TROUBLE);
 }
 
-static uint64_t draw_lives(void *random)
+static uint64_t draw_lives(struct draw *d)
 {
-    return PICK(random, 1, 1, 1, 1, 2, 2, 2, 3);
+    return PICK(d, 1, 1, 1, 1, 2, 2, 2, 3);
 }
 
-static uint64_t draw_end(void *random)
+static uint64_t draw_end(struct draw *d)
 {
-    return PICK(random, PLAN_DRAIN, PLAN_DRAIN, PLAN_KILL, PLAN_POWER, PLAN_POWER);
+    return PICK(d, PLAN_DRAIN, PLAN_DRAIN, PLAN_KILL, PLAN_POWER, PLAN_POWER);
 }
 
-static uint64_t draw_event(void *random)
+static uint64_t draw_event(struct draw *d)
 {
-    return one_in(random, 2) ? any_size(random, 4, 11) : 0;
+    return one_in(d, 2) ? any_size(d, 4, 11) : 0;
 }
 
-static uint64_t draw_call(void *random)
+static uint64_t draw_call(struct draw *d)
 {
-    return one_in(random, 2) ? any_size(random, 3, 7) : 0;
+    return one_in(d, 2) ? any_size(d, 3, 7) : 0;
 }
 
-static uint64_t draw_policy(void *random)
+static uint64_t draw_policy(struct draw *d)
 {
-    return PICK(random, DISK_SIM_LOSE, DISK_SIM_KEEP, DISK_SIM_SEEDED, DISK_SIM_SEEDED, DISK_SIM_SEEDED);
+    return PICK(d, DISK_SIM_LOSE, DISK_SIM_KEEP, DISK_SIM_SEEDED, DISK_SIM_SEEDED, DISK_SIM_SEEDED);
 }
 
 /* What is older than 36 hours in tmp/ is nobody's. */
-static uint64_t draw_gap(void *random)
+static uint64_t draw_gap(struct draw *d)
 {
-    return one_in(random, 4) ? UINT64_C(37) * 3600 + below(random, 100000) : below(random, 30);
+    return one_in(d, 4) ? UINT64_C(37) * 3600 + below(d, 100000) : below(d, 30);
 }
 
 /* ---- the knobs ---- */
@@ -265,14 +276,21 @@ uint64_t plan_seed(const struct plan *p, const char *kind, uint64_t number)
     return mix(mix(mix(1, p->seed), g_str_hash(kind)), number);
 }
 
+static bool draw_is_busy(const struct plan *p)
+{
+    struct pst_random random;
+    pst_random_seed(&random, plan_seed(p, "busy", 0));
+    return pst_random_below(&random, 12) == 0;
+}
+
 void plan_draw(struct plan *p, uint64_t seed)
 {
     *p = (struct plan){ .seed = seed };
+    struct draw d = { .is_busy = draw_is_busy(p) };
     for (size_t i = 0; i < plan_knob_count; i++) {
         const struct plan_knob *knob = &plan_knobs[i];
-        struct pst_random random;
-        pst_random_seed(&random, plan_seed(p, knob->name, 0));
-        *plan_knob_value(p, knob) = knob->draw(&random);
+        pst_random_seed(&d.random, plan_seed(p, knob->name, 0));
+        *plan_knob_value(p, knob) = knob->draw(&d);
     }
 }
 

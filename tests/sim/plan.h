@@ -84,12 +84,14 @@ uint64_t plan_seed(const struct plan *p, const char *kind, uint64_t number);
 
 /* ---- for the shrinker and --help ---- */
 
+struct draw;
+
 struct plan_knob {
     const char *name;
     size_t offset; /* of a uint64_t in struct plan */
     bool is_mask;
     uint64_t least; /* the value of which a world is simplest */
-    uint64_t (*draw)(void *random);
+    uint64_t (*draw)(struct draw *d);
     const char *sentence;
 };
 extern const struct plan_knob plan_knobs[];
