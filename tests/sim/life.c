@@ -204,6 +204,14 @@ static bool is_troubled(const struct plan *plan)
            plan->quota > 0 || plan->handlers == PLAN_HANDLERS_IN_TROUBLE;
 }
 
+/* Where it is the calls of the disk that fail, each is known when it does. */
+static bool is_troubled_by_calls(const struct plan *plan)
+{
+    struct plan else_as_it_is = *plan;
+    else_as_it_is.faults = 0;
+    return is_troubled(plan) && !is_troubled(&else_as_it_is);
+}
+
 static void make_callers(struct life *l)
 {
     const struct life_world *w = l->world;
@@ -215,6 +223,8 @@ static void make_callers(struct life *l)
         .rules = { .limits = l->settings.smtp,
                    .has_handlers = w->plan->handlers != PLAN_NO_HANDLERS,
                    .troubled = is_troubled(w->plan),
+                   .failures = is_troubled_by_calls(w->plan) ? disk_sim_failures : NULL,
+                   .is_short = w->plan->shortage > 0,
                    .clock = l->reactor,
                    .greets_late = l->listeners[0].greeting_delay > 0,
                    .may_cut = &l->may_cut,

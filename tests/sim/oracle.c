@@ -33,6 +33,9 @@ struct oracle {
     bool must_end;       /* nothing but 421 may come */
     msec_t instant;      /* what is read now was said no earlier */
     msec_t alive_at;     /* nor was the last turn */
+    msec_t active_at;    /* when something was said, or a reply was complete, last */
+    uint64_t octets;     /* ever said */
+    uint64_t failures;   /* had been when what is read now was said, or fewer */
 };
 
 /* ---- turns ---- */
@@ -50,6 +53,11 @@ static guint turns_left(const struct oracle *o)
 static msec_t now(const struct oracle *o)
 {
     return o->rules.clock != NULL ? reactor_now(o->rules.clock) : 0;
+}
+
+static uint64_t failures(const struct oracle *o)
+{
+    return o->rules.failures != NULL ? o->rules.failures() : 0;
 }
 
 static struct slice said_of(const struct oracle *o, const struct turn *t)
@@ -137,6 +145,7 @@ static struct turn *add_turn(struct oracle *o, const struct turn *judged, size_t
     t->end = o->read + len;
     t->said_at = now(o);
     t->not_before = o->instant;
+    t->failures = o->failures;
     o->alive_at = o->instant;
     t->talk = o->talk;
     o->read = t->end;
@@ -228,6 +237,8 @@ static bool read_command(struct oracle *o)
     if (p.verb == PHRASE_BDAT)
         return read_chunk(o, &p, lf + 1);
     struct turn t = judge_phrase(&o->rules, &o->talk, &p, o->instant);
+    if (p.verb == PHRASE_MAIL)
+        t.good.failures = o->failures;
     if (p.verb == PHRASE_RCPT && t.may.good != NULL)
         note_route(o, p.boxes);
     add_turn(o, &t, lf + 1);
@@ -276,7 +287,9 @@ void oracle_said(struct oracle *o, struct slice octets)
 {
     if (o->is_over)
         return;
-    o->instant = now(o);
+    o->instant = o->active_at = now(o);
+    o->failures = failures(o);
+    o->octets += octets.len;
     g_byte_array_append(o->said, octets.data, (guint)octets.len);
     read_all(o);
 }
@@ -292,6 +305,7 @@ static void think_again(struct oracle *o)
     o->read = t->end;
     o->talk = t->bad;
     o->instant = t->not_before;
+    o->failures = t->failures;
     o->scanned = o->wanted = 0;
     g_array_set_size(o->turns, o->first + 1);
     read_all(o);
@@ -308,7 +322,17 @@ static void end(struct oracle *o)
     forget(o);
 }
 
-/* 421 4.4.2 is for who says nothing: not for whom we owe a reply, and not too early. */
+enum { FAST_MS = 3, LARGE = 60000 };
+
+/* When it was silent for so long, and some more: only where neither the way nor a slow disk may be why. */
+static bool is_too_late(const struct oracle *o, msec_t patience)
+{
+    msec_t ways = (msec_t)(o->octets + REPLY) * 2 * o->rules.link_ms;
+    return o->rules.link_ms <= FAST_MS && o->octets < LARGE &&
+           o->active_at + patience + SOON_MS + ways < now(o);
+}
+
+/* 421 4.4.2 is for who says nothing: not for whom we owe a reply, not too early, and not much later. */
 static void check_timeout(const struct oracle *o, const struct reply_line *line)
 {
     if (o->rules.clock == NULL || o->rules.is_deaf)
@@ -326,6 +350,18 @@ static void check_timeout(const struct oracle *o, const struct reply_line *line)
     msec_t patience = is_message ? o->rules.limits.data_timeout : o->rules.limits.command_timeout;
     if (now(o) - since < patience)
         fail(o, NULL, line, "a timeout too early");
+    bool is_in_chunk = o->wanted > 0; /* whatever becomes of it */
+    if (is_too_late(o, is_in_chunk ? o->rules.limits.data_timeout : patience))
+        fail(o, NULL, line, "a timeout too late");
+}
+
+/* 421 4.3.2: there are too many, or the worker is to end. */
+static void check_stop(const struct oracle *o, const struct reply_line *line)
+{
+    bool is_no_greeting = turns_left(o) > 0 && turn_at(o, o->first)->is_greeting;
+    bool may_stop = o->rules.may_cut == NULL || *o->rules.may_cut || (o->rules.is_short && is_no_greeting);
+    if (!may_stop)
+        fail(o, NULL, line, "the service stops for no reason");
 }
 
 static void hear_goodbye(struct oracle *o, const struct reply_line *line)
@@ -334,6 +370,8 @@ static void hear_goodbye(struct oracle *o, const struct reply_line *line)
         fail(o, NULL, line, "the session ends for no reason");
     if (!o->must_end && reply_begins(line, "421 4.4.2"))
         check_timeout(o, line);
+    if (reply_begins(line, "421 4.3.2"))
+        check_stop(o, line);
     end(o);
 }
 
@@ -357,12 +395,22 @@ static bool is_any(const struct reply_line *line, const char *const *any)
     return false;
 }
 
+/* 4xx, and nothing has failed since the transaction began. What handlers do is no failure of the disk's. */
+static bool is_put_off_in_vain(const struct oracle *o, const struct turn *t, const struct reply_line *line)
+{
+    bool may_be = !reply_begins(line, "4") || reply_begins(line, "452 4.5.3") ||
+                  (t->is_message && o->rules.has_handlers);
+    return !may_be && o->rules.failures != NULL && failures(o) == t->talk.failures;
+}
+
 /* True once the turn has all its replies. */
 static bool hear_of(struct oracle *o, struct turn *t, const struct reply_line *line)
 {
     bool is_good = t->may.good != NULL && reply_begins(line, t->may.good);
     if (!is_good && !is_any(line, t->may.bad))
         fail(o, t, line, "a reply that this may not have");
+    if (is_put_off_in_vain(o, t, line))
+        fail(o, t, line, "put off, though nothing has failed");
     bool is_first = t->heard == 0 && !is_good;
     size_t before = t->talk.recipients_to - t->talk.recipients_from;
     if (is_good && t->is_rcpt && before >= o->rules.limits.recipients)
@@ -376,9 +424,8 @@ static bool hear_of(struct oracle *o, struct turn *t, const struct reply_line *l
     return ++turn_at(o, o->first)->heard == turn_at(o, o->first)->replies;
 }
 
-static void on_line(void *owner, const struct reply_line *line)
+static void hear_line(struct oracle *o, const struct reply_line *line)
 {
-    struct oracle *o = owner;
     if (o->is_over)
         fail(o, NULL, line, "a reply behind the last one");
     if (line->code == 421) {
@@ -414,6 +461,13 @@ static void on_line(void *owner, const struct reply_line *line)
     forget(o);
 }
 
+static void on_line(void *owner, const struct reply_line *line)
+{
+    struct oracle *o = owner;
+    hear_line(o, line);
+    o->active_at = now(o);
+}
+
 void oracle_heard(struct oracle *o, struct slice octets)
 {
     replies_take(&o->replies, octets, on_line, o);
@@ -422,7 +476,6 @@ void oracle_heard(struct oracle *o, struct slice octets)
 /* RFC 5321 3.8: not without 421. The last words of who is slow to take them may be lost. */
 static void check_end(const struct oracle *o)
 {
-    enum { FAST_MS = 3 };
     const struct turn *t = turns_left(o) > 0 ? turn_at(o, o->first) : NULL;
     bool is_greeted = t == NULL || !t->is_greeting;
     if (is_greeted && !o->rules.is_deaf && o->rules.link_ms <= FAST_MS && o->rules.may_cut != NULL &&
@@ -465,7 +518,7 @@ struct oracle *oracle_new(const struct oracle_rules *rules, GPtrArray *promises)
     o->routes = g_byte_array_new();
     o->chunks = g_byte_array_new();
     o->withdrawn = g_ptr_array_new();
-    o->instant = now(o);
+    o->instant = o->active_at = now(o);
     struct turn greeting = judge_greeting(rules);
     add_turn(o, &greeting, 0);
     return o;

@@ -19,10 +19,13 @@ struct oracle_rules {
     enum smtp_protocol protocol;
     struct smtp_limits limits;
     bool has_handlers;
-    bool troubled;               /* disks or hosts may fail at any time: what is good may be answered 4xx */
-    bool greets_late;            /* who speaks before the greeting may be refused for that */
-    bool is_deaf;                /* the client: it may be timed out with replies and commands under way */
-    const bool *may_cut;         /* true while connections may end without a word; NULL: at any time */
+    bool troubled;    /* disks or hosts may fail at any time: what is good may be answered 4xx */
+    bool greets_late; /* who speaks before the greeting may be refused for that */
+    bool is_deaf;     /* the client: it may be timed out with replies and commands under way */
+    bool is_short;    /* of descriptors for connections: in place of a greeting there may be 421 */
+    uint64_t (*failures)(
+        void);           /* that have been: where it is troubled, only they excuse; NULL: anything may */
+    const bool *may_cut; /* true while connections may end without a word; NULL: at any time */
     const struct reactor *clock; /* NULL: times are not judged */
     msec_t link_ms;              /* the longest way of a segment, which may be an octet */
     unsigned life;               /* of its promises */

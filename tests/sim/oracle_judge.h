@@ -16,7 +16,8 @@ struct talk {
     bool has_utf8, is_utf8, is_binary; /* of MAIL: SMTPUTF8, its address, its body */
     guint recipients_from, recipients_to;
     size_t chunks_from, chunks_to;
-    msec_t began; /* MESSAGE, CHUNKS: the message */
+    msec_t began;      /* MESSAGE, CHUNKS: the message */
+    uint64_t failures; /* had been when MAIL was said, or fewer */
 };
 
 enum { JUDGE_BAD_REPLIES = 5 };
@@ -44,6 +45,7 @@ struct turn {
     struct talk talk;                    /* in front of it */
     size_t begin, end;                   /* of what was said */
     msec_t not_before, said_at;          /* it was said: no earlier, no later */
+    uint64_t failures;                   /* had been by then, or fewer */
     struct promise *promises[SIM_BOXES]; /* NULL: nobody's there */
 };
 

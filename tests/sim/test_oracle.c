@@ -36,7 +36,10 @@ enum {
     LATE = 8,
     SMALL = 16 /* messages of 8 octets */,
     ENDS = 32 /* the server does */,
-    FEW = 64 /* of many a thing one is enough */
+    FEW = 64 /* of many a thing one is enough */,
+    STOPS = 128 /* the server may */,
+    SOUND = 256 /* nothing of the disk has failed */,
+    SHORT = 512 /* of descriptors */
 };
 
 struct row {
@@ -136,9 +139,9 @@ static const struct row good_rows[] = {
       HELLO MAIL "C RCPT TO:<alice@example.org>\nC DATA\nC NOOP\nC .\n"
                  "S 451 4.3.0 no\nS 503 5.5.1 no\nS 250 2.0.0 OK\nS 500 5.5.1 no\n",
       "alice refused NOOP\\n;", NULL },
-    { "421 before the message was read", 0, TO_ALICE DATA "C a\nC .\nS 421 4.3.2 bye\n",
+    { "421 before the message was read", STOPS, TO_ALICE DATA "C a\nC .\nS 421 4.3.2 bye\n",
       "alice refused a\\n;", NULL },
-    { "no greeting but 421", 0, "S 421 4.3.2 bye\n", "", NULL },
+    { "no greeting but 421", SHORT, "S 421 4.3.2 bye\n", "", NULL },
     { "it spoke too early", LATE, "C HELO x.example\nS 554 5.5.1 no\n", "", NULL },
     { "another protocol", 0, HELLO "C GET / HTTP/1.1\nC NOOP\nS 554 5.5.1 no\n", "", NULL },
     { "TLS", 0, HELLO "c \\026\\003\\001\\002\nS 554 5.5.1 no\n", "", NULL },
@@ -157,7 +160,7 @@ static const struct row good_rows[] = {
                  "C RCPT TO:<alice@example.net>\nS 550 5.7.1 no\nS 421 4.7.0 bye\n",
       "", NULL },
     { "it ends behind QUIT", ENDS, HELLO "C QUIT\nS 221 2.0.0 bye\n", "", NULL },
-    { "it ends behind 421", ENDS, HELLO "C NOOP\nS 421 4.3.2 bye\n", "", NULL },
+    { "it ends behind 421", ENDS | STOPS, HELLO "C NOOP\nS 421 4.3.2 bye\n", "", NULL },
     { "LMTP: a reply for each", LMTP,
       LHLO TO_BOTH ALICE DATA "C a\nC .\n" GOOD GOOD GOOD "C QUIT\nS 221 2.0.0 bye\n",
       "alice kept a\\n;bob kept a\\n;", NULL },
@@ -250,8 +253,18 @@ static const struct row bad_rows[] = {
       "a reply that this may not have: foreign" },
     { "QUIT, and it goes on", 0, HELLO "C QUIT\nC NOOP\nS 221 2.0.0 bye\nS 250 2.0.0 OK\n", NULL,
       "a reply behind the last one" },
-    { "421, and it goes on", 0, HELLO "C NOOP\nS 421 4.3.2 bye\nS 250 2.0.0 OK\n", NULL,
+    { "421, and it goes on", STOPS, HELLO "C NOOP\nS 421 4.3.2 bye\nS 250 2.0.0 OK\n", NULL,
       "a reply behind the last one" },
+    { "421 4.3.2 for no reason", 0, HELLO "C NOOP\nS 421 4.3.2 bye\n", NULL,
+      "the service stops for no reason" },
+    { "421 4.3.2 behind a greeting", SHORT, HELLO "S 421 4.3.2 bye\n", NULL,
+      "the service stops for no reason" },
+    { "a message is put off, and nothing has failed", TROUBLED | SOUND,
+      TO_ALICE DATA "C a\nC .\nS 451 4.3.0 no\n", NULL,
+      "put off, though nothing has failed: a message's end" },
+    { "a recipient is put off, and nothing has failed", TROUBLED | SOUND,
+      HELLO MAIL "C RCPT TO:<alice@example.org>\nS 451 4.3.0 no\n", NULL,
+      "put off, though nothing has failed: RCPT" },
     { "421 4.7.0 for no reason", 0, HELLO "C NOOP\nS 421 4.7.0 bye\n", NULL,
       "the session ends for no reason" },
     { "a mistake too many", 0,
@@ -292,6 +305,10 @@ static const struct row bad_rows[] = {
 /* A line "W 300" lets so many seconds pass. */
 static const struct row timed_rows[] = {
     { "a timeout in time", 0, HELLO "W 301\nS 421 4.4.2 bye\n", "", NULL },
+    { "a timeout too late", 0, HELLO "W 330\nS 421 4.4.2 bye\n", NULL, "a timeout too late" },
+    { "a timeout too late in a message", 0, TO_ALICE DATA "C a\nW 630\nS 421 4.4.2 bye\n", NULL,
+      "a timeout too late" },
+    { "a timeout in a chunk for nobody", 0, HELLO "c BDAT 40\\r\\nhalf\nW 601\nS 421 4.4.2 bye\n", "", NULL },
     { "a timeout too early", 0, HELLO "W 200\nC NOOP\n" GOOD "W 299\nS 421 4.4.2 bye\n", NULL,
       "a timeout too early" },
     { "half a command is no sign of life", 0, HELLO "W 299\nc NOO\nW 2\nS 421 4.4.2 bye\n", "", NULL },
@@ -336,10 +353,15 @@ static void play(struct oracle *o, struct reactor *clock, const char *talk, enum
     }
 }
 
+static uint64_t no_failures(void)
+{
+    return 0;
+}
+
 static GPtrArray *promises_of(const struct row *row, enum pace pace)
 {
     GPtrArray *promises = g_ptr_array_new_with_free_func(promise_free);
-    static const bool no = false;
+    static const bool no = false, yes = true;
     struct reactor *clock = reactor_sim_new(1);
     const struct oracle_rules rules = {
         .clock = clock,
@@ -357,7 +379,9 @@ static GPtrArray *promises_of(const struct row *row, enum pace pace)
                     .data_timeout = 600 * 1000 },
         .has_handlers = (row->with & HANDLERS) != 0,
         .troubled = (row->with & TROUBLED) != 0,
-        .may_cut = &no,
+        .may_cut = (row->with & STOPS) != 0 ? &yes : &no,
+        .failures = (row->with & SOUND) != 0 ? no_failures : NULL,
+        .is_short = (row->with & SHORT) != 0,
         .greets_late = (row->with & LATE) != 0,
     };
     struct oracle *o = oracle_new(&rules, promises);
