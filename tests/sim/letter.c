@@ -170,10 +170,12 @@ void letter_draw(struct letter *l, struct pst_random *random, const struct lette
     GString *wire = l->wire;
     g_string_truncate(wire, 0);
     bool is_binary = chance(random, 5), has_utf8 = chance(random, 2);
+    unsigned sender = (unsigned)pst_random_below(random, LETTER_SENDERS);
     *l = (struct letter){ .is_binary = is_binary,
                           .is_chunked = is_binary || chance(random, 3),
                           .has_utf8 = has_utf8,
                           .is_utf8 = has_utf8 && chance(random, 2),
+                          .sender = sender,
                           .wire = wire };
     size_t size = draw_size(random, terms->size_max);
     if (!chance(random, 60))

@@ -13,6 +13,8 @@
 
 enum { LETTER_CHUNKS_MAX = 4 };
 
+enum { LETTER_SENDERS = 8 };
+
 struct letter_terms {
     bool has_handlers; /* it tells them what to do */
     bool is_hostile;
@@ -24,6 +26,7 @@ struct letter {
     bool is_binary;   /* BODY=BINARYMIME */
     bool has_utf8;    /* declared SMTPUTF8 */
     bool is_utf8;     /* its sender is beyond ASCII */
+    unsigned sender;  /* which one; 0: nobody, to whom nothing is returned */
     bool is_smuggler; /* there are whole commands in it, for who mistakes what ends a message */
     GString *wire;
     size_t octets;                        /* as SIZE has them */

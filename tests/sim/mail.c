@@ -12,7 +12,7 @@
 struct message {
     const char *box;
     GBytes *content;
-    bool utf8;
+    const char *sender;
     enum sim_act act;
     GPtrArray *promises; /* struct promise, borrowed */
     GPtrArray *files;    /* struct file, borrowed: all that ever were */
@@ -51,13 +51,13 @@ static const char *const visible_dirs[] = { "new", "cur" };
 static guint hash_message(gconstpointer message)
 {
     const struct message *m = message;
-    return g_bytes_hash(m->content) ^ g_str_hash(m->box) ^ (guint)m->act ^ (m->utf8 ? 0x80000000 : 0);
+    return g_bytes_hash(m->content) ^ g_str_hash(m->box) ^ (guint)m->act ^ g_str_hash(m->sender);
 }
 
 static gboolean equal_messages(gconstpointer a, gconstpointer b)
 {
     const struct message *left = a, *right = b;
-    return left->box == right->box && left->utf8 == right->utf8 && left->act == right->act &&
+    return left->box == right->box && left->sender == right->sender && left->act == right->act &&
            g_bytes_equal(left->content, right->content);
 }
 
@@ -72,7 +72,7 @@ static void message_free(void *message)
 
 static void add_promise(struct mail *m, struct promise *p)
 {
-    struct message probe = { .box = p->box, .content = p->content, .utf8 = p->utf8, .act = p->act };
+    struct message probe = { .box = p->box, .content = p->content, .sender = p->sender, .act = p->act };
     struct message *message = g_hash_table_lookup(m->messages, &probe);
     if (message == NULL) {
         message = g_memdup2(&probe, sizeof probe);
@@ -157,11 +157,11 @@ static void file_free(void *file)
     g_free(f);
 }
 
-static struct message *find_message(const struct mail *m, const char *box, struct slice body, bool utf8,
-                                    enum sim_act act)
+static struct message *find_message(const struct mail *m, const char *box, struct slice body,
+                                    const char *sender, enum sim_act act)
 {
     g_autoptr(GBytes) content = g_bytes_new_static(body.data, body.len);
-    const struct message probe = { .box = box, .content = content, .utf8 = utf8, .act = act };
+    const struct message probe = { .box = box, .content = content, .sender = sender, .act = act };
     return g_hash_table_lookup(m->messages, &probe);
 }
 
@@ -173,10 +173,10 @@ static struct message *recognize(const struct mail *m, const char *path, struct 
     const char *box = stored_box(path);
     if (!stored_read(file, box, &stored))
         return NULL;
-    struct message *plain = find_message(m, box, stored.body, stored.utf8, SIM_DELIVER);
+    struct message *plain = find_message(m, box, stored.body, stored.sender, SIM_DELIVER);
     if (plain != NULL || stored.body.len < EDITED || memcmp(stored.body.data, edited, EDITED) != 0)
         return plain;
-    return find_message(m, box, slice_skip(stored.body, EDITED), stored.utf8, SIM_EDIT);
+    return find_message(m, box, slice_skip(stored.body, EDITED), stored.sender, SIM_EDIT);
 }
 
 static void meet_file(struct mail *m, const char *path, struct message *message)

@@ -79,11 +79,11 @@ _Noreturn static void fail(const struct oracle *o, const struct turn *t, const s
 
 /* ---- promises ---- */
 
-static struct promise *revive(struct oracle *o, const char *box, GBytes *content)
+static struct promise *revive(struct oracle *o, const char *box, GBytes *content, const char *sender)
 {
     for (guint i = 0; i < o->withdrawn->len; i++) {
         struct promise *p = g_ptr_array_index(o->withdrawn, i);
-        if (p->box != box || !g_bytes_equal(p->content, content))
+        if (p->box != box || p->sender != sender || !g_bytes_equal(p->content, content))
             continue;
         g_ptr_array_remove_index_fast(o->withdrawn, i);
         return p;
@@ -91,14 +91,13 @@ static struct promise *revive(struct oracle *o, const char *box, GBytes *content
     return NULL;
 }
 
-static struct promise *make_promise(struct oracle *o, const char *box, GBytes *content, bool utf8)
+static struct promise *make_promise(struct oracle *o, const char *box, GBytes *content, const char *sender)
 {
-    struct promise *p = revive(o, box, content);
+    struct promise *p = revive(o, box, content, sender);
     if (p == NULL) {
-        p = promise_new(box, content, utf8, o->rules.has_handlers, o->rules.life);
+        p = promise_new(box, content, sender, o->rules.has_handlers, o->rules.life);
         g_ptr_array_add(o->promises, p);
     }
-    p->utf8 = utf8;
     p->fate = PROMISE_OPEN;
     return p;
 }
@@ -111,7 +110,7 @@ static void promise_to_each(struct oracle *o, struct turn *t, GBytes *content)
         boxes |= o->routes->data[i];
     for (unsigned b = 0; b < SIM_BOXES; b++)
         if ((boxes & 1U << b) != 0)
-            t->promises[b] = make_promise(o, sim_boxes[b], content, t->talk.is_utf8);
+            t->promises[b] = make_promise(o, sim_boxes[b], content, t->talk.sender);
 }
 
 static void settle(struct turn *t, unsigned boxes, enum promise_fate fate)

@@ -121,7 +121,7 @@ static void mail(const struct oracle_rules *rules, struct turn *t, const struct 
     t->may.good = "250 2.1.0";
     t->good.place = ORACLE_ENVELOPE;
     t->good.has_utf8 = p->has_utf8;
-    t->good.is_utf8 = p->is_utf8;
+    t->good.sender = p->sender;
     t->good.is_binary = p->is_binary;
 }
 

@@ -13,7 +13,8 @@
 /* Where a conversation is. The ranges are in what the oracle keeps. */
 struct talk {
     enum oracle_place place;
-    bool has_utf8, is_utf8, is_binary; /* of MAIL: SMTPUTF8, its address, its body */
+    bool has_utf8, is_binary; /* of MAIL: SMTPUTF8, its body */
+    const char *sender;
     guint recipients_from, recipients_to;
     size_t chunks_from, chunks_to;
     msec_t began;      /* MESSAGE, CHUNKS: the message */

@@ -151,6 +151,15 @@ static unsigned boxes_of(const char *local)
     return strcmp(name, SIM_TEAM) == 0 ? box_bit(sim_boxes[0]) | box_bit(sim_boxes[1]) : box_bit(name);
 }
 
+/* As it will stand in Return-Path. */
+static const char *intern_sender(const struct path *path)
+{
+    g_autofree char *domain = g_strndup((const char *)path->domain.data, path->domain.len);
+    g_autofree char *text =
+        path->is_null ? g_strdup("<>") : g_strdup_printf("<%s@%s>", path->local->str, domain);
+    return g_intern_string(text);
+}
+
 static void take_path(struct phrase *p, const struct path *path, struct slice text)
 {
     bool is_mail = p->verb == PHRASE_MAIL;
@@ -158,6 +167,8 @@ static void take_path(struct phrase *p, const struct path *path, struct slice te
         worsen(p, PHRASE_BAD);
         return;
     }
+    if (is_mail)
+        p->sender = intern_sender(path);
     if (path->is_null)
         return;
     p->is_utf8 = !is_ascii(slice_first(text, path->len));

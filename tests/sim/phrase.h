@@ -37,9 +37,10 @@ struct phrase {
     enum phrase_verb verb;
     enum phrase_form form;
     bool is_lhlo, is_extended;
-    bool has_utf8;  /* MAIL with SMTPUTF8 */
-    bool is_utf8;   /* its address is beyond ASCII */
-    bool is_binary; /* BODY=BINARYMIME */
+    bool has_utf8;      /* MAIL with SMTPUTF8 */
+    bool is_utf8;       /* its address is beyond ASCII */
+    const char *sender; /* of MAIL: "<a@b>", interned; a quoted one is written without quotes */
+    bool is_binary;     /* BODY=BINARYMIME */
     bool is_last;
     bool is_ours;   /* its domain */
     unsigned boxes; /* bits, of sim_boxes: to whom it leads */

@@ -64,14 +64,15 @@ enum sim_act sim_act_of(const uint8_t *content, size_t len)
 
 /* ---- promises ---- */
 
-struct promise *promise_new(const char *box, GBytes *content, bool utf8, bool has_handlers, unsigned life)
+struct promise *promise_new(const char *box, GBytes *content, const char *sender, bool has_handlers,
+                            unsigned life)
 {
     size_t len;
     const uint8_t *data = g_bytes_get_data(content, &len);
     struct promise *p = g_new(struct promise, 1);
     *p = (struct promise){ .box = box,
                            .content = g_bytes_ref(content),
-                           .utf8 = utf8,
+                           .sender = g_intern_string(sender),
                            .act = has_handlers ? sim_act_of(data, len) : SIM_DELIVER,
                            .life = life };
     return p;

@@ -67,14 +67,15 @@ enum promise_fate {
 
 /* One message to one mailbox, whose end was said. Its owner changes nothing of it but its fate. */
 struct promise {
-    const char *box; /* one of sim_boxes */
-    GBytes *content; /* as it must be stored behind the trace header, before a handler's edit */
-    bool utf8;       /* its reverse-path is beyond ASCII */
+    const char *box;    /* one of sim_boxes */
+    GBytes *content;    /* as it must be stored behind the trace header, before a handler's edit */
+    const char *sender; /* its reverse-path, "<a@b>": interned */
     enum sim_act act;
     enum promise_fate fate;
     unsigned life; /* of the world: which worker it was said to */
 };
 
 /* A new one, open; takes a reference to the content, and its act from there if `has_handlers`. */
-struct promise *promise_new(const char *box, GBytes *content, bool utf8, bool has_handlers, unsigned life);
+struct promise *promise_new(const char *box, GBytes *content, const char *sender, bool has_handlers,
+                            unsigned life);
 void promise_free(void *promise);

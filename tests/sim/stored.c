@@ -63,9 +63,8 @@ bool stored_read(struct slice file, const char *box, struct stored *ret_stored)
     struct slice rest = file, line;
     if (!take_line(&rest, &line) || !begins_with(line, "Return-Path: <"))
         return false;
-    bool utf8 = false;
-    for (size_t i = 0; i < line.len; i++)
-        utf8 = utf8 || line.data[i] >= 0x80;
+    struct slice path = slice_skip(line, strlen("Return-Path: "));
+    g_autofree char *sender = g_strndup((const char *)path.data, path.len - 1);
     if (!take_line(&rest, &line))
         return false;
     if (begins_with(line, "Delivered-To: ")) {
@@ -80,7 +79,7 @@ bool stored_read(struct slice file, const char *box, struct stored *ret_stored)
     while (!ends_date(line.data + line.len - 1, file.data))
         if (!take_line(&rest, &line))
             return false;
-    *ret_stored = (struct stored){ .body = rest, .utf8 = utf8 };
+    *ret_stored = (struct stored){ .body = rest, .sender = g_intern_string(sender) };
     return true;
 }
 

@@ -16,8 +16,8 @@ const char *stored_box_in(const char *path, const char *dir);
 const char *stored_box(const char *path);
 
 struct stored {
-    struct slice body; /* behind the trace header; borrowed */
-    bool utf8;         /* the reverse-path is beyond ASCII */
+    struct slice body;  /* behind the trace header; borrowed */
+    const char *sender; /* the reverse-path, with its brackets; interned */
 };
 
 /* False: there is no trace header for that mailbox, or not all of it. */

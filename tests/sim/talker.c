@@ -42,7 +42,12 @@ void talker_say_mail(struct talker *t, uint64_t declared)
     static const char *const notes[] = { "", "", " RET=HDRS ENVID=QQ-1", " RET=FULL" };
     const struct letter *l = &t->letter;
     say(t, talker_chance(t, 8) ? "mail from:" : "MAIL FROM:");
-    say(t, l->is_utf8 ? "<s\xc3\xa9nder@example.net>" : "<sender@example.net>");
+    if (l->is_utf8)
+        say(t, "<s\xc3\xa9nder@example.net>");
+    else if (l->sender == 0)
+        say(t, "<>");
+    else
+        g_string_append_printf(t->said, "<sender%u@example.net>", l->sender);
     if (l->is_binary)
         say(t, " BODY=BINARYMIME");
     else if (talker_chance(t, 3))

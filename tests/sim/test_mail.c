@@ -52,7 +52,7 @@ static void scene_clear(struct scene *s)
 static struct promise *promise(struct scene *s, const char *content)
 {
     g_autoptr(GBytes) bytes = g_bytes_new(content, strlen(content));
-    struct promise *p = promise_new(sim_boxes[0], bytes, false, true, 0);
+    struct promise *p = promise_new(sim_boxes[0], bytes, "<sender@example.net>", true, 0);
     g_ptr_array_add(s->promises, p);
     return p;
 }

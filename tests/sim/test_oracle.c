@@ -69,7 +69,7 @@ static const struct row good_rows[] = {
     { "a sender beyond ASCII", 0,
       HELLO "C MAIL FROM:<s\303\251nder@example.net> SMTPUTF8\nS 250 2.1.0 OK\n"
             "C RCPT TO:<PELE\314\201@example.org>\nS 250 2.1.5 OK\n" DATA "C a\nC .\n" GOOD,
-      "pel\303\251 kept utf8 a\\n;", NULL },
+      "pel\303\251 kept <s\303\251nder@example.net> a\\n;", NULL },
     { "an address beyond ASCII without SMTPUTF8", 0,
       HELLO MAIL "C RCPT TO:<pel\303\251@example.org>\nS 553 5.6.7 no\nC MAIL FROM:<a@b>\nS 503 5.5.1 no\n",
       "", NULL },
@@ -401,8 +401,9 @@ static void append_promise(GString *to, const struct promise *p)
     const char *content = g_bytes_get_data(p->content, &len);
     g_autofree char *text = g_strndup(content != NULL ? content : "", len);
     g_autofree char *escaped = g_strescape(text, "\303\251\"");
-    g_string_append_printf(to, "%s %s %s%s%s%s;", p->box, fates[p->fate], p->utf8 ? "utf8 " : "",
-                           p->act != SIM_DELIVER ? sim_act_name(p->act) : "",
+    bool is_usual = strcmp(p->sender, "<sender@example.net>") == 0;
+    g_string_append_printf(to, "%s %s %s%s%s%s%s;", p->box, fates[p->fate], is_usual ? "" : p->sender,
+                           is_usual ? "" : " ", p->act != SIM_DELIVER ? sim_act_name(p->act) : "",
                            p->act != SIM_DELIVER ? " " : "", escaped);
 }
 
