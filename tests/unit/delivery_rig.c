@@ -447,6 +447,7 @@ void rig_run(struct rig *rig)
     assert_true(rig->ended);
     bool aborted = rig->plan->abort || rig->plan->abort_at > 0 || rig->plan->abort_sealing;
     assert_int_equal(rig->done, aborted ? 0 : 1);
+    assert_int_equal(rig->room.staged, 0); /* others have it again, however it ended */
     if (rig->other >= 0)
         disk_close(rig->other);
     rig->other = -1;
