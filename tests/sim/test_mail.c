@@ -205,6 +205,39 @@ static void partial_for_a_moment(struct scene *s)
     mail_on_event(s->mail);
 }
 
+static void of_another_sender(struct scene *s)
+{
+    struct promise *p = promise(s, CONTENT);
+    p->sender = g_intern_string("<other@example.net>");
+    deliver(s, "m1", CONTENT);
+}
+
+static void delivered_to(struct scene *s, const char *whom)
+{
+    (void)promise(s, CONTENT);
+    g_autofree char *file = g_strdup_printf("Return-Path: <sender@example.net>\nDelivered-To: %s\n"
+                                            "Received: by y; Thu, 1 Jan 2026 00:00:00 +0000\n" CONTENT,
+                                            whom);
+    const struct slice all = slice_str(file);
+    int fd = disk_create(s->tmp, "m");
+    assert_int_equal(disk_append(fd, &all, 1), 0);
+    assert_int_equal(disk_sync(fd), 0);
+    disk_close(fd);
+    g_autofree char *name = g_strdup_printf("m1,S=%zu,W=%zu", all.len, all.len + lines_of(file));
+    publish_as(s, name, true);
+}
+
+static void delivered_to_whom_it_is_for(struct scene *s)
+{
+    delivered_to(s, "alice@example.org");
+    end(s);
+}
+
+static void delivered_to_another(struct scene *s)
+{
+    delivered_to(s, "bob@example.org");
+}
+
 static void without_a_header(struct scene *s)
 {
     (void)promise(s, CONTENT);
@@ -329,6 +362,9 @@ static const struct row {
     { "right: staged before a crash, and swept", staged_and_swept, NULL },
     { "wrong: partial", partial, "partial, or nobody's" },
     { "wrong: partial for a moment", partial_for_a_moment, "partial, or nobody's" },
+    { "right: its head names the mailbox", delivered_to_whom_it_is_for, NULL },
+    { "wrong: its head names another mailbox", delivered_to_another, "delivered to another" },
+    { "wrong: from another sender", of_another_sender, "partial, or nobody's" },
     { "wrong: without a header", without_a_header, "partial, or nobody's" },
     { "wrong: not edited", unedited, "partial, or nobody's" },
     { "wrong: edited, and nobody asked for it", edited_unasked, "partial, or nobody's" },
