@@ -5,7 +5,7 @@
 
 #include "sim.h"
 
-enum { SMALL_MAX = 500, LONG_LINE = 4000, ONE_IN_LARGE = 24 };
+enum { SMALL_MAX = 500, LONG_LINE = 4000, ONE_IN_LARGE = 3 };
 
 static bool chance(struct pst_random *random, uint64_t one_in)
 {
@@ -149,10 +149,12 @@ static void cut(struct letter *l, struct pst_random *random)
     qsort(l->chunk_ends, l->chunks, sizeof l->chunk_ends[0], compare_sizes);
 }
 
+/* A large one is nearly as large as it may be: what is just not staged costs as much, and shows less. */
 static size_t draw_size(struct pst_random *random, size_t size_max)
 {
-    bool is_large = size_max > SMALL_MAX && chance(random, ONE_IN_LARGE);
-    return pst_random_below(random, (is_large ? size_max : MIN(size_max, SMALL_MAX)) + 1);
+    if (size_max > SMALL_MAX && chance(random, ONE_IN_LARGE))
+        return size_max - pst_random_below(random, size_max / 20);
+    return pst_random_below(random, MIN(size_max, SMALL_MAX) + 1);
 }
 
 void letter_init(struct letter *l)

@@ -65,7 +65,7 @@ static uint64_t draw_messages(struct draw *d)
 /* Just beyond what is kept in memory, and what is staged in more than one piece: dear, and so few. */
 static uint64_t draw_size(struct draw *d)
 {
-    if (!d->is_busy && one_in(d, 24))
+    if (!d->is_busy && one_in(d, 12))
         return PICK(d, 70000, 70000, 70000, 400000);
     return any_size(d, 5, 11);
 }
