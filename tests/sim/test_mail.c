@@ -363,7 +363,7 @@ static const struct row {
     { "wrong: partial", partial, "partial, or nobody's" },
     { "wrong: partial for a moment", partial_for_a_moment, "partial, or nobody's" },
     { "right: its head names the mailbox", delivered_to_whom_it_is_for, NULL },
-    { "wrong: its head names another mailbox", delivered_to_another, "delivered to another" },
+    { "wrong: its head names another mailbox", delivered_to_another, "partial, or nobody's" },
     { "wrong: from another sender", of_another_sender, "partial, or nobody's" },
     { "wrong: without a header", without_a_header, "partial, or nobody's" },
     { "wrong: not edited", unedited, "partial, or nobody's" },
