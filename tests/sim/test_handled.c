@@ -469,6 +469,25 @@ static void assert_files(const char *list, const char *pattern, const char *end)
     }
 }
 
+/* Recipients who were told 250: over SMTP one reply is for all of them. */
+static uint64_t granted(const struct row *row)
+{
+    uint64_t all = 0, good = 0;
+    while (row->to[all] != NULL)
+        all++;
+    g_auto(GStrv) lines = g_strsplit(row->told, "\n", -1);
+    for (size_t i = 0; lines[i] != NULL; i++)
+        good += g_str_has_prefix(lines[i], "250 ");
+    return row->protocol == SMTP_PROTOCOL_LMTP ? good : good * all;
+}
+
+/* For the figures that an operator reads. */
+static void assert_counted(const struct counters *c, uint64_t recipients)
+{
+    assert_int_equal(c->value[COUNTER_MESSAGES], recipients > 0);
+    assert_int_equal(c->value[COUNTER_RECIPIENTS], recipients);
+}
+
 static void check_row(void **state)
 {
     const struct row *row = *state;
@@ -481,6 +500,7 @@ static void check_row(void **state)
     scene_send(s, envelope->str, CONTENT ".\r\n");
     assert_like("replies", s->caller->got->str, row->told);
     assert_int_equal(lines_of(s->caller->got->str), lines_of(row->told));
+    assert_counted(&s->rig->shares[0].counters, granted(row));
     g_autofree char *list = list_files();
     assert_files(list, row->stored, row->file);
     if (row->log != NULL)
