@@ -13,7 +13,7 @@
 #include "maildirs.h"
 #include "reactor/reactor_sim.h"
 
-enum { MESSAGES_MAX = 8, PENDING = 1 };
+enum { MESSAGES_MAX = 100, PENDING = 1 };
 
 static const struct plan {
     const char *name;
@@ -39,6 +39,7 @@ struct world {
     struct router *router;
     struct delivery_settings settings;
     size_t descriptors;
+    size_t most_open;          /* descriptors, at any call */
     size_t syncs, whole_syncs; /* of a file, a directory, or a file system; of the last */
     uint64_t dies_at;          /* calls behind one that failed, the power fails; 0: it does not */
     bool has_died;
@@ -106,6 +107,9 @@ static void world_init(struct world *w, const struct plan *plan)
 static void on_call(void *owner, const struct disk_sim_call *call)
 {
     struct world *w = owner;
+    w->most_open = MAX(w->most_open, disk_sim_open_descriptors());
+    if (call->kind == DISK_SIM_RENAME) /* else a crash could leave the name alone */
+        assert_true(disk_sim_is_synced(call->path));
     w->whole_syncs += call->kind == DISK_SIM_SYNC_ALL;
     w->syncs +=
         call->kind == DISK_SIM_SYNC_ALL || call->kind == DISK_SIM_SYNC || call->kind == DISK_SIM_SYNC_DIR;
@@ -288,6 +292,40 @@ static void batches_share_a_sync(void **state)
     assert_int_equal(syncs_of(6, 2), 3);
 }
 
+/* Each copy of a batch has a descriptor open, each of its maildirs two. */
+static void a_batch_has_a_limit(void **state)
+{
+    enum { COPIES = 64, OF_BOXES = 2 * 2, FEW = 4 };
+    (void)state;
+    struct world w;
+    world_init(&w, &(struct plan){ "", MESSAGES_MAX, 2, SIZE_MAX, DELIVERY_SYNC_GROUP });
+    world_run(&w);
+    check(&w, false);
+    assert_in_range(w.most_open, COPIES, COPIES + OF_BOXES + FEW);
+    world_clear(&w);
+}
+
+/* Where another disk was mounted since the router looked: the sync of the batch before is not that one's. */
+static void a_disk_that_was_mounted_meanwhile(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, &(struct plan){ "", 4, 1, SIZE_MAX, DELIVERY_SYNC_GROUP, 2 });
+    g_autofree char *path = g_strdup_printf("%s/elsewhere", w.root);
+    disk_sim_mkdir_all(path);
+    disk_sim_mount(path, true);
+    maildirs_add(w.root, "elsewhere");
+    g_free(w.messages[3].box); /* one of the second batch */
+    w.messages[3].box = g_strdup("elsewhere");
+    world_run(&w);
+    disk_sim_crash(DISK_SIM_LOSE);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(w.messages[i].result, 0);
+        assert_int_equal(times_there(&w, &w.messages[i]), 1);
+    }
+    world_clear(&w);
+}
+
 /* Jobs that are under way when all messages have just ended. */
 static size_t jobs_at_once(const uint64_t *file_systems, size_t count, enum delivery_sync sync)
 {
@@ -344,6 +382,8 @@ int main(int argc, char **argv)
         }
     suite_add(s, "each file system has its own batches", each_file_system_has_its_own_batches, NULL);
     suite_add(s, "where nothing is shared nobody waits", where_nothing_is_shared_nobody_waits, NULL);
+    suite_add(s, "a batch has a limit", a_batch_has_a_limit, NULL);
+    suite_add(s, "a disk that was mounted meanwhile", a_disk_that_was_mounted_meanwhile, NULL);
     suite_add(s, "a batch syncs twice", a_batch_syncs_twice, NULL);
     suite_add(s, "batches share a sync", batches_share_a_sync, NULL);
     return suite_run(s, argc, argv);
