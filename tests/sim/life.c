@@ -32,8 +32,9 @@ struct life {
     bool may_cut;  /* it may end connections without a word: there are too many, or it is to end itself */
     bool has_swept, swept_all;
     uint64_t events, first_call;
-    char *call;  /* of the disk, under way, as the trace has it; or NULL */
-    size_t held; /* of memory, before its worker came */
+    unsigned misdeeds; /* of messages to their hosts */
+    char *call;        /* of the disk, under way, as the trace has it; or NULL */
+    size_t held;       /* of memory, before its worker came */
     int64_t ended_wall_us;
     msec_t began;
     struct callers *callers;
@@ -212,6 +213,13 @@ static bool is_troubled_by_calls(const struct plan *plan)
     return is_troubled(plan) && !is_troubled(&else_as_it_is);
 }
 
+/* They hear of messages over connections, which are as slow as all others. */
+static bool are_hosts_in_time(const struct plan *plan)
+{
+    enum { SLOW_US = 2000 };
+    return plan->handlers == PLAN_HANDLERS && plan->delay_us <= SLOW_US;
+}
+
 static void make_callers(struct life *l)
 {
     const struct life_world *w = l->world;
@@ -225,6 +233,7 @@ static void make_callers(struct life *l)
                    .troubled = is_troubled(w->plan),
                    .failures = is_troubled_by_calls(w->plan) ? disk_sim_failures : NULL,
                    .is_short = w->plan->shortage > 0,
+                   .misdeeds = are_hosts_in_time(w->plan) ? &l->misdeeds : NULL,
                    .clock = l->reactor,
                    .greets_late = l->listeners[0].greeting_delay > 0,
                    .may_cut = &l->may_cut,

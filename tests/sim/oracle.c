@@ -153,6 +153,16 @@ static struct turn *add_turn(struct oracle *o, const struct turn *judged, size_t
     return t;
 }
 
+/* What a message does to its host may be to the harm of others, as soon as it has been said. */
+static void note_act(const struct oracle *o, GBytes *content)
+{
+    if (o->rules.misdeeds == NULL || content == NULL)
+        return;
+    gsize len;
+    const uint8_t *octets = g_bytes_get_data(content, &len);
+    *o->rules.misdeeds += sim_act_of(octets, len) >= SIM_HANG;
+}
+
 static bool read_message(struct oracle *o)
 {
     size_t len = content_end(unread(o), &o->scanned);
@@ -161,6 +171,7 @@ static bool read_message(struct oracle *o)
     struct content_faults faults;
     g_autoptr(GBytes) content = content_of_data(slice_first(unread(o), len), &o->rules.limits, &faults);
     struct turn t = judge_message(&o->rules, &o->talk, content, &faults);
+    note_act(o, content);
     struct turn *turn = add_turn(o, &t, len);
     if (turn->may.good != NULL)
         promise_to_each(o, turn, content);
@@ -198,6 +209,7 @@ static bool read_chunk(struct oracle *o, const struct phrase *p, size_t line_len
     else if (oracle_takes_chunks(&o->talk))
         faults = content_faults_of_chunks(gather(o, chunk), &o->rules.limits);
     struct turn t = judge_chunk(&o->rules, &o->talk, p, content, &faults);
+    note_act(o, content);
     if (o->talk.place == ORACLE_ENVELOPE)
         t.good.began = o->alive_at; /* no earlier than this its clock began to run */
     bool is_kept = t.may.good != NULL && !p->is_last;
@@ -394,12 +406,17 @@ static bool is_any(const struct reply_line *line, const char *const *any)
     return false;
 }
 
-/* 4xx, and nothing has failed since the transaction began. What handlers do is no failure of the disk's. */
+/* 4xx, and nothing has failed since the transaction began, nor has any message kept the hosts from this one.
+ */
 static bool is_put_off_in_vain(const struct oracle *o, const struct turn *t, const struct reply_line *line)
 {
-    bool may_be = !reply_begins(line, "4") || reply_begins(line, "452 4.5.3") ||
-                  (t->is_message && o->rules.has_handlers);
-    return !may_be && o->rules.failures != NULL && failures(o) == t->talk.failures;
+    const struct oracle_rules *rules = &o->rules;
+    if (!reply_begins(line, "4") || reply_begins(line, "452 4.5.3"))
+        return false;
+    bool by_disk = rules->troubled && (rules->failures == NULL || failures(o) != t->talk.failures);
+    bool by_hosts = t->is_message && rules->has_handlers &&
+                    (t->may.good == NULL || rules->misdeeds == NULL || *rules->misdeeds > 0);
+    return !by_disk && !by_hosts;
 }
 
 /* True once the turn has all its replies. */

@@ -23,6 +23,8 @@ struct oracle_rules {
     bool greets_late; /* who speaks before the greeting may be refused for that */
     bool is_deaf;     /* the client: it may be timed out with replies and commands under way */
     bool is_short;    /* of descriptors for connections: in place of a greeting there may be 421 */
+    unsigned
+        *misdeeds; /* counts what would keep a host from others' messages; NULL: hosts fail by themselves */
     uint64_t (*failures)(
         void);           /* that have been: where it is troubled, only they excuse; NULL: anything may */
     const bool *may_cut; /* true while connections may end without a word; NULL: at any time */

@@ -38,7 +38,7 @@ enum {
     ENDS = 32 /* the server does */,
     FEW = 64 /* of many a thing one is enough */,
     STOPS = 128 /* the server may */,
-    SOUND = 256 /* nothing of the disk has failed */,
+    SOUND = 256 /* nothing of the disk has failed, nor a host by itself */,
     SHORT = 512 /* of descriptors */
 };
 
@@ -73,6 +73,9 @@ static const struct row good_rows[] = {
     { "an address beyond ASCII without SMTPUTF8", 0,
       HELLO MAIL "C RCPT TO:<pel\303\251@example.org>\nS 553 5.6.7 no\nC MAIL FROM:<a@b>\nS 503 5.5.1 no\n",
       "", NULL },
+    { "put off by what another did to the host", HANDLERS | SOUND,
+      TO_ALICE DATA "C X-Act: hang\nC .\nS 451 4.3.0 no\n" MAIL BOB DATA "C a\nC .\nS 451 4.3.0 no\n",
+      "bob refused a\\n;", NULL },
     { "RSET forgets recipients", 0, TO_ALICE "C RSET\nS 250 2.0.0 OK\n" MAIL BOB DATA "C a\nC .\n" GOOD,
       "bob kept a\\n;", NULL },
     { "HELO forgets them, too", 0, TO_ALICE "C HELO y.example\nS 250 mx\n" MAIL BOB DATA "C a\nC .\n" GOOD,
@@ -255,6 +258,9 @@ static const struct row bad_rows[] = {
       "a reply behind the last one" },
     { "421, and it goes on", STOPS, HELLO "C NOOP\nS 421 4.3.2 bye\nS 250 2.0.0 OK\n", NULL,
       "a reply behind the last one" },
+    { "a handler's message is put off, and nothing has failed", HANDLERS | SOUND,
+      TO_ALICE DATA "C X-Act: edit\nC .\nS 451 4.3.0 no\n", NULL,
+      "put off, though nothing has failed: a message's end" },
     { "421 4.3.2 for no reason", 0, HELLO "C NOOP\nS 421 4.3.2 bye\n", NULL,
       "the service stops for no reason" },
     { "421 4.3.2 behind a greeting", SHORT, HELLO "S 421 4.3.2 bye\n", NULL,
@@ -363,6 +369,7 @@ static GPtrArray *promises_of(const struct row *row, enum pace pace)
     GPtrArray *promises = g_ptr_array_new_with_free_func(promise_free);
     static const bool no = false, yes = true;
     struct reactor *clock = reactor_sim_new(1);
+    unsigned misdeeds = 0;
     const struct oracle_rules rules = {
         .clock = clock,
         .protocol = (row->with & LMTP) != 0 ? SMTP_PROTOCOL_LMTP : SMTP_PROTOCOL_SMTP,
@@ -381,6 +388,7 @@ static GPtrArray *promises_of(const struct row *row, enum pace pace)
         .troubled = (row->with & TROUBLED) != 0,
         .may_cut = (row->with & STOPS) != 0 ? &yes : &no,
         .failures = (row->with & SOUND) != 0 ? no_failures : NULL,
+        .misdeeds = (row->with & SOUND) != 0 ? &misdeeds : NULL,
         .is_short = (row->with & SHORT) != 0,
         .greets_late = (row->with & LATE) != 0,
     };
