@@ -382,13 +382,30 @@ void transaction_log_refusal(const struct transaction *t, enum smtp_outcome outc
     session_log_message_refused(conn_host(t->conn)->log, conn_id(t->conn), &message, outcome);
 }
 
-void transaction_append(struct transaction *t, struct slice bytes)
+static void take(struct transaction *t, struct slice bytes)
 {
     hops_take(&t->hops, bytes);
     if (t->handling != NULL)
         handling_take(t->handling, bytes);
     if (!delivery_append(t->delivery, bytes))
         conn_set_paused(t->conn, true);
+}
+
+/*
+ * A first line that begins with a blank would be read as more of our Received (RFC 5322 2.2.3), in which
+ * nobody else has a say. It is no field, so that there is no header section: an empty line tells that.
+ */
+static bool would_continue(const struct transaction *t, struct slice bytes)
+{
+    return delivery_octets(t->delivery) == 0 && bytes.len > 0 &&
+           (bytes.data[0] == ' ' || bytes.data[0] == '\t');
+}
+
+void transaction_append(struct transaction *t, struct slice bytes)
+{
+    if (would_continue(t, bytes))
+        take(t, slice_str("\n"));
+    take(t, bytes);
 }
 
 /* Whether the message was in that mailbox before, by one of its Delivered-To fields. */

@@ -108,6 +108,25 @@ class Trace(Case):
         content = server.maildir().only()
         self.assertRegex(name, rf",S={len(content)},W={len(content) + content.count(10)}$")
 
+    def test_a_first_line_with_a_blank_is_no_more_of_received(self):
+        server = self.postern()
+        for blank in (b" ", b"\t"):
+            for rest in (b"(from bank.example [192.0.2.1])\r\n", b"\r\n" + b"x" * 900 + b"\r\n" * 200):
+                for binary in (False, True):
+                    with self.subTest(blank=blank, octets=len(rest), binary=binary), server.connect() as wire:
+                        wire.command("EHLO client.example.net", 250)
+                        if binary:
+                            wire.command("MAIL FROM:<bob@example.net> BODY=BINARYMIME", 250)
+                            wire.command(f"RCPT TO:<{ALICE}>", 250)
+                            wire.send(b"BDAT %d LAST\r\n" % len(blank + rest) + blank + rest)
+                            wire.expect(250)
+                        else:
+                            wire.deliver(blank + rest, ALICE)
+                        stored = server.maildir().only()
+                        self.assertTrue(stored.endswith(b"\n\n" + blank + (rest if binary else lf(rest))), stored[:600])
+                        for name in server.maildir().names():
+                            (server.maildir().path / "new" / name).unlink()
+
     def test_no_helo_name_reaches_received_that_is_no_domain(self):
         server = self.postern()
         for name in ("client\tX-Evil: 1", "a\rb", "a\nReceived: evil", "<script>", "(comment)", "a b", "ünicode"):

@@ -182,8 +182,8 @@ void letter_draw(struct letter *l, struct pst_random *random, const struct lette
     size_t size = draw_size(random, terms->size_max);
     if (!chance(random, 60))
         add_head(l, random, terms);
-    else if (!chance(random, 3)) /* else it may be empty */
-        add_text(l, "no field"); /* what begins with a blank would be the trace header's */
+    else if (!chance(random, 3))                                    /* else it may be empty */
+        add_text(l, chance(random, 2) ? "no field" : "\tno field"); /* nor more of the trace header */
     if (!chance(random, 20) || (size > 0 && l->octets == 0))
         add_text(l, "");
     if (is_binary)

@@ -102,9 +102,23 @@ static struct promise *make_promise(struct oracle *o, const char *box, GBytes *c
     return p;
 }
 
-/* A copy for each mailbox, however many ways lead to it. */
-static void promise_to_each(struct oracle *o, struct turn *t, GBytes *content)
+/* What begins with a blank must not continue the field in front of it: an empty line parts them. */
+static GBytes *part_from_trace(GBytes *content)
 {
+    size_t len;
+    const char *data = g_bytes_get_data(content, &len);
+    if (len == 0 || (*data != ' ' && *data != '\t'))
+        return g_bytes_ref(content);
+    char *parted = g_malloc(len + 1);
+    *parted = '\n';
+    memcpy(parted + 1, data, len);
+    return g_bytes_new_take(parted, len + 1);
+}
+
+/* A copy for each mailbox, however many ways lead to it. */
+static void promise_to_each(struct oracle *o, struct turn *t, GBytes *said)
+{
+    g_autoptr(GBytes) content = part_from_trace(said);
     unsigned boxes = 0;
     for (guint i = t->talk.recipients_from; i < t->talk.recipients_to; i++)
         boxes |= o->routes->data[i];
