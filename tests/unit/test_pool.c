@@ -773,6 +773,30 @@ static void start_fails_for_ever(void **state)
     rig_end(&g);
 }
 
+/* A start that fails may be an accident again, when there was none for a while: it is tried anew at once. */
+static void start_fails_again_later(void **state)
+{
+    (void)state;
+    struct rig g;
+    rig_begin(&g, 1, 1);
+    g.at_start = g.for_ever = true;
+    const struct wire_frame f = { .type = WIRE_READY, .ready = { "first: no such symbol" } };
+    g.act.say = host_say(NULL, &f);
+    rig_open(&g);
+    rest(&g, 50 * 1000);
+    g.is_over = true;
+    rest(&g, 50 * 1000);
+    assert_int_equal(ask_and_wait(&g)->outcome, HANDLER_DECIDED);
+    g_byte_array_unref(g_steal_pointer(&g.act.say));
+    g.at_start = g.for_ever = g.is_over = false; /* the next message is a host's last one */
+    g.act = (struct host_act){ .dies = true };
+    g.settings.program = (char *)"/nowhere/postern-host";
+    (void)ask(&g);
+    run_until_answered(&g);
+    assert_int_equal(count_lines(&g, "not-started"), 2);
+    rig_end(&g);
+}
+
 static void start_hangs(void **state)
 {
     (void)state;
@@ -1137,6 +1161,7 @@ int main(int argc, char **argv)
         { "a host decides without reading", reads_nothing },
         { "what handlers say is logged, up to a limit", says_for_log },
         { "hosts that cannot start are tried less and less", start_fails_for_ever },
+        { "hosts that could start are tried at once again", start_fails_again_later },
         { "a host hangs at its start", start_hangs },
         { "there is no host program", no_program },
         { "an idle host dies", idle_host_dies },
