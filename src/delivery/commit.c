@@ -153,6 +153,16 @@ static void batch_fail(struct batch *b, int error)
         copies_fail(i->copies, error);
 }
 
+/* A sync that failed for one of them, because it had to take a name back, has lost what others had in that
+ * directory, and no later sync would tell. */
+static void batch_publish(struct batch *b)
+{
+    for_all(b, copies_publish);
+    for (const struct commit_item *i = b->items; i != NULL; i = i->next)
+        if (i->copies->lost < 0)
+            batch_fail(b, i->copies->lost);
+}
+
 /*
  * A sync that failed is never tried again as if it could work: all that took part in it is lost, and its
  * senders will come again.
@@ -172,7 +182,7 @@ static void batch_finish_alone(struct batch *b)
 {
     sync_file_systems(b, NULL);
     for_all(b, copies_sync);
-    for_all(b, copies_publish);
+    batch_publish(b);
     sync_file_systems(b, NULL);
     batch_settle(b);
 }
@@ -196,7 +206,7 @@ static void round_run(void *arg)
     if (older == NULL)
         sync_file_systems(newer, NULL);
     for_all(newer, copies_sync);
-    for_all(newer, copies_publish);
+    batch_publish(newer);
 }
 
 /* ---- on the loop ---- */

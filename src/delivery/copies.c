@@ -359,6 +359,7 @@ static int publish_one(struct copies *c, size_t i)
     int r = maildir_copy_publish(&c->list[i].copy, c->list[i].target.flags);
     if (r >= 0 && c->settings.sync != DELIVERY_SYNC_NONE && !keeps_open(c))
         r = settle_one(c, i);
+    c->lost = MIN(c->lost, c->list[i].copy.lost);
     return r;
 }
 

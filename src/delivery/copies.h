@@ -47,6 +47,7 @@ struct copies {
     struct slice rest;          /* of the body, while it is committed */
     struct open_maildirs *open; /* while it is committed */
     int error;                  /* what ended it for all, or 0 */
+    int lost;                   /* a sync by itself failed (-errno): so may have names of the same batch */
 };
 
 /*

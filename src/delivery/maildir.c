@@ -442,6 +442,14 @@ static void format_published_name(const struct maildir_copy *c, const char *flag
         (void)snprintf(text + len, size - (size_t)len, ":2,%s", flags);
 }
 
+static int sync_names(struct maildir_copy *c, struct maildir_names *names)
+{
+    names->error = disk_sync_dir(names->dir);
+    names->state = names->error < 0 ? MAILDIR_FAILED : MAILDIR_SYNCED;
+    c->lost = MIN(c->lost, names->error);
+    return names->error;
+}
+
 int maildir_copy_publish(struct maildir_copy *c, const char *flags)
 {
     pst_assert(c->state == MAILDIR_STAGED);
@@ -458,7 +466,7 @@ int maildir_copy_publish(struct maildir_copy *c, const char *flags)
         /* Over a network the answer may be lost and not the deed; then it is undone, durably. A name that was
          * taken is somebody else's. */
         if (r != -EEXIST && disk_unlink(names->dir, name) >= 0)
-            (void)disk_sync_dir(names->dir);
+            (void)sync_names(c, names);
         return r;
     }
     memcpy(c->name, name, strlen(name) + 1);
@@ -478,10 +486,8 @@ int maildir_copy_settle(struct maildir_copy *c)
     r = need_names(c, &names);
     if (r < 0)
         return r;
-    if (names->state == MAILDIR_CHANGED) {
-        names->error = disk_sync_dir(names->dir);
-        names->state = names->error < 0 ? MAILDIR_FAILED : MAILDIR_SYNCED;
-    }
+    if (names->state == MAILDIR_CHANGED)
+        return sync_names(c, names);
     return names->state == MAILDIR_FAILED ? names->error : 0;
 }
 

@@ -74,6 +74,7 @@ struct maildir_copy {
     bool in_cur;   /* published there */
     enum { MAILDIR_NOTHING, MAILDIR_STAGED, MAILDIR_PUBLISHED } state;
     bool is_reserved; /* it counts for the mailbox's quota */
+    int lost; /* -errno of a sync of its directory that failed, and with which others' names may be lost */
 };
 #define MAILDIR_COPY_INIT                                                                                    \
     {                                                                                                        \

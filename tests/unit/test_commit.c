@@ -244,6 +244,30 @@ static void the_power_fails_at_every_call(void **state)
     }
 }
 
+/*
+ * A name that could not be given is taken back, durably; the sync for that fails, and has forgotten what
+ * others of the batch had in that directory.
+ */
+static void a_name_is_taken_back_and_others_are_lost(void **state)
+{
+    bool struck = true;
+    for (uint64_t nth = 1; struck; nth++) {
+        struct world w;
+        world_init(&w, *state);
+        disk_sim_fail(
+            (struct disk_sim_fault){ .kind = DISK_SIM_RENAME, .nth = nth, .error = EIO, .happens = true });
+        disk_sim_fail(
+            (struct disk_sim_fault){ .kind = DISK_SIM_SYNC_DIR, .nth = 1, .error = EIO, .forgets = true });
+        world_run(&w);
+        struck = disk_sim_failures() > 1;
+        disk_sim_heal();
+        check(&w, false);
+        disk_sim_crash(DISK_SIM_KEEP); /* all but what was forgotten */
+        check(&w, true);
+        world_clear(&w);
+    }
+}
+
 /* What a sync has forgotten must not be under a name in new/, be it for a moment only: then the power fails.
  */
 static void a_sync_fails_and_then_the_power(void **state)
@@ -373,6 +397,7 @@ int main(int argc, char **argv)
         { "every call fails once", every_call_fails_once },
         { "the power fails at every call", the_power_fails_at_every_call },
         { "a sync fails, and then the power", a_sync_fails_and_then_the_power },
+        { "a name is taken back, and others are lost", a_name_is_taken_back_and_others_are_lost },
     };
     struct suite *s = suite_new("commit");
     for (size_t c = 0; c < G_N_ELEMENTS(checks); c++)
