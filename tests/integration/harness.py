@@ -424,8 +424,8 @@ class Postern:
             self.signal(signal.SIGTERM)
         status = self.wait()
         assert status == 0, f"postern ended with status {status}"
-        left = self.processes()
-        assert not left, f"processes were left behind: {left}"
+        # Hosts stand back behind all else, also when they end: on a busy machine that takes a moment.
+        wait_until(lambda: not self.processes(), "no process is left behind")
         if not self.may_lose_workers:
             assert not self.events("worker-died"), "a worker died"
             assert not self.staged(), f"left in tmp/: {self.staged()}"
