@@ -164,8 +164,10 @@ static void job_done(void *sink)
         write_now(s); /* detached meanwhile */
         return;
     }
-    if (s->gathered->len > 0)
+    if (s->gathered->len >= GATHER_ENOUGH)
         submit(s);
+    else if (s->gathered->len > 0)
+        timer_start(s->timer, reactor_now(s->reactor) + GATHER_MS);
     if (!lost)
         tell_dropped(s);
 }

@@ -1,5 +1,6 @@
 SERVER_TESTS = \
 	tests/unit/test_given \
+	tests/unit/test_log_batches \
 	tests/unit/test_log_sink \
 	tests/unit/test_metrics_text \
 	tests/unit/test_settings \
@@ -13,6 +14,8 @@ TESTS += $(SERVER_TESTS)
 
 tests_unit_test_given_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_given_LDADD = $(TEST_LINK) $(LINK_cli)
+tests_unit_test_log_batches_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_unit_test_log_batches_LDADD = $(TEST_LINK) src/server/libserver.a $(LINK_reactor_sim)
 tests_unit_test_log_sink_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_log_sink_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=syslog,--wrap=__syslog_chk
 tests_unit_test_log_sink_LDADD = $(TEST_LINK) $(LINK_server)
