@@ -7,17 +7,10 @@
 
 enum {
     BATCH_COPIES = 64, /* of one batch, or one message: each has a descriptor open, and its maildir two */
-    SINGLES = 16,      /* messages that are committed side by side, where they share nothing */
-};
-
-/*
- * Messages that take each step together. A batch that shares takes two jobs, so that the sync which makes its
- * names durable serves the next batch's data, too: a sync a batch, under load, and not two.
- */
-struct batch {
-    struct commit_item *items;
-    struct open_maildirs *open;
-    bool is_sharing;
+    BATCHES = 2,       /* of one file system side by side: while one waits for the disk, the other works */
+    BATCH_WORTH =
+        8,        /* messages that begin a batch beside another one: fewer would cost more than they gain */
+    SINGLES = 16, /* messages that are committed side by side, where they share nothing */
 };
 
 /* What waits for one file system, or, with file_system 0, for those of which none can be synced as a whole.
@@ -26,23 +19,23 @@ struct lane {
     struct commit *commit;
     uint64_t file_system;
     unsigned jobs;
+    size_t waiting; /* messages */
     struct commit_item *first, **last;
-    bool is_due;             /* it is about to start what it can */
-    struct batch *published; /* while no job is under way that settles it; only of a lane that groups */
+    bool is_due; /* it is about to start what it can */
     struct lane *next;
+};
+
+/* Messages that take each step together; a job. */
+struct batch {
+    struct lane *lane;
+    struct commit_item *items;
+    struct open_maildirs *open;
 };
 
 struct commit {
     struct reactor *reactor;
     bool grouping;
     struct lane *lanes; /* only those in use */
-};
-
-/* A job. One of the two may be NULL. */
-struct round {
-    struct lane *lane;
-    struct batch *older; /* published by the round before this: to be settled */
-    struct batch *newer; /* to be written and published, and, unless it shares, settled */
 };
 
 struct commit *commit_new(struct reactor *r, bool grouping)
@@ -92,14 +85,16 @@ static bool lane_is_grouping(const struct lane *lane)
 }
 
 /* Off the queue: as many messages as make a batch. */
-static struct commit_item *lane_take_items(struct lane *lane)
+static struct commit_item *lane_take(struct lane *lane)
 {
     struct commit_item *items = lane->first, *last = items;
     size_t copies = last->copies->count;
+    lane->waiting--;
     while (lane_is_grouping(lane) && last->next != NULL &&
            copies + last->next->copies->count <= BATCH_COPIES) {
         last = last->next;
         copies += last->copies->count;
+        lane->waiting--;
     }
     lane->first = last->next;
     if (lane->first == NULL)
@@ -108,22 +103,12 @@ static struct commit_item *lane_take_items(struct lane *lane)
     return items;
 }
 
-/* A message that comes alone is synced by itself: that costs less than to sync all of its file system. */
-static struct batch *lane_take(struct lane *lane)
-{
-    if (lane->first == NULL)
-        return NULL;
-    struct batch *b = g_new0(struct batch, 1);
-    b->items = lane_take_items(lane);
-    b->is_sharing = lane_is_grouping(lane) && (lane->published != NULL || b->items->next != NULL);
-    return b;
-}
+/* ---- a batch: on the pool ---- */
 
-/* ---- a round: on the pool ---- */
-
+/* A copy that comes alone is synced by itself: that costs less than to sync all of its file system. */
 static bool batch_syncs_all(const struct batch *b)
 {
-    bool several = b->is_sharing || b->items->copies->count > 1;
+    bool several = b->items->next != NULL || b->items->copies->count > 1;
     return several && b->items->copies->settings.sync == DELIVERY_SYNC_GROUP;
 }
 
@@ -138,13 +123,6 @@ static void batch_write(struct batch *b)
     b->open = open_maildirs_new(batch_syncs_all(b));
     for (struct commit_item *i = b->items; i != NULL; i = i->next)
         copies_write(i->copies, i->rest, b->open);
-}
-
-static void batch_settle(struct batch *b)
-{
-    for_all(b, copies_settle);
-    for_all(b, copies_end);
-    g_clear_pointer(&b->open, open_maildirs_free);
 }
 
 static void batch_fail(struct batch *b, int error)
@@ -167,75 +145,53 @@ static void batch_publish(struct batch *b)
  * A sync that failed is never tried again as if it could work: all that took part in it is lost, and its
  * senders will come again.
  */
-static void sync_file_systems(struct batch *older, struct batch *newer)
+static void batch_sync(struct batch *b, int (*sync)(struct open_maildirs *m))
 {
-    int r = open_maildirs_sync(older->open, newer != NULL ? newer->open : NULL);
-    if (r == 0)
-        return;
-    batch_fail(older, r);
-    if (newer != NULL)
-        batch_fail(newer, r);
+    int r = sync(b->open);
+    if (r < 0)
+        batch_fail(b, r);
 }
 
-/* All steps that are left, of a batch that is written. */
-static void batch_finish_alone(struct batch *b)
+static void batch_run(void *arg)
 {
-    sync_file_systems(b, NULL);
+    struct batch *b = arg;
+    batch_write(b);
+    batch_sync(b, open_maildirs_sync_data);
     for_all(b, copies_sync);
     batch_publish(b);
-    sync_file_systems(b, NULL);
-    batch_settle(b);
-}
-
-static void round_run(void *arg)
-{
-    struct round *round = arg;
-    struct batch *older = round->older, *newer = round->newer;
-    if (newer != NULL)
-        batch_write(newer);
-    if (older != NULL) {
-        sync_file_systems(older, newer);
-        batch_settle(older);
-    }
-    if (newer == NULL)
-        return;
-    if (!newer->is_sharing) {
-        batch_finish_alone(newer);
-        return;
-    }
-    if (older == NULL)
-        sync_file_systems(newer, NULL);
-    for_all(newer, copies_sync);
-    batch_publish(newer);
+    batch_sync(b, open_maildirs_sync_names);
+    for_all(b, copies_settle);
+    for_all(b, copies_end);
+    g_clear_pointer(&b->open, open_maildirs_free);
 }
 
 /* ---- on the loop ---- */
 
-static void batch_tell(struct batch *take_batch)
+static void items_tell(struct commit_item *items)
 {
-    for (struct commit_item *item = take_batch->items, *next; item != NULL; item = next) {
+    for (struct commit_item *item = items, *next; item != NULL; item = next) {
         next = item->next; /* on_done may free the item */
         item->on_done(item->owner);
     }
-    g_free(take_batch);
 }
-
-static void round_done(void *arg);
 
 static bool has_to_do(const struct lane *lane)
 {
-    return (lane->first != NULL || lane->published != NULL) &&
-           lane->jobs < (lane_is_grouping(lane) ? 1 : SINGLES);
+    if (lane->first == NULL || lane->jobs == 0)
+        return lane->first != NULL;
+    return lane_is_grouping(lane) ? lane->jobs < BATCHES && lane->waiting >= BATCH_WORTH
+                                  : lane->jobs < SINGLES;
 }
+
+static void batch_done(void *arg);
 
 static void start(struct lane *lane)
 {
-    struct round *round = g_new0(struct round, 1);
-    round->lane = lane;
-    round->newer = lane_take(lane);
-    round->older = g_steal_pointer(&lane->published);
+    struct batch *b = g_new0(struct batch, 1);
+    b->lane = lane;
+    b->items = lane_take(lane);
     lane->jobs++;
-    reactor_submit(lane->commit->reactor, round_run, round_done, round);
+    reactor_submit(lane->commit->reactor, batch_run, batch_done, b);
 }
 
 static void lane_on_turn(void *arg)
@@ -250,27 +206,19 @@ static void lane_on_turn(void *arg)
 /* When the loop has nothing else to do: other messages may be complete by then, too. */
 static void lane_go_on(struct lane *lane)
 {
-    if (lane->is_due)
+    if (lane->is_due || !has_to_do(lane))
         return;
     lane->is_due = true;
     reactor_defer(lane->commit->reactor, lane_on_turn, lane);
 }
 
-static void round_done(void *arg)
+static void batch_done(void *arg)
 {
-    g_autofree struct round *round = arg;
-    struct lane *lane = round->lane;
-    struct batch *older = round->older, *newer = round->newer;
-    if (newer != NULL && newer->is_sharing)
-        lane->published = g_steal_pointer(&newer);
-    lane->jobs--;
-    if (has_to_do(lane))
-        lane_go_on(lane);
-    lane_drop_if_idle(lane); /* before the last one is told, after whom the commit may be freed */
-    if (older != NULL)
-        batch_tell(older);
-    if (newer != NULL)
-        batch_tell(newer);
+    g_autofree struct batch *b = arg;
+    b->lane->jobs--;
+    lane_go_on(b->lane);
+    lane_drop_if_idle(b->lane); /* before the last one is told, after whom the commit may be freed */
+    items_tell(b->items);
 }
 
 void commit_add(struct commit *c, struct commit_item *item)
@@ -279,5 +227,6 @@ void commit_add(struct commit *c, struct commit_item *item)
     item->next = NULL;
     *lane->last = item;
     lane->last = &item->next;
+    lane->waiting++;
     lane_go_on(lane);
 }

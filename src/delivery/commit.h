@@ -2,13 +2,13 @@
  * delivery/commit.h - group commit: all messages that wait to become durable share the work.
  * The order holds for every message: data durable, then visible (renamed into new/), then its name durable,
  * then the answer. While a batch is being synced, the next one gathers; there is no timer, and a message that
- * comes alone waits for nobody: its file is synced, and its directory. Messages that come together are synced
- * by a sync of their file system, and the one that makes a batch's names durable is that of the next one's
- * data.
+ * comes alone waits for nobody: its file is synced, and its directory. The data of messages that come
+ * together is synced by a sync of their file system, and their names by another one, or, if all of them are
+ * in one directory, by its own.
  *
- * Each file system has its own batches, one at a time, so that a disk that is slow or stuck holds up no other
- * one's. Where a file system cannot be synced as a whole (see disk.h), there is nothing to share: there,
- * messages are committed one by one, many at a time.
+ * Each file system has its own batches, so that a disk that is slow or stuck holds up no other one's; two at
+ * a time when enough messages wait. Where a file system cannot be synced as a whole (see disk.h), there is
+ * nothing to share: there, messages are committed one by one, many at a time.
  *
  * One for each loop. Ownership: an item belongs to whoever adds it and stays where it is until its on_done,
  * which comes on the loop.

@@ -481,8 +481,6 @@ int maildir_copy_settle(struct maildir_copy *c)
     int r = need_maildir(c);
     if (r < 0)
         return r;
-    if (c->maildir->synced_as_a_whole)
-        return 0;
     r = need_names(c, &names);
     if (r < 0)
         return r;

@@ -44,7 +44,7 @@ struct maildir {
     struct maildir_names new, cur; /* cur/ is opened for the first message that has flags */
     int top;                       /* the mailbox's own, or -1: opened when its quota is asked for */
     unsigned references;
-    bool synced_as_a_whole; /* by whoever shares it, so that no copy in it need be synced by itself */
+    bool synced_as_a_whole; /* by whoever shares it, so that no copy's data need be synced by itself */
 };
 
 int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir); /* what is there */

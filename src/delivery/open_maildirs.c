@@ -88,14 +88,28 @@ int open_maildirs_get(struct open_maildirs *m, const struct mailbox *mailbox, st
     return 0;
 }
 
-int open_maildirs_sync(struct open_maildirs *m, struct open_maildirs *younger)
+int open_maildirs_sync_data(struct open_maildirs *m)
 {
     int result = 0;
     for (struct file_system *fs = m->file_systems; fs != NULL && result == 0; fs = fs->next)
         result = disk_sync_all(fs->dir);
-    for (struct file_system *fs = younger != NULL ? younger->file_systems : NULL; fs != NULL && result == 0;
-         fs = fs->next)
-        if (!has_file_system(m, fs->id))
-            result = disk_sync_all(fs->dir);
     return result;
+}
+
+static void mark_names_synced(void *mailbox, void *open, void *unused)
+{
+    (void)mailbox, (void)unused;
+    struct maildir *maildir = open;
+    if (maildir->synced_as_a_whole)
+        maildir->new.state = maildir->cur.state = MAILDIR_SYNCED;
+}
+
+int open_maildirs_sync_names(struct open_maildirs *m)
+{
+    if (g_hash_table_size(m->by_mailbox) == 1)
+        return 0;
+    int r = open_maildirs_sync_data(m); /* that of a file system makes no difference */
+    if (r == 0)
+        g_hash_table_foreach(m->by_mailbox, mark_names_synced, NULL);
+    return r;
 }

@@ -3,9 +3,8 @@
  * client is told, new/ and tmp/ agree, and no crash afterwards changes that, whatever it keeps of what was
  * not synced. Then the power fails as well, at every call behind the one that has failed: what a client was
  * told 250 of is there, whole, and nothing is visible in part. Before each call in turn, what the system
- * writes by itself is lost, which no call but a sync of what was open can tell. And the one sync that two
- * batches share fails, with the power behind it. The worker is the production's, on simulated seams. What
- * the power alone does is in test_crashes.c.
+ * writes by itself is lost, which no call but a sync of what was open can tell. The worker is the
+ * production's, on simulated seams. What the power alone does is in test_crashes.c.
  *
  * FAULT_FULL=1 lets the power fail after each failure and not just after some, and looks at all that it may
  * leave then, and not just at some of it.
@@ -189,84 +188,6 @@ static void a_call_fails_and_then_the_power(void **state)
     printf("# %s: %u cuts, %u worlds\n", plan->name, (unsigned)cuts, (unsigned)worlds);
 }
 
-/* ---- the sync that two batches share fails ---- */
-
-/* The last but one: the last makes the younger batch's names durable. */
-static void fail_shared_sync(const struct scene_plan *plan, bool forgets)
-{
-    disk_sim_fail((struct disk_sim_fault){
-        .kind = DISK_SIM_SYNC_ALL, .nth = plan->sync_alls - 1, .error = EIO, .forgets = forgets });
-}
-
-/* Of all who are in the two batches: nobody has his mail stored, and everybody is told so. */
-static void check_nobody_is_answered(const struct scene *s)
-{
-    for (size_t i = 1; i < s->plan->clients; i++)
-        for (size_t r = 0; r < s->plan->recipients; r++)
-            assert_int_equal(s->clients[i].codes[r], 451);
-    for (size_t r = 0; r < s->plan->recipients; r++)
-        assert_int_equal(s->clients[0].codes[r], 250); /* which came before them */
-}
-
-struct shared_sync {
-    unsigned nth; /* of the syncs of all */
-    uint64_t number;
-};
-
-static void note_shared_sync(void *owner, const struct disk_sim_call *call)
-{
-    struct shared_sync *shared = owner;
-    if (call->kind == DISK_SIM_SYNC_ALL && --shared->nth == 0)
-        shared->number = call->number;
-}
-
-/* The number of the call. */
-static uint64_t find_shared_sync(const struct scene_plan *plan, bool forgets)
-{
-    struct scene s;
-    struct shared_sync shared = { .nth = plan->sync_alls - 1 };
-    scene_init(&s, plan);
-    disk_sim_set_hook(note_shared_sync, &shared);
-    fail_shared_sync(plan, forgets);
-    scene_run(&s);
-    assert_int_equal(disk_sim_failures(), 1);
-    check_nobody_is_answered(&s);
-    scene_check_refusals(&s);
-    assert_int_equal(scene_staged(&s), 0);
-    scene_clear(&s);
-    assert_true(shared.number > 0);
-    return shared.number;
-}
-
-/* The power fails so many calls behind it. Whether there was a call for it to fail at. */
-static bool cut_power_behind(const struct scene_plan *plan, bool forgets, uint64_t shared, uint64_t behind,
-                             uint64_t *worlds)
-{
-    struct scene s;
-    scene_init(&s, plan);
-    uint64_t before = disk_sim_calls();
-    fail_shared_sync(plan, forgets);
-    disk_sim_fail((struct disk_sim_fault){ .nth = shared - before + behind, .error = EIO, .for_ever = true });
-    scene_run(&s);
-    bool was_made = disk_sim_failures() > 1;
-    check_nobody_is_answered(&s);
-    *worlds += disk_sim_worlds(UINT64_MAX, look, &s);
-    scene_clear(&s);
-    return was_made;
-}
-
-static void the_shared_sync_fails_and_then_the_power(void **state)
-{
-    const struct scene_plan *plan = *state;
-    uint64_t cuts = 0, worlds = 0;
-    for (int forgets = 0; forgets < 2; forgets++) {
-        uint64_t shared = find_shared_sync(plan, forgets);
-        for (uint64_t behind = 1; cut_power_behind(plan, forgets, shared, behind, &worlds); behind++)
-            cuts++;
-    }
-    printf("# %s: %u cuts, %u worlds\n", plan->name, (unsigned)cuts, (unsigned)worlds);
-}
-
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("faults");
@@ -274,11 +195,8 @@ int main(int argc, char **argv)
         g_autofree char *fails = g_strconcat("every call fails: ", scene_plans[i].name, NULL);
         g_autofree char *power = g_strconcat("a call fails, and then the power: ", scene_plans[i].name, NULL);
         g_autofree char *lost = g_strconcat("writes are lost before every call: ", scene_plans[i].name, NULL);
-        g_autofree char *shared = g_strconcat("the shared sync fails: ", scene_plans[i].name, NULL);
         suite_add(s, fails, every_call_fails, (void *)&scene_plans[i]);
         suite_add(s, lost, writes_are_lost_before_every_call, (void *)&scene_plans[i]);
-        if (scene_plans[i].late > 0)
-            suite_add(s, shared, the_shared_sync_fails_and_then_the_power, (void *)&scene_plans[i]);
         suite_add(s, power, a_call_fails_and_then_the_power, (void *)&scene_plans[i]);
     }
     return suite_run(s, argc, argv);

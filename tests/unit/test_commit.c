@@ -30,6 +30,8 @@ static const struct plan {
     { "five messages, each for itself", 5, 2, SIZE_MAX, DELIVERY_SYNC_EACH },
     { "three messages, and then three more", 6, 2, SIZE_MAX, DELIVERY_SYNC_GROUP, 3 },
     { "three messages, and then one more", 4, 2, SIZE_MAX, DELIVERY_SYNC_GROUP, 1 },
+    { "three messages, and then eight beside them", 11, 2, SIZE_MAX, DELIVERY_SYNC_GROUP, 8 },
+    { "three messages to one mailbox, and then three more", 6, 1, SIZE_MAX, DELIVERY_SYNC_GROUP, 3 },
 };
 
 struct world {
@@ -292,12 +294,13 @@ static void a_sync_fails_and_then_the_power(void **state)
     }
 }
 
-static size_t syncs_of(size_t messages, size_t late)
+static size_t syncs_of(size_t messages, size_t boxes, size_t whole_syncs)
 {
     struct world w;
-    world_init(&w, &(struct plan){ "", messages, 3, SIZE_MAX, DELIVERY_SYNC_GROUP, late });
+    world_init(&w, &(struct plan){ "", messages, boxes, SIZE_MAX, DELIVERY_SYNC_GROUP });
     world_run(&w);
     check(&w, false);
+    assert_int_equal(w.whole_syncs, whole_syncs);
     world_clear(&w);
     return w.syncs;
 }
@@ -306,14 +309,14 @@ static size_t syncs_of(size_t messages, size_t late)
 static void a_batch_syncs_twice(void **state)
 {
     (void)state;
-    assert_int_equal(syncs_of(6, 0), 2);
+    assert_int_equal(syncs_of(6, 3, 2), 2);
 }
 
-/* The sync that makes a batch's names durable serves the data of the next. */
-static void batches_share_a_sync(void **state)
+/* One directory is synced faster than all of a file system. */
+static void a_batch_for_one_mailbox_syncs_its_directory(void **state)
 {
     (void)state;
-    assert_int_equal(syncs_of(6, 2), 3);
+    assert_int_equal(syncs_of(6, 1, 1), 2);
 }
 
 /* Each copy of a batch has a descriptor open, each of its maildirs two. */
@@ -329,7 +332,7 @@ static void a_batch_has_a_limit(void **state)
     world_clear(&w);
 }
 
-/* Where another disk was mounted since the router looked: the sync of the batch before is not that one's. */
+/* Where another disk was mounted since the router looked: the sync of the one is not that of the other. */
 static void a_disk_that_was_mounted_meanwhile(void **state)
 {
     (void)state;
@@ -378,6 +381,39 @@ static void each_file_system_has_its_own_batches(void **state)
     assert_int_equal(jobs_at_once((uint64_t[]){ 1, 2, 1, 2 }, 4, DELIVERY_SYNC_GROUP), 2);
 }
 
+/* While one message is being committed, so many more are complete. */
+static size_t jobs_beside_one(size_t others)
+{
+    static const struct reactor_sim_span slow = { 1000000, 1000000 };
+    struct reactor_sim_settings settings = reactor_sim_defaults;
+    settings.job = slow;
+    struct world w;
+    world_init(&w, &(struct plan){ "", 1 + others, 2, SIZE_MAX, DELIVERY_SYNC_GROUP });
+    reactor_sim_configure(w.reactor, &settings);
+    for (size_t i = 0; i < 1 + others; i++)
+        begin(&w, i);
+    delivery_finish(w.messages[0].delivery, NULL);
+    reactor_sim_run_until(w.reactor, reactor_now(w.reactor) + 1);
+    for (size_t i = 0; i < others; i++)
+        delivery_finish(w.messages[1 + i].delivery, NULL);
+    reactor_sim_run_until(w.reactor, reactor_now(w.reactor) + 1);
+    size_t jobs = reactor_sim_open(w.reactor);
+    reactor_run(w.reactor);
+    check(&w, false);
+    world_clear(&w);
+    return jobs;
+}
+
+/* The disk is not left to wait while a batch's names are given; but what is too small to be worth a batch of
+ * its own gathers. */
+static void two_batches_go_side_by_side(void **state)
+{
+    (void)state;
+    assert_int_equal(jobs_beside_one(7), 1);
+    assert_int_equal(jobs_beside_one(8), 2);
+    assert_int_equal(jobs_beside_one(90), 2);
+}
+
 /* One that cannot be synced as a whole has nothing to share: syncing one file after the other would only be
  * slow. */
 static void where_nothing_is_shared_nobody_waits(void **state)
@@ -410,6 +446,8 @@ int main(int argc, char **argv)
     suite_add(s, "a batch has a limit", a_batch_has_a_limit, NULL);
     suite_add(s, "a disk that was mounted meanwhile", a_disk_that_was_mounted_meanwhile, NULL);
     suite_add(s, "a batch syncs twice", a_batch_syncs_twice, NULL);
-    suite_add(s, "batches share a sync", batches_share_a_sync, NULL);
+    suite_add(s, "a batch for one mailbox syncs its directory", a_batch_for_one_mailbox_syncs_its_directory,
+              NULL);
+    suite_add(s, "two batches go side by side", two_batches_go_side_by_side, NULL);
     return suite_run(s, argc, argv);
 }
