@@ -43,8 +43,8 @@ static const struct option_row server_rows[] = {
       .fallback = "auto",
       .parse = value_workers,
       .expected = "auto, or a whole number from 1 to 256",
-      .sentence = "How many processes share the work, each with an event loop; auto: as many as there are "
-                  "processors." },
+      .sentence = "How many processes share the work, each with an event loop and threads beside it; auto: one "
+                  "for every two processors." },
 };
 static const size_t server_row_count = G_N_ELEMENTS(server_rows);
 static const struct config_table server_tables[] = { { server_rows, &server_row_count, 0 } };
@@ -182,12 +182,14 @@ static const void *values_of(const struct config *c, const char *kind)
     return config_section_values(config_next(c, kind, NULL));
 }
 
-static unsigned processors(void)
+/* A loop keeps a second processor busy with what its pool does: files, syncs, handshakes. And messages of one
+ * loop share their syncs. */
+static unsigned default_workers(void)
 {
     cpu_set_t usable;
     if (sched_getaffinity(0, sizeof usable, &usable) < 0)
         return 1; /* more than 1024 processors, or none of our business: the operator can say a number */
-    return (unsigned)CPU_COUNT(&usable);
+    return ((unsigned)CPU_COUNT(&usable) + 1) / 2;
 }
 
 static void take_hostname(struct settings *s, const struct config_section *section, const char *given,
@@ -230,7 +232,7 @@ static void take_server(struct settings *s, bool is_whole, struct diag *d)
     if (is_whole || values->hostname != NULL)
         take_hostname(s, section, values->hostname, d);
     take_user(s, section, values->user, d);
-    s->workers = values->workers > 0 ? (unsigned)values->workers : processors();
+    s->workers = values->workers > 0 ? (unsigned)values->workers : default_workers();
 }
 
 static void check_folder(const struct settings *s, const struct config_section *at, struct diag *d)

@@ -31,7 +31,7 @@ class Server(harness.Postern):
     name = "postern"
     is_lmtp = False
 
-    def __init__(self, folder, workers, mailboxes=("alice",), sections=None):
+    def __init__(self, folder, workers="auto", mailboxes=("alice",), sections=None):
         super().__init__(folder, workers=workers, mailboxes=mailboxes, sections={
             "log": {"level": "info", "target": f"file:{folder}/postern.log"},
             "limits": {"message-size": "4G", "connections": 100_000}, **(sections or {})})
@@ -48,6 +48,7 @@ class Server(harness.Postern):
             return found if len(found) == wanted else None
         self.listeners = {name: (host, int(port)) for name, host, port in wait_until(all_there, "the log says listening")}
         self.smtp = self.listeners["smtp"]
+        self.sections["server"]["workers"] = int(re.search(r"event=started .*workers=(\d+)", log.read_text())[1])
         self.workers()
         return self
 
@@ -106,7 +107,7 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
     # Small files stay until all is measured: ext4 looks for a new inode past all those that were freed within the last minutes,
     # one after the other, which can cost more than all the rest of a delivery.
     @contextlib.contextmanager
-    def server(self, workers, mailboxes=("alice",), sections=None):
+    def server(self, workers="auto", mailboxes=("alice",), sections=None):
         folder = self.new_folder("server")
         folder.mkdir()
         server = Server(folder, workers, mailboxes, sections)
@@ -254,7 +255,7 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
     def messages(self, what, bar, sessions, size, count):
         cpu, rates, peer_cpu, peer_rates = [], [], [], []
         for _ in range(self.options.runs):
-            with self.server(workers=len(os.sched_getaffinity(0))) as server:
+            with self.server() as server:
                 warming = max(1, count // 20)
                 self.load(server, sessions, size, warming)
                 quiet_disk()
@@ -325,7 +326,7 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
         """What `timed` says of the daemon and of each peer, by name, a list with an entry for each run; those that cannot run are told of."""
         told = {}
         for _ in range(self.options.runs):
-            with self.server(len(os.sched_getaffinity(0)), mailboxes) as server:
+            with self.server(mailboxes=mailboxes) as server:
                 told.setdefault("postern", []).append(self.timed(server, sessions, count, options, copies))
             for kind in kinds:
                 try:
@@ -358,7 +359,7 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
         if not shutil.which("perf") or subprocess.run(["perf", "stat", "-e", events, "true"], capture_output=True).returncode != 0:
             print("  syncs are not counted: perf is not installed, or may not count them", file=sys.stderr)
             return
-        with self.server(len(os.sched_getaffinity(0))) as server:
+        with self.server() as server:
             self.load(server, sessions, 4096, max(1, count // 20), options)
             report, pids = self.new_folder("perf"), ",".join(map(str, server.workers()))
             perf = ["perf", "stat", "-x", ",", "-o", report, "-e", events, "-p", pids, "--"]

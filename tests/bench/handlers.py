@@ -136,13 +136,13 @@ class HandlerBenches:
         return float(done.stdout)
 
     def handlers(self):
-        count, workers = self.scaled(10_000), len(os.sched_getaffinity(0))
+        count = self.scaled(10_000)
         noop = {"handler noop": {"load": built(BENCH / "noop.so")}}
         plain, handled, parse = [], [], []
         for _ in range(self.options.runs):
-            with self.server(workers) as server:
+            with self.server() as server:
                 plain.append(self.timed(server, 100, count))
-            with self.server(workers, sections=noop) as server:
+            with self.server(sections=noop) as server:
                 handled.append(self.timed(server, 100, count))
                 parse.append(self.parse_alone(server, self.scaled(10_000)))
         what = "4 KiB, 100 connections"
@@ -203,7 +203,7 @@ class HandlerBenches:
         told = {"p50": ([], []), "p99": ([], [])}
         as_if_elsewhere()
         for _ in range(self.options.runs):
-            with self.server(len(os.sched_getaffinity(0)), ("alice", "bob"), sections) as server:
+            with self.server(mailboxes=("alice", "bob"), sections=sections) as server:
                 alone, beside, replies = [], [], []
                 pace = Pace(server.listeners["smtp"], 4, rate)
                 pace.measure(max(4, count // 10))

@@ -96,7 +96,7 @@ class TlsBenches:
         middle = max(1, len(all_there) // 2)
         try:
             os.sched_setaffinity(0, all_there[:middle])
-            with self.server(middle, sections=sections) as server:
+            with self.server(sections=sections) as server:
                 os.sched_setaffinity(0, all_there[middle:] or all_there)
                 with contextlib.suppress(OSError):
                     Path(f"/proc/{server.process.pid}/autogroup").write_text("-20")
@@ -114,7 +114,7 @@ class TlsBenches:
         ways = {"postern": (self.tls_sections(), ()), "postern without TLS": ({}, ["-t", "plain"])}
         for _ in range(self.options.runs):
             for name, (sections, options) in ways.items():
-                with self.server(len(os.sched_getaffinity(0)), sections=sections) as server:
+                with self.server(sections=sections) as server:
                     told.setdefault(name, []).append(self.timed(server, sessions, count, options, load=self.source_load))
                 with self.server_apart({**sections, "metrics": {"address": "127.0.0.1:0"}}) as server:
                     self.timed(server, sessions, count, options, load=self.source_load)
