@@ -74,3 +74,33 @@ int pst_parse_duration(struct slice text, msec_t max, msec_t *ret)
     *ret = (msec_t)value;
     return 0;
 }
+
+char *pst_put_decimal(char *to, uint64_t value, unsigned digits)
+{
+    for (unsigned i = digits; i-- > 0; value /= 10)
+        to[i] = (char)('0' + value % 10);
+    return to + digits;
+}
+
+char *pst_put_hex(char *to, uint64_t value, unsigned digits)
+{
+    for (unsigned i = digits; i-- > 0; value >>= 4)
+        to[i] = "0123456789abcdef"[value & 0xf];
+    return to + digits;
+}
+
+char *pst_put_u64(char *to, uint64_t value)
+{
+    unsigned digits = 1;
+    for (uint64_t rest = value; rest >= 10; rest /= 10)
+        digits++;
+    return pst_put_decimal(to, value, digits);
+}
+
+char *pst_put_i64(char *to, int64_t value)
+{
+    if (value >= 0)
+        return pst_put_u64(to, (uint64_t)value);
+    *to = '-';
+    return pst_put_u64(to + 1, 0 - (uint64_t)value); /* of the smallest, too, which has no opposite */
+}

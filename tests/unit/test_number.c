@@ -1,6 +1,8 @@
-/* Text to numbers: what is one, what is none, and where 64 bits end. */
+/* Text to numbers: what is one, what is none, and where 64 bits end. Numbers to text, as printf has them. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/number.h"
 #include "suite.h"
@@ -113,6 +115,70 @@ static void check_powers(void **state)
     }
 }
 
+/* ---- the other way ---- */
+
+struct put_row {
+    const char *name;
+    uint64_t value;
+    unsigned digits;
+    const char *decimal, *hex; /* that many of each */
+};
+
+static const struct put_row put_rows[] = {
+    { "no digits", 5, 0, "", "" },
+    { "one digit", 5, 1, "5", "5" },
+    { "zeros in front", 7, 2, "07", "07" },
+    { "zero in six digits", 0, 6, "000000", "000000" },
+    { "microseconds", 42, 6, "000042", "00002a" },
+    { "all hexadecimal digits", UINT64_C(0x0123456789abcdef), 16, "1985529216486895", "0123456789abcdef" },
+    { "only the last digits", 123456, 3, "456", "240" },
+    { "64 bits", UINT64_MAX, 20, "18446744073709551615", "0000ffffffffffffffff" },
+};
+
+/* Of what a function wrote: its digits, and nothing behind them. */
+static void expect_put(const char *want, const char *text, const char *end)
+{
+    assert_int_equal(end - text, strlen(want));
+    assert_memory_equal(text, want, strlen(want));
+    assert_int_equal(*end, '#');
+}
+
+static void check_put_digits(void **state)
+{
+    const struct put_row *row = *state;
+    char text[24];
+    memset(text, '#', sizeof text);
+    expect_put(row->decimal, text, pst_put_decimal(text, row->value, row->digits));
+    memset(text, '#', sizeof text);
+    expect_put(row->hex, text, pst_put_hex(text, row->value, row->digits));
+}
+
+static void check_put(uint64_t number)
+{
+    char want[24], text[24];
+    (void)snprintf(want, sizeof want, "%" PRIu64, number);
+    assert_true(strlen(want) <= PST_DECIMAL_MAX);
+    memset(text, '#', sizeof text);
+    expect_put(want, text, pst_put_u64(text, number));
+    (void)snprintf(want, sizeof want, "%" PRId64, (int64_t)number);
+    assert_true(strlen(want) <= PST_DECIMAL_MAX);
+    memset(text, '#', sizeof text);
+    expect_put(want, text, pst_put_i64(text, (int64_t)number));
+}
+
+/* Around powers of two, with either sign, and of ten. */
+static void check_put_like_printf(void **state)
+{
+    (void)state;
+    for (unsigned bit = 0; bit < 64; bit++)
+        for (int delta = -1; delta <= 1; delta++)
+            check_put((UINT64_C(1) << bit) + (uint64_t)delta);
+    uint64_t power = 1;
+    for (unsigned digits = 1; digits <= PST_DECIMAL_MAX; digits++, power *= 10)
+        for (int delta = -1; delta <= 1; delta++)
+            check_put(power + (uint64_t)delta);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("number");
@@ -121,5 +187,7 @@ int main(int argc, char **argv)
     suite_add_rows(s, duration_rows, check_duration);
     suite_add(s, "NUL is no digit and ends nothing", check_nul_inside, NULL);
     suite_add(s, "numbers around powers of two", check_powers, NULL);
+    suite_add_rows(s, put_rows, check_put_digits);
+    suite_add(s, "numbers to text are what printf makes of them", check_put_like_printf, NULL);
     return suite_run(s, argc, argv);
 }
