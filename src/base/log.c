@@ -1,9 +1,9 @@
 #include "base/log.h"
 
 #include <glib.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <time.h>
+
+#include "base/number.h"
 
 const char *const pst_log_level_names[] = { "debug", "info", "warning", "error", "fatal", "panic", NULL };
 const char *const pst_log_format_names[] = { "logfmt", "json", NULL };
@@ -25,9 +25,10 @@ static void put(struct line *line, const char *bytes, size_t len)
     line->len += len;
 }
 
-static void put_str(struct line *line, const char *text)
+static void put_char(struct line *line, char c)
 {
-    put(line, text, strlen(text));
+    if (line->len < sizeof line->text - LINE_TAIL)
+        line->text[line->len++] = c;
 }
 
 /* A unit is put whole or not at all, so that a cut never leaves half an escape. */
@@ -37,13 +38,23 @@ static void put_unit(struct line *line, const char *bytes, size_t len)
         put(line, bytes, len);
 }
 
-/* In logfmt a value with any of these is quoted. */
-static bool needs_quotes(struct slice s)
+enum {
+    WORD = 1, /* a logfmt value of nothing else needs no quotes */
+    SELF = 2, /* stands for itself within quotes */
+};
+
+static const uint8_t classes[256] = {
+    [' '] = SELF, ['!'] = WORD | SELF,         ['#' ... '<'] = WORD | SELF,
+    ['='] = SELF, ['>' ... '['] = WORD | SELF, [']' ... '~'] = WORD | SELF,
+};
+
+/* How many octets at the front are of the class. */
+static size_t run_of(struct slice s, uint8_t class)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if (s.data[i] <= ' ' || s.data[i] >= 0x7f || strchr("\"=\\", s.data[i]) != NULL)
-            return true;
-    return s.len == 0;
+    size_t len = 0;
+    while (len < s.len && (classes[s.data[len]] & class) != 0)
+        len++;
+    return len;
 }
 
 /* Not what could turn a terminal's text around (U+202E), nor what many readers take for the end of a line
@@ -53,63 +64,72 @@ static bool is_harmless(gunichar c)
     return c < 0x110000 && g_unichar_isprint(c) && c != 0x2028 && c != 0x2029;
 }
 
+/* What does not stand for itself, at the front of `s`; returns how many octets that is. */
+static size_t put_escape(struct line *line, struct slice s)
+{
+    uint8_t byte = *s.data;
+    if (byte >= 0x80) {
+        gunichar c = g_utf8_get_char_validated((const char *)s.data, (gssize)s.len);
+        if (is_harmless(c)) {
+            size_t len = (size_t)g_unichar_to_utf8(c, NULL);
+            put_unit(line, (const char *)s.data, len);
+            return len;
+        }
+    }
+    char escape[sizeof "\\u00XX"] = "\\u00";
+    if (byte == '"' || byte == '\\') {
+        escape[1] = (char)byte;
+        put_unit(line, escape, 2);
+    } else {
+        (void)pst_put_hex(escape + 4, byte, 2);
+        put_unit(line, escape, sizeof escape - 1);
+    }
+    return 1;
+}
+
 /*
  * JSON's escapes, which logfmt readers know as well. Valid UTF-8 stays as it is, but for C1 controls and what
  * is not harmless; a byte that is none becomes \u00XX.
  */
 static void put_escaped(struct line *line, struct slice s)
 {
-    for (size_t i = 0; i < s.len;) {
-        uint8_t byte = s.data[i];
-        if (byte >= 0x80) {
-            gunichar c = g_utf8_get_char_validated((const char *)s.data + i, (gssize)(s.len - i));
-            if (is_harmless(c)) {
-                size_t len = (size_t)g_unichar_to_utf8(c, NULL);
-                put_unit(line, (const char *)s.data + i, len);
-                i += len;
-                continue;
-            }
-        }
-        if (byte < ' ' || byte >= 0x7f) {
-            char escape[8];
-            int len = snprintf(escape, sizeof escape, "\\u%04x", byte);
-            put_unit(line, escape, (size_t)len);
-        } else if (byte == '"' || byte == '\\') {
-            put_unit(line, (const char[]){ '\\', (char)byte }, 2);
-        } else {
-            put(line, (const char *)s.data + i, 1);
-        }
-        i++;
+    while (s.len > 0) {
+        size_t len = run_of(s, SELF);
+        if (len > 0)
+            put(line, (const char *)s.data, len);
+        else
+            len = put_escape(line, s);
+        s = slice_skip(s, len);
     }
 }
 
 static void put_quoted(struct line *line, struct slice s)
 {
-    const char *quote = "\"";
-    put(line, quote, 1);
+    put_char(line, '"');
     put_escaped(line, s);
-    put(line, quote, 1);
+    put_char(line, '"');
 }
 
 static void put_key(struct line *line, enum pst_log_format format, const char *key)
 {
-    if (format == PST_LOG_JSON) {
-        put_str(line, line->len == 0 ? "{\"" : ",\"");
-        put_str(line, key);
-        put_str(line, "\":");
-    } else {
-        if (line->len > 0)
-            put_str(line, " ");
-        put_str(line, key);
-        put_str(line, "=");
-    }
+    bool json = format == PST_LOG_JSON;
+    if (json)
+        put_char(line, line->len == 0 ? '{' : ',');
+    else if (line->len > 0)
+        put_char(line, ' ');
+    if (json)
+        put_char(line, '"');
+    put(line, key, strlen(key));
+    if (json)
+        put_char(line, '"');
+    put_char(line, json ? ':' : '=');
 }
 
 static void put_bytes(struct line *line, enum pst_log_format format, const char *key, struct slice value)
 {
     size_t before = line->len;
     put_key(line, format, key);
-    if (format == PST_LOG_LOGFMT && !needs_quotes(value))
+    if (format == PST_LOG_LOGFMT && value.len > 0 && run_of(value, WORD) == value.len)
         put(line, (const char *)value.data, value.len);
     else
         put_quoted(line, value);
@@ -121,17 +141,25 @@ static void put_bytes(struct line *line, enum pst_log_format format, const char 
 
 static void put_field(struct line *line, enum pst_log_format format, const struct pst_field *field)
 {
-    char digits[24];
     if (field->type == PST_FIELD_BYTES) {
         put_bytes(line, format, field->key, field->bytes);
         return;
     }
-    int len = field->type == PST_FIELD_SIGNED ? snprintf(digits, sizeof digits, "%" PRId64, field->number)
-                                              : snprintf(digits, sizeof digits, "%" PRIu64, field->count);
-    if (strlen(field->key) + (size_t)len + 8 > sizeof line->text - LINE_TAIL - line->len)
+    char digits[PST_DECIMAL_MAX];
+    const char *end = field->type == PST_FIELD_SIGNED ? pst_put_i64(digits, field->number)
+                                                      : pst_put_u64(digits, field->count);
+    size_t len = (size_t)(end - digits);
+    if (strlen(field->key) + len + 8 > sizeof line->text - LINE_TAIL - line->len)
         return;
     put_key(line, format, field->key);
-    put(line, digits, (size_t)len);
+    put(line, digits, len);
+}
+
+/* Numbers of a fixed length, each behind a character. */
+static char *put_part(char *to, char before, int64_t value, unsigned digits)
+{
+    *to = before;
+    return pst_put_decimal(to + 1, (uint64_t)value, digits);
 }
 
 void pst_timestamp(int64_t wall_us, char text[PST_TIMESTAMP_SIZE])
@@ -140,8 +168,14 @@ void pst_timestamp(int64_t wall_us, char text[PST_TIMESTAMP_SIZE])
     struct tm tm;
     if (gmtime_r(&seconds, &tm) == NULL)
         memset(&tm, 0, sizeof tm);
-    size_t len = strftime(text, PST_TIMESTAMP_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(text + len, PST_TIMESTAMP_SIZE - len, ".%06uZ", (unsigned)(wall_us % 1000000));
+    char *to = pst_put_decimal(text, (uint64_t)(tm.tm_year + 1900), 4);
+    to = put_part(to, '-', tm.tm_mon + 1, 2);
+    to = put_part(to, '-', tm.tm_mday, 2);
+    to = put_part(to, 'T', tm.tm_hour, 2);
+    to = put_part(to, ':', tm.tm_min, 2);
+    to = put_part(to, ':', tm.tm_sec, 2);
+    to = put_part(to, '.', wall_us % 1000000, 6);
+    memcpy(to, "Z", sizeof "Z");
 }
 
 void pst_log_fields(const struct pst_log *log, enum pst_log_level level, const char *event,

@@ -294,6 +294,29 @@ static void check_threshold(void **state)
     assert_string_equal(s.line, "level=panic event=test\n");
 }
 
+struct stamp_row {
+    const char *name;
+    int64_t wall_us;
+    const char *want;
+};
+
+static const struct stamp_row stamp_rows[] = {
+    { "the epoch", 0, "1970-01-01T00:00:00.000000Z" },
+    { "zeros in front of all", INT64_C(946782245000006), "2000-01-02T03:04:05.000006Z" },
+    { "the last microsecond of a year", INT64_C(1798761599999999), "2026-12-31T23:59:59.999999Z" },
+    { "a leap day", INT64_C(1709208000500000), "2024-02-29T12:00:00.500000Z" },
+    { "the last second of four digits", INT64_C(253402300799000000), "9999-12-31T23:59:59.000000Z" },
+    { "before the epoch", INT64_C(-1000000), "1969-12-31T23:59:59.000000Z" },
+};
+
+static void check_stamp(void **state)
+{
+    const struct stamp_row *row = *state;
+    char text[PST_TIMESTAMP_SIZE];
+    pst_timestamp(row->wall_us, text);
+    assert_string_equal(text, row->want);
+}
+
 static void check_time(void **state)
 {
     (void)state;
@@ -328,6 +351,7 @@ int main(int argc, char **argv)
     suite_add(s, "a field that does not fit is left out", check_field_after_a_long_one, NULL);
     suite_add(s, "random bytes keep the form", check_random_bytes, NULL);
     suite_add(s, "levels below the threshold", check_threshold, NULL);
+    suite_add_rows(s, stamp_rows, check_stamp);
     suite_add(s, "time stamps", check_time, NULL);
     suite_add(s, "numbers at their limits", check_numbers, NULL);
     return suite_run(s, argc, argv);
