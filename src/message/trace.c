@@ -1,8 +1,9 @@
 #include "message/trace.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+#include "base/number.h"
 
 enum {
     LINE_COLUMNS = 78, /* RFC 5322 2.1.1: what a line should stay within */
@@ -29,6 +30,15 @@ struct field {
     size_t word; /* where the blank before the last word is */
 };
 
+/* How many octets at the front may stand in a header field; 0 if the first may not. */
+static size_t clean_run(struct slice text)
+{
+    size_t len = 0;
+    while (len < text.len && text.data[len] >= ' ' && text.data[len] <= '~')
+        len++;
+    return len > 0 ? len : smtp_utf8_len(text);
+}
+
 /*
  * What peers wrote was checked where it came in. Should that ever fail, a line end in it must still not
  * become a header field of theirs. UTF-8 stays as it is (RFC 6532 3.2).
@@ -36,13 +46,12 @@ struct field {
 static void append_clean(GString *to, const char *text)
 {
     for (struct slice rest = slice_str(text); rest.len > 0;) {
-        size_t utf8_len = smtp_utf8_len(rest);
-        size_t len = utf8_len > 0 ? utf8_len : 1;
-        if (utf8_len > 0 || (*rest.data >= ' ' && *rest.data <= '~'))
+        size_t len = clean_run(rest);
+        if (len > 0)
             g_string_append_len(to, (const char *)rest.data, (gssize)len);
         else
             g_string_append_c(to, '?');
-        rest = slice_skip(rest, len);
+        rest = slice_skip(rest, MAX(len, 1));
     }
 }
 
@@ -126,15 +135,20 @@ static void append_from(struct field *f, const struct trace *t)
 /* date-time of RFC 5322 3.3, whose names are English in every locale. */
 static void append_date(struct field *f, int64_t wall_us)
 {
-    static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-    static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    static const char days[][6] = { "Sun, ", "Mon, ", "Tue, ", "Wed, ", "Thu, ", "Fri, ", "Sat, " };
+    static const char months[][6] = { " Jan ", " Feb ", " Mar ", " Apr ", " May ", " Jun ",
+                                      " Jul ", " Aug ", " Sep ", " Oct ", " Nov ", " Dec " };
     time_t seconds = (time_t)(wall_us / 1000000);
     struct tm tm = { .tm_mday = 1, .tm_wday = 1 }; /* stays only if the year has no number: 1 January 1900 */
     (void)gmtime_r(&seconds, &tm);
-    char text[64];
-    (void)snprintf(text, sizeof text, "%s, %d %s %d %02d:%02d:%02d +0000", days[tm.tm_wday], tm.tm_mday,
-                   months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    char text[64], *to = stpcpy(text, days[tm.tm_wday]);
+    to = pst_put_i64(to, tm.tm_mday);
+    to = stpcpy(to, months[tm.tm_mon]);
+    to = pst_put_i64(to, INT64_C(1900) + tm.tm_year);
+    to = pst_put_decimal(stpcpy(to, " "), (uint64_t)tm.tm_hour, 2);
+    to = pst_put_decimal(stpcpy(to, ":"), (uint64_t)tm.tm_min, 2);
+    to = pst_put_decimal(stpcpy(to, ":"), (uint64_t)tm.tm_sec, 2);
+    memcpy(to, " +0000", sizeof " +0000");
     append_word(f, "", text, "");
 }
 
