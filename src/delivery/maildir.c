@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/number.h"
 #include "delivery/quota.h"
 #include "disk/disk.h"
 #include "message/lines.h"
@@ -15,20 +15,23 @@
  * What cannot be in a maildir's file name ("/", ":") or would look like one of its fields (",") is replaced
  * with all else that is unusual.
  */
-enum { HOST_MAX = 64, FIELDS = sizeof ",S=18446744073709551615,W=18446744073709551615:2,DFPRST" };
+enum {
+    HOST_MAX = 64,
+    FLAGS_SIZE = sizeof "DFPRST",
+    FIELDS = sizeof ",S=18446744073709551615,W=18446744073709551615:2," - 1 + FLAGS_SIZE,
+};
 
 const char *maildir_unique(const struct maildir_stamp *stamp, size_t copy, char text[MAILDIR_UNIQUE_SIZE])
 {
-    char host[HOST_MAX + 1];
-    size_t len = 0;
-    for (; len < HOST_MAX && stamp->hostname[len] != '\0'; len++) {
-        char c = stamp->hostname[len];
-        host[len] = g_ascii_isalnum(c) || c == '.' || c == '-' ? c : '_';
-    }
-    host[len] = '\0';
-    (void)snprintf(text, MAILDIR_UNIQUE_SIZE, "%" PRId64 ".M%" PRId64 "P%" PRIu64 "Q%zuR%016" PRIx64 ".%s",
-                   stamp->wall_us / 1000000, stamp->wall_us % 1000000, stamp->process, copy, stamp->random,
-                   len > 0 ? host : "localhost");
+    char *to = pst_put_i64(text, stamp->wall_us / 1000000);
+    to = pst_put_i64(stpcpy(to, ".M"), stamp->wall_us % 1000000);
+    to = pst_put_u64(stpcpy(to, "P"), stamp->process);
+    to = pst_put_u64(stpcpy(to, "Q"), copy);
+    to = stpcpy(pst_put_hex(stpcpy(to, "R"), stamp->random, 16), ".");
+    const char *host = *stamp->hostname != '\0' ? stamp->hostname : "localhost";
+    for (size_t i = 0; i < HOST_MAX && host[i] != '\0'; i++)
+        *to++ = g_ascii_isalnum(host[i]) || host[i] == '.' || host[i] == '-' ? host[i] : '_';
+    *to = '\0';
     return text;
 }
 
@@ -252,6 +255,7 @@ static int begin(struct maildir_copy *c, const struct mailbox *mailbox, struct m
 static void set_staged(struct maildir_copy *c, const char *unique)
 {
     size_t len = strlen(unique);
+    pst_assert(len < MAILDIR_UNIQUE_SIZE);
     c->name = g_malloc(len + FIELDS); /* what publishing appends fits, too */
     memcpy(c->name, unique, len + 1);
     c->state = MAILDIR_STAGED;
@@ -435,11 +439,11 @@ static int need_names(struct maildir_copy *c, struct maildir_names **ret_names)
     return 0;
 }
 
-static void format_published_name(const struct maildir_copy *c, const char *flags, char *text, size_t size)
+static void format_published_name(const struct maildir_copy *c, const char *flags, char *to)
 {
-    int len = snprintf(text, size, "%s,S=%" PRIu64 ",W=%" PRIu64, c->name, c->size, c->size + c->bare);
-    if (*flags != '\0')
-        (void)snprintf(text + len, size - (size_t)len, ":2,%s", flags);
+    to = pst_put_u64(stpcpy(stpcpy(to, c->name), ",S="), c->size);
+    to = pst_put_u64(stpcpy(to, ",W="), c->size + c->bare);
+    (void)stpcpy(stpcpy(to, *flags != '\0' ? ":2," : ""), flags);
 }
 
 static int sync_names(struct maildir_copy *c, struct maildir_names *names)
@@ -452,14 +456,14 @@ static int sync_names(struct maildir_copy *c, struct maildir_names *names)
 
 int maildir_copy_publish(struct maildir_copy *c, const char *flags)
 {
-    pst_assert(c->state == MAILDIR_STAGED);
+    pst_assert(c->state == MAILDIR_STAGED && strlen(flags) < FLAGS_SIZE);
     struct maildir_names *names;
     c->in_cur = *flags != '\0';
     int r = need_names(c, &names);
     if (r < 0)
         return r;
     char name[MAILDIR_UNIQUE_SIZE + FIELDS];
-    format_published_name(c, flags, name, sizeof name);
+    format_published_name(c, flags, name);
     names->state = MAILDIR_CHANGED;
     r = disk_rename(c->maildir->tmp, c->name, names->dir, name);
     if (r < 0) {
