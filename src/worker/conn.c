@@ -1,7 +1,6 @@
 #include "worker/conn.h"
 
-#include <stdio.h>
-
+#include "base/number.h"
 #include "worker/conn_internal.h"
 #include "worker/session_log.h"
 #include "worker/transaction.h"
@@ -452,7 +451,7 @@ int conn_accept(const struct conn_host *host, struct listener *listener)
     uint8_t id[(CONN_ID_SIZE - 1) / 2];
     reactor_random(host->reactor, id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++)
-        (void)snprintf(c->id + 2 * i, 3, "%02x", id[i]);
+        (void)pst_put_hex(c->id + 2 * i, id[i], 2); /* the NUL is there */
     c->timer = timer_new(host->reactor, on_fire, c);
     conn_meet(c);
     conn_resume(c);

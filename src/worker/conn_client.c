@@ -71,10 +71,12 @@ void conn_meet(struct conn *c)
 {
     const struct conn_host *host = c->host;
     const struct net_address peer = peer_of(c);
-    name_client(c, &peer);
-    if (host->proxy == NULL)
+    if (host->proxy == NULL) {
         greet(c, &peer, true);
-    else if (net_networks_have(host->proxy, &peer))
+        return;
+    }
+    name_client(c, &peer);
+    if (net_networks_have(host->proxy, &peer))
         c->limit = reactor_now(host->reactor) + CONN_PROXY_MS;
     else
         conn_refuse_proxy(c, "not-a-proxy-of-ours");

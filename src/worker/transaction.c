@@ -1,9 +1,10 @@
 #include "worker/transaction.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
+#include "base/number.h"
 #include "worker/handling.h"
 #include "worker/lookup.h"
 #include "worker/session_log.h"
@@ -332,7 +333,8 @@ void transaction_open(struct transaction *t)
                                                    .on_done = on_done };
     const struct conn_host *host = conn_host(t->conn);
     const struct smtp_session *session = conn_session(t->conn);
-    (void)snprintf(t->id, sizeof t->id, "%s.%u", conn_id(t->conn), conn_next_message(t->conn));
+    char *end = pst_put_u64(stpcpy(stpcpy(t->id, conn_id(t->conn)), "."), conn_next_message(t->conn));
+    *end = '\0';
 
     const struct tls_facts *tls = conn_tls(t->conn);
     const char *address = conn_client(t->conn);
