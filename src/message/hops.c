@@ -2,6 +2,18 @@
 
 #include <string.h>
 
+struct hops_kept {
+    char line[HOPS_LINE]; /* what a longer one has behind that is of no interest */
+    char value[HOPS_LINE];
+};
+
+static struct hops_kept *kept_of(struct hops *h)
+{
+    if (h->kept == NULL)
+        h->kept = g_new(struct hops_kept, 1);
+    return h->kept;
+}
+
 static bool has_name(struct slice line, const char *name, size_t len)
 {
     return line.len > len && g_ascii_strncasecmp((const char *)line.data, name, len) == 0 &&
@@ -55,7 +67,7 @@ static void take_delivered(struct hops *h)
 {
     struct smtp_address address;
     char kept[HOPS_LINE];
-    struct slice text = without_comments(slice_of(h->value.text, h->value.len), kept);
+    struct slice text = without_comments(slice_of(kept_of(h)->value, h->value.len), kept);
     if (smtp_address_parse(without_brackets(trimmed(text)), &address) < 0)
         return;
     if (h->delivered == NULL)
@@ -77,7 +89,7 @@ static void take_value(struct hops *h, struct slice part)
         return;
     }
     if (part.len > 0)
-        memcpy(h->value.text + h->value.len, part.data, part.len);
+        memcpy(kept_of(h)->value + h->value.len, part.data, part.len);
     h->value.len += part.len;
     take_delivered(h);
 }
@@ -115,8 +127,8 @@ static void take_line(struct hops *h, struct slice line)
 
 static void keep(struct hops *h, struct slice part)
 {
-    size_t more = MIN(part.len, sizeof h->line - h->len);
-    memcpy(h->line + h->len, part.data, more);
+    size_t more = MIN(part.len, HOPS_LINE - h->len);
+    memcpy(kept_of(h)->line + h->len, part.data, more);
     h->len += more;
     h->is_cut = true;
 }
@@ -138,7 +150,7 @@ void hops_look(struct hops *h, struct slice bytes)
         bytes = slice_skip(bytes, line.len + 1);
         if (h->is_cut) {
             keep(h, line);
-            line = slice_of(h->line, h->len);
+            line = slice_of(h->kept->line, h->len);
         }
         take_line(h, without_cr(slice_first(line, HOPS_LINE)));
         h->len = 0;
@@ -149,5 +161,6 @@ void hops_look(struct hops *h, struct slice bytes)
 void hops_clear(struct hops *h)
 {
     g_clear_pointer(&h->delivered, g_array_unref);
+    g_clear_pointer(&h->kept, g_free);
     h->ended = true;
 }

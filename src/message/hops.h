@@ -17,19 +17,18 @@
 enum { HOPS_DELIVERED = 100, HOPS_LINE = 320 };
 
 struct hops {
-    unsigned received;    /* fields of that name */
-    GArray *delivered;    /* struct smtp_address of Delivered-To fields, in their order; NULL: none */
-    bool begun;           /* the first line was seen */
-    bool ended;           /* the header section is over */
-    bool is_cut;          /* `line` is the start of a line whose end has not come */
-    size_t len;           /* in `line` */
-    char line[HOPS_LINE]; /* what a longer one has behind that is of no interest */
+    unsigned received; /* fields of that name */
+    GArray *delivered; /* struct smtp_address of Delivered-To fields, in their order; NULL: none */
+    bool begun;        /* the first line was seen */
+    bool ended;        /* the header section is over */
+    bool is_cut;       /* `kept` has the start of a line whose end has not come */
+    size_t len;        /* of it */
     struct {
-        bool is_open;  /* it is a Delivered-To, and may go on in the next line */
-        bool is_taken; /* what there is of it is the last one of `delivered` */
-        size_t len;    /* HOPS_LINE: it is too long for an address */
-        char text[HOPS_LINE];
-    } value; /* of the field that was seen last, unfolded */
+        bool is_open;       /* it is a Delivered-To, and may go on in the next line */
+        bool is_taken;      /* what there is of it is the last one of `delivered` */
+        size_t len;         /* HOPS_LINE: it is too long for an address */
+    } value;                /* of the field that was seen last, unfolded: in `kept` */
+    struct hops_kept *kept; /* NULL: nothing yet, as of most messages */
 };
 
 void hops_look(struct hops *h, struct slice bytes);
