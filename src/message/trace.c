@@ -71,6 +71,13 @@ static void append_recipient(GString *to, const struct trace *t, const struct sm
     }
 }
 
+/* Around most words stands nothing, which GLib would append as well. */
+static void append(GString *to, const char *text)
+{
+    if (*text != '\0')
+        g_string_append(to, text);
+}
+
 static void begin_word(struct field *f)
 {
     f->word = f->text->len;
@@ -80,9 +87,9 @@ static void begin_word(struct field *f)
 static void put_word(struct field *f, const char *before, const char *text, const char *after)
 {
     begin_word(f);
-    g_string_append(f->text, before);
+    append(f->text, before);
     append_clean(f->text, text);
-    g_string_append(f->text, after);
+    append(f->text, after);
 }
 
 static void fold_word(struct field *f)
