@@ -52,12 +52,12 @@ static size_t render_extensions(const struct smtp_session *s, char *text, size_t
 static size_t render(const struct smtp_session *s, const struct smtp_slot *slot, char *text, size_t size)
 {
     bool lmtp = s->service->protocol == SMTP_PROTOCOL_LMTP;
-    char greeting[SMTP_DOMAIN_MAX + 32];
+    char greeting[SMTP_DOMAIN_MAX + 32], *end;
     const char *detail = (const char *)slot->bytes.data;
     switch (slot->outcome) {
     case SMTP_GREETING:
-        (void)snprintf(greeting, sizeof greeting, "%.255s %s postern", s->service->hostname,
-                       lmtp ? "LMTP" : "ESMTP");
+        end = mempcpy(greeting, s->service->hostname, strnlen(s->service->hostname, SMTP_DOMAIN_MAX));
+        (void)stpcpy(end, lmtp ? " LMTP postern" : " ESMTP postern");
         detail = greeting;
         break;
     case SMTP_HELLO:
