@@ -112,17 +112,16 @@ static void put_quoted(struct line *line, struct slice s)
 
 static void put_key(struct line *line, enum pst_log_format format, const char *key)
 {
-    bool json = format == PST_LOG_JSON;
-    if (json)
+    if (format == PST_LOG_JSON) {
         put_char(line, line->len == 0 ? '{' : ',');
-    else if (line->len > 0)
+        put_char(line, '"');
+    } else if (line->len > 0) {
         put_char(line, ' ');
-    if (json)
-        put_char(line, '"');
+    }
     put(line, key, strlen(key));
-    if (json)
+    if (format == PST_LOG_JSON)
         put_char(line, '"');
-    put_char(line, json ? ':' : '=');
+    put_char(line, format == PST_LOG_JSON ? ':' : '=');
 }
 
 static void put_bytes(struct line *line, enum pst_log_format format, const char *key, struct slice value)
