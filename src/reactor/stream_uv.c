@@ -29,10 +29,8 @@ static struct stream *stream_of(uv_stream_t *handle)
 static struct stream *stream_new(struct reactor *r, int family, const struct stream_events *events,
                                  void *owner)
 {
-    struct stream *s = g_new0(struct stream, 1);
-    s->magic = STREAM_MAGIC;
-    s->events = events;
-    s->owner = owner;
+    struct stream *s = g_new(struct stream, 1);
+    *s = (struct stream){ .magic = STREAM_MAGIC, .events = events, .owner = owner };
     /* Neither fails: they make no socket yet. */
     if (family == AF_UNIX)
         (void)uv_pipe_init(&r->loop, &s->uv.pipe, 0);

@@ -274,12 +274,11 @@ static void set_mechanisms(struct smtp_session *s, const char *mechanisms)
 struct smtp_session *smtp_session_new(const struct smtp_service *service, const struct smtp_client *client,
                                       msec_t now)
 {
-    struct smtp_session *s = g_new0(struct smtp_session, 1);
-    s->service = service;
-    s->client = *client;
+    struct smtp_session *s = g_new(struct smtp_session, 1);
+    *s = (struct smtp_session){
+        .service = service, .client = *client, .phase = SMTP_PHASE_SILENT, .now = now
+    };
     set_mechanisms(s, client->mechanisms);
-    s->now = now;
-    s->phase = SMTP_PHASE_SILENT;
     if (client->greeting_delay == 0)
         smtp_greet(s);
     restart_clock(s);

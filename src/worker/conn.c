@@ -89,7 +89,7 @@ static void flush(struct conn *c)
         return;
     if (!c->closing)
         conn_write(c, slice_of(replies->data, replies->len));
-    g_byte_array_set_size(replies, 0);
+    replies->len = 0; /* its memory is for those of the next */
 }
 
 static void write_reply(struct conn *c, struct slice text)
@@ -437,17 +437,14 @@ int conn_accept(const struct conn_host *host, struct listener *listener)
         .on_drained = on_drained,
         .on_closed = on_closed,
     };
-    struct conn *c = g_new0(struct conn, 1);
+    struct conn *c = g_new(struct conn, 1);
+    *c = (struct conn){ .magic = CONN_MAGIC, .holds = 1, .host = host, .armed = MSEC_NEVER };
     int r = listener_accept(listener, &events, c, &c->stream);
     if (r < 0) {
         g_free(c);
         return r;
     }
-    c->magic = CONN_MAGIC;
-    c->holds = 1;
-    c->host = host;
     crowd_join(host->crowd, &c->place, c, reactor_now(host->reactor));
-    c->armed = MSEC_NEVER;
     uint8_t id[(CONN_ID_SIZE - 1) / 2];
     reactor_random(host->reactor, id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++)

@@ -76,6 +76,7 @@ void conn_shed(struct conn *c, bool may_linger);
 bool conn_is_open(const struct conn *c); /* false: the peer is gone, or was told goodbye */
 const struct conn_host *conn_host(const struct conn *c);
 const struct smtp_session *conn_session(const struct conn *c);
+enum { CONN_CLIENT_SIZE = 46 };                         /* INET6_ADDRSTRLEN */
 const char *conn_client(const struct conn *c);          /* "192.0.2.1", "2001:db8::1", "unix" */
 const char *conn_client_name(const struct conn *c);     /* or NULL */
 const struct tls_facts *conn_tls(const struct conn *c); /* NULL: without TLS, or not yet */

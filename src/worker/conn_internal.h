@@ -41,7 +41,7 @@ struct conn {
     struct auth_exchange *login; /* under way, or NULL */
     uint64_t login_ticket;       /* what the session asked about it */
     char *user;                  /* who has authenticated; NULL: nobody has */
-    char client[46];             /* INET6_ADDRSTRLEN */
+    char client[CONN_CLIENT_SIZE];
     char id[CONN_ID_SIZE];
 };
 

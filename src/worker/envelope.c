@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 enum { FEW_TARGETS = 16 }; /* which are found by looking at each */
 
 void recipient_free(struct recipient *r)
@@ -122,16 +124,17 @@ void envelope_add_changed(struct envelope *e, struct recipient *take_recipient,
     g_ptr_array_add(e->recipients, r);
 }
 
-GArray *envelope_ways(const struct envelope *e)
+struct delivery_way *envelope_ways(const struct envelope *e)
 {
-    GArray *ways = g_array_new(FALSE, FALSE, sizeof(struct delivery_way));
+    struct delivery_way *ways = g_new(struct delivery_way, e->ways);
+    size_t count = 0;
     for (guint i = 0; i < e->recipients->len; i++) {
         const struct recipient *r = envelope_recipient(e, i);
-        for (size_t k = 0; k < r->way_count; k++) {
-            const struct delivery_way way = { .recipient = i, .target = r->ways[k] };
-            g_array_append_val(ways, way);
-        }
+        pst_assert(r->way_count <= e->ways - count);
+        for (size_t k = 0; k < r->way_count; k++)
+            ways[count++] = (struct delivery_way){ .recipient = i, .target = r->ways[k] };
     }
+    pst_assert(count == e->ways);
     return ways;
 }
 

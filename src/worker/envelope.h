@@ -58,8 +58,8 @@ void envelope_add(struct envelope *e, struct recipient *take_recipient, const st
 void envelope_add_changed(struct envelope *e, struct recipient *take_recipient,
                           const struct route_start *start, const GPtrArray *mailboxes, const char *flags);
 
-/* struct delivery_way, g_array_unref it. */
-GArray *envelope_ways(const struct envelope *e);
+/* All `ways` of it, recipient by recipient; g_free them. */
+struct delivery_way *envelope_ways(const struct envelope *e);
 
 /* From here on the mailboxes are borrowed from the delivery that got them. */
 void envelope_give(struct envelope *e);

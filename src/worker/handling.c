@@ -468,9 +468,8 @@ static void retarget(struct handling *h)
         targets[i].head = transaction_head(t, &h->trace, target);
         (void)g_strlcpy(targets[i].flags, target->flags, sizeof targets[i].flags);
     }
-    g_autoptr(GArray) ways = envelope_ways(&t->envelope);
-    delivery_retarget(t->delivery, targets, count, (const struct delivery_way *)(void *)ways->data,
-                      ways->len);
+    g_autofree struct delivery_way *ways = envelope_ways(&t->envelope);
+    delivery_retarget(t->delivery, targets, count, ways, t->envelope.ways);
     envelope_give(&t->envelope);
 }
 

@@ -21,11 +21,11 @@ static char *copy_if_given(struct slice s)
 
 struct transaction *transaction_new(struct conn *c, const struct smtp_effect *mail)
 {
-    struct transaction *t = g_new0(struct transaction, 1);
-    t->conn = c;
-    t->reverse_path = mail->address;
-    t->parameters = mail->mail;
-    t->envid = copy_if_given(mail->mail.envid);
+    struct transaction *t = g_new(struct transaction, 1);
+    *t = (struct transaction){ .conn = c,
+                               .reverse_path = mail->address,
+                               .parameters = mail->mail,
+                               .envid = copy_if_given(mail->mail.envid) };
     t->parameters.envid = slice_of(t->envid, mail->mail.envid.len);
     envelope_init(&t->envelope);
     return t;
@@ -114,11 +114,11 @@ void transaction_route(struct transaction *t, const struct smtp_effect *rcpt)
         refuse(t->conn, rcpt->ticket, &rcpt->address, SMTP_NO_SUCH_DOMAIN);
         return;
     }
-    struct recipient *recipient = g_new0(struct recipient, 1);
-    recipient->address = rcpt->address;
-    recipient->refusal = SMTP_DELIVERED;
-    recipient->notify = rcpt->rcpt.notify;
-    recipient->orcpt = copy_if_given(rcpt->rcpt.orcpt);
+    struct recipient *recipient = g_new(struct recipient, 1);
+    *recipient = (struct recipient){ .address = rcpt->address,
+                                     .refusal = SMTP_DELIVERED,
+                                     .notify = rcpt->rcpt.notify,
+                                     .orcpt = copy_if_given(rcpt->rcpt.orcpt) };
     struct question *q = g_new(struct question, 1);
     *q = (struct question){ t->conn, t, rcpt->ticket, start, recipient };
     conn_hold(t->conn);
@@ -337,8 +337,9 @@ void transaction_open(struct transaction *t)
     *end = '\0';
 
     const struct tls_facts *tls = conn_tls(t->conn);
+    char client[sizeof "IPv6:" + CONN_CLIENT_SIZE];
     const char *address = conn_client(t->conn);
-    g_autofree char *client = g_strconcat(strchr(address, ':') != NULL ? "IPv6:" : "", address, NULL);
+    (void)stpcpy(stpcpy(client, strchr(address, ':') != NULL ? "IPv6:" : ""), address);
     struct trace trace = {
         .id = t->id,
         .hostname = host->service.hostname,
@@ -363,9 +364,8 @@ void transaction_open(struct transaction *t)
                                       .head = transaction_head(t, &trace, envelope_target(&t->envelope, i)) };
     struct delivery_settings settings = host->delivery;
     settings.verbatim = t->parameters.body == SMTP_BODY_BINARYMIME; /* RFC 3030 3: no octet may change */
-    g_autoptr(GArray) ways = envelope_ways(&t->envelope);
-    t->delivery = delivery_new(host->reactor, &settings, targets, count,
-                               (const struct delivery_way *)(void *)ways->data, ways->len, &events, t);
+    g_autofree struct delivery_way *ways = envelope_ways(&t->envelope);
+    t->delivery = delivery_new(host->reactor, &settings, targets, count, ways, t->envelope.ways, &events, t);
     envelope_give(&t->envelope);
     handling_begin(t, &trace);
 }
