@@ -140,11 +140,10 @@ static bool refuses_foreign(const struct smtp_session *s)
     return s->service->limits.foreign == SMTP_FOREIGN_REFUSE;
 }
 
-/* Neither a client of TLS nor a proxy's binary header, which has QUIT and LF in it, comes to the end of a
- * line. */
+/* Neither a client of TLS nor a proxy's binary header, with QUIT LF in it, comes to the end of a line. */
 static bool is_binary(const struct smtp_session *s, struct slice in)
 {
-    bool may_be = in.data[0] < ' ' || (in.data[0] == 'Q' && in.len > 4 && in.data[4] == '\n');
+    bool may_be = in.data[0] < ' ' || slice_has_prefix_nocase(in, "QUIT\n");
     return may_be && s->skip == SMTP_SKIP_NOTHING && !is_in(s, IN(CHALLENGED)) && refuses_foreign(s) &&
            smtp_line_is_foreign(in);
 }
@@ -155,10 +154,9 @@ static bool is_binary(const struct smtp_session *s, struct slice in)
  * What may be told of a line. Of AUTH, verb and mechanism, if that is one that we know, and no password out
  * of its place. And what is no command behind AUTH was to be the answer to a challenge that never came.
  */
-static struct slice tellable(const struct smtp_session *s, const struct smtp_command *command, bool auth,
-                             bool is_known)
+static struct slice tellable(const struct smtp_session *s, const struct smtp_command *command, bool is_known)
 {
-    if (!auth)
+    if (!is_auth(command->line))
         return s->after_auth && !is_known ? slice_first(command->line, 0) : command->line;
     struct slice told = slice_first(command->verb, strlen("AUTH")), mechanism, rest;
     if (command->verb.len == told.len && smtp_auth_read(s, command->argument, &mechanism, &rest))
@@ -196,9 +194,8 @@ static void run_line(struct smtp_session *s, struct slice line)
 {
     struct smtp_command command = smtp_command_split(line);
     const struct verb *verb = find_verb(command.verb);
-    const bool auth = is_auth(line);
-    command.line = tellable(s, &command, auth, verb != NULL);
-    s->after_auth = auth || (s->after_auth && verb == NULL);
+    command.line = tellable(s, &command, verb != NULL);
+    s->after_auth = is_auth(line) || (s->after_auth && verb == NULL);
     if (!smtp_line_is_clean(line))
         refuse_line(s, SMTP_BAD_LINE, command.line, is_bdat(line));
     else if (verb != NULL)
