@@ -76,11 +76,10 @@ static size_t put_escape(struct line *line, struct slice s)
             return len;
         }
     }
-    char escape[sizeof "\\u00XX"] = "\\u00";
     if (byte == '"' || byte == '\\') {
-        escape[1] = (char)byte;
-        put_unit(line, escape, 2);
+        put_unit(line, (const char[]){ '\\', (char)byte }, 2);
     } else {
+        char escape[] = "\\u00XX";
         (void)pst_put_hex(escape + 4, byte, 2);
         put_unit(line, escape, sizeof escape - 1);
     }

@@ -67,6 +67,6 @@ void pst_log_fields(const struct pst_log *log, enum pst_log_level level, const c
         }                                                                                                    \
     } while (0)
 
-/* "2026-11-21T21:33:44.123456Z" and a NUL into `text`. */
+/* "2026-11-21T21:33:44.123456Z" and a NUL into `text`; years have four digits. */
 enum { PST_TIMESTAMP_SIZE = 28 };
 void pst_timestamp(int64_t wall_us, char text[PST_TIMESTAMP_SIZE]);

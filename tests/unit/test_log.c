@@ -57,6 +57,8 @@ static const struct value_row value_rows[] = {
     { "an empty value", BYTES(""), BOTH("\"\"") },
     { "a blank", BYTES("a b"), BOTH("\"a b\"") },
     { "an equals sign", BYTES("a=b"), BOTH("\"a=b\"") },
+    { "escapes between runs of octets", BYTES("ab\"cd\\\n=ef\x7fg h\xffi"),
+      BOTH("\"ab\\\"cd\\\\\\u000a=ef\\u007fg h\\u00ffi\"") },
     { "a quote", BYTES("a\"b"), BOTH("\"a\\\"b\"") },
     { "a backslash", BYTES("a\\b"), BOTH("\"a\\\\b\"") },
     { "a backslash at the end", BYTES("a\\"), BOTH("\"a\\\\\"") },
@@ -104,6 +106,37 @@ static void check_value(void **state)
         g_strdup_printf("{\"level\":\"info\",\"event\":\"test\",\"key\":%s,\"code\":550}\n", row->json);
     assert_string_equal(s.line, json);
     assert_int_equal(s.len, strlen(json));
+}
+
+/* What an octet alone becomes, as one would write it who need not be fast. */
+static char *octet_slowly(unsigned octet, enum pst_log_format format)
+{
+    if (octet == '"' || octet == '\\')
+        return g_strdup_printf("\"\\%c\"", octet);
+    if (octet < ' ' || octet >= 0x7f)
+        return g_strdup_printf("\"\\u%04x\"", octet);
+    bool quoted = format == PST_LOG_JSON || octet == ' ' || octet == '=';
+    return g_strdup_printf(quoted ? "\"%c\"" : "%c", octet);
+}
+
+static void check_octets(void **state)
+{
+    (void)state;
+    for (unsigned octet = 0; octet <= UINT8_MAX; octet++) {
+        const uint8_t byte = (uint8_t)octet;
+        struct sink s = { .calls = 0 };
+        struct pst_log log = logger(&s, PST_LOG_LOGFMT);
+        pst_log(&log, PST_LOG_INFO, "test", PST_BYTES("key", slice_of(&byte, 1)));
+        g_autofree char *value = octet_slowly(octet, PST_LOG_LOGFMT);
+        g_autofree char *logfmt = g_strdup_printf("level=info event=test key=%s\n", value);
+        assert_string_equal(s.line, logfmt);
+
+        log = logger(&s, PST_LOG_JSON);
+        pst_log(&log, PST_LOG_INFO, "test", PST_BYTES("key", slice_of(&byte, 1)));
+        g_autofree char *text = octet_slowly(octet, PST_LOG_JSON);
+        g_autofree char *json = g_strdup_printf("{\"level\":\"info\",\"event\":\"test\",\"key\":%s}\n", text);
+        assert_string_equal(s.line, json);
+    }
 }
 
 /* ---- the form of whole lines ---- */
@@ -349,6 +382,7 @@ int main(int argc, char **argv)
     suite_add(s, "the test's own checks of a line's form", check_the_checkers, NULL);
     suite_add(s, "a line that is cut keeps its form", check_cut, NULL);
     suite_add(s, "a field that does not fit is left out", check_field_after_a_long_one, NULL);
+    suite_add(s, "each octet alone", check_octets, NULL);
     suite_add(s, "random bytes keep the form", check_random_bytes, NULL);
     suite_add(s, "levels below the threshold", check_threshold, NULL);
     suite_add_rows(s, stamp_rows, check_stamp);
