@@ -152,6 +152,11 @@ struct tls_session *tls_session_new(const struct tls_store *store, enum tls_clie
     return t;
 }
 
+void tls_session_set_out(struct tls_session *t, GByteArray *out)
+{
+    t->out = out;
+}
+
 void tls_session_free(struct tls_session *t)
 {
     if (t == NULL)

@@ -7,8 +7,10 @@
  *     n = tls_session_read(t, buffer, sizeof buffer);  until it is 0
  *     send what `out` has now, and empty it
  *
- * `out` is for everything that is to be sent. It is the caller's and borrowed for the session's life; several
- * sessions may have the same one, as it is empty again whenever the caller is done with one of them.
+ * `out` is for everything that is to be sent. It is the caller's and borrowed until the session has another
+ * one; several sessions may have the same one, as it is empty again whenever the caller is done with one of
+ * them.
+ * A session may be used by any thread, by one at a time. Several sessions of one store may be used at once.
  * Ownership: a session belongs to its connection, may be freed at any time, and keeps nothing of what it was
  * fed but the start of an unfinished record.
  * Failure: what a peer does wrong ends its session: -EPROTO, then and from then on, with an alert in `out`
@@ -33,6 +35,8 @@ struct tls_session *tls_session_new(const struct tls_store *store, enum tls_clie
                                     GByteArray *out);
 void tls_session_free(struct tls_session *t); /* NULL is welcome */
 AUTO_PTR_DEFINE(tls_session);
+
+void tls_session_set_out(struct tls_session *t, GByteArray *out);
 
 /* Octets that came by the wire. Nothing is done with them yet: they are borrowed until handshake or read have
  * returned 0 or failed, which must have happened before more is fed. */

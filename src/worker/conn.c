@@ -57,7 +57,7 @@ void conn_close(struct conn *c, const char *reason)
     transaction_abandon(g_steal_pointer(&c->transaction));
     conn_cancel_login(c);
     conn_leave_row(c);
-    if (c->tls != NULL)
+    if (c->tls != NULL && !c->in_turn)
         conn_end_tls(c);
     c->limit = reactor_now(c->host->reactor) + CONN_LINGER_MS;
     if (stream_unsent(c->stream) > 0)
@@ -297,7 +297,7 @@ void conn_settle(struct conn *c)
     }
     if (c->shaking && c->kept_len > 0)
         conn_await_turn(c);
-    bool may_take = c->kept_len == 0 || (c->session == NULL && !c->shaking) || can_feed(c);
+    bool may_take = !c->in_turn && (c->kept_len == 0 || (c->session == NULL && !c->shaking) || can_feed(c));
     /* TLS answers some records by itself: there too, who does not read is not listened to. */
     bool reading = !c->peer_ended && may_take && stream_unsent(c->stream) < CONN_UNSENT_MAX;
     if (reading != c->reading)

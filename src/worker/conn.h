@@ -64,7 +64,11 @@ int conn_accept(const struct conn_host *host, struct listener *listener);
 void conn_shut(struct conn *c, enum smtp_outcome outcome); /* ends it as soon as its transaction allows */
 void conn_abort(struct conn *c);                           /* at once */
 
-void conn_shake(struct conn *c); /* its turn for its handshake has come */
+/* Its turn for its handshake has come: it takes what the peer has sent, goes on with that on a thread of the
+ * pool, where nothing else of it is touched, and carries out what follows. It stays until then. */
+void conn_begin_turn(struct conn *c);
+void conn_shake(struct conn *c); /* on the pool */
+void conn_end_turn(struct conn *c);
 
 /*
  * It gives way to another, who has more to say: 421 and goodbye, or just the end, when the peer does not take

@@ -21,6 +21,7 @@ struct conn {
     bool closing;    /* the stream was told to close */
     bool pumping;    /* feed() is on the stack: what is answered or resumed now, it will see */
     bool shaking;    /* a handshake is under way: what comes, and what is kept, is its */
+    bool in_turn;    /* the pool goes on with the handshake: the TLS session is the pool's */
     unsigned messages;
     struct crowd_member place;
     const struct conn_host *host;
@@ -38,6 +39,9 @@ struct conn {
     char *met_as;                /* the client's address before XCLIENT named another; NULL: it has not */
     struct tls_session *tls;     /* NULL: without */
     GList turn;                  /* while it awaits its turn for a handshake */
+    GByteArray *flight;          /* in its turn: what the handshake sends */
+    uint8_t *came;               /* and what it goes on with */
+    int shaken;                  /* and what tls_session_handshake said */
     struct auth_exchange *login; /* under way, or NULL */
     uint64_t login_ticket;       /* what the session asked about it */
     char *user;                  /* who has authenticated; NULL: nobody has */

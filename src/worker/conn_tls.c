@@ -130,22 +130,46 @@ static void on_secured(struct conn *c)
         smtp_session_secured(c->session, conn_mechanisms(c), reactor_now(c->host->reactor));
 }
 
+void conn_begin_turn(struct conn *c)
+{
+    pst_assert(c->shaking && !c->closing && !c->in_turn);
+    conn_hold(c);
+    c->in_turn = true;
+    c->flight = g_byte_array_new();
+    c->came = g_steal_pointer(&c->kept);
+    tls_session_set_out(c->tls, c->flight);
+    tls_session_feed(c->tls, slice_of(c->came, c->kept_len));
+    c->kept_len = 0;
+}
+
 void conn_shake(struct conn *c)
 {
-    pst_assert(c->shaking && !c->closing);
-    g_autofree uint8_t *came = g_steal_pointer(&c->kept);
-    tls_session_feed(c->tls, slice_of(came, c->kept_len));
-    c->kept_len = 0;
-    int r = tls_session_handshake(c->tls);
-    if (r < 0) {
+    c->shaken = tls_session_handshake(c->tls);
+}
+
+static void follow(struct conn *c)
+{
+    if (c->flight->len > 0)
+        stream_write(c->stream, slice_of(c->flight->data, c->flight->len));
+    if (c->shaken < 0) {
         conn_fail_tls(c, tls_session_problem(c->tls));
         return;
     }
-    send_wire(c);
-    if (r == 0) {
+    if (c->shaken == 0) {
         conn_settle(c);
         return;
     }
     on_secured(c);
     pump(c); /* behind the end of the handshake there may be more */
+}
+
+void conn_end_turn(struct conn *c)
+{
+    c->in_turn = false;
+    tls_session_set_out(c->tls, c->host->wire);
+    if (!c->closing)
+        follow(c);
+    g_clear_pointer(&c->flight, g_byte_array_unref);
+    g_clear_pointer(&c->came, g_free);
+    conn_release(c);
 }

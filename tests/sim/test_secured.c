@@ -12,7 +12,12 @@
 #include "rig_tls.h"
 #include "tls_peer.h"
 
-enum { TURNS = 10, CROWD = 9, MANY_EVENTS = 24 };
+enum {
+    TURNS = 10,
+    CROWD = 9,       /* more than have their turn at once */
+    FEW_EVENTS = 12, /* until its last turn is over */
+    MANY_EVENTS = 40
+};
 
 #define MESSAGE "MAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nSubject: x\r\n\r\nbody\r\n.\r\n"
 
@@ -214,7 +219,7 @@ static void crowd_free(struct peer peers[CROWD])
         peer_free(&peers[i]);
 }
 
-/* A few have their turn each time, and all are answered. */
+/* Some have their turn at a time, and all are answered. */
 static void shakes_with_a_crowd(void **state)
 {
     (void)state;
@@ -229,6 +234,33 @@ static void shakes_with_a_crowd(void **state)
     assert_int_equal(counted(s, COUNTER_TLS_HANDSHAKES), CROWD);
     crowd_free(peers);
     scene_free(s, false);
+}
+
+/* A client that waits for nothing: after each event of the handshake's last turn it goes on inside TLS. */
+static void takes_what_comes_in_the_last_turn(void **state)
+{
+    (void)state;
+    for (size_t events = 0; events < FEW_EVENTS; events++) {
+        struct scene *s = scene_new(WORKER_TLS_OPTIONAL);
+        struct reactor_sim_settings slow_jobs = reactor_sim_defaults;
+        slow_jobs.link.delay = (struct reactor_sim_span){ 0, 0 };
+        slow_jobs.job = (struct reactor_sim_span){ 1000, 1000 };
+        reactor_sim_configure(s->rig->reactor, &slow_jobs);
+        struct peer p;
+        peer_call(&p, s, 0);
+        rig_say(s->rig, p.caller, "EHLO x.example\r\nSTARTTLS\r\n");
+        g_string_truncate(p.caller->got, 0);
+        tls_peer_feed(p.tls, slice_of(NULL, 0));
+        peer_step(&p);
+        stream_write(p.caller->stream, slice_of(p.tls->out->data, p.tls->out->len));
+        g_byte_array_set_size(p.tls->out, 0);
+        for (size_t i = 0; i < events; i++)
+            (void)reactor_sim_step(s->rig->reactor);
+        peer_say(&p, "EHLO y.example\r\n" MESSAGE);
+        assert_got(&p, "250-mx.example.org\r\n*250 2.0.0 Delivered*");
+        peer_free(&p);
+        scene_free(s, false);
+    }
 }
 
 /* Some are gone as soon as they have begun, and after each event of it all but the last: whoever waits for a
@@ -410,6 +442,7 @@ int main(int argc, char **argv)
     suite_add(s, "what came before close_notify", carries_out_what_came_before_the_end, NULL);
     suite_add(s, "STARTTLS forgets XCLIENT", forgets_who_it_was, NULL);
     suite_add(s, "many handshakes at once", shakes_with_a_crowd, NULL);
+    suite_add(s, "who says more in its last turn", takes_what_comes_in_the_last_turn, NULL);
     suite_add(s, "who waits for its turn vanishes", goes_on_without_who_has_left, NULL);
     suite_add(s, "a silent client", ends_who_is_silent, NULL);
     suite_add(s, "a client that drips", ends_who_drips, NULL);
