@@ -170,6 +170,17 @@ static void commit(struct delivery *d)
     commit_add(d->copies.settings.commit, &d->item);
 }
 
+/* ---- what a job writes ---- */
+
+/* While more comes, the disk has begun: the commit would have to wait for all of it at the end. */
+static void write_block(struct delivery *d, const struct block *b)
+{
+    struct copies *c = &d->copies;
+    copies_stage(c, block_slice(b));
+    if (c->error == 0 && c->settings.sync != DELIVERY_SYNC_NONE)
+        maildir_copy_write_out(&c->list[c->staged].copy);
+}
+
 /* ---- a body in place of ours ---- */
 
 /* In one piece, as far as the block has room for it. */
@@ -191,7 +202,7 @@ static void run_replace(void *arg)
     copies_restart(&d->copies);
     while (d->copies.error == 0) {
         if (block_is_due(&d->gathering)) {
-            copies_stage(&d->copies, block_slice(&d->gathering));
+            write_block(d, &d->gathering);
             d->gathering.len = 0;
         } else if (d->other.offset < d->other.size) {
             copies_fail(&d->copies, read_other(d));
@@ -259,7 +270,7 @@ static void seal(struct delivery *d)
 static void run_stage(void *arg)
 {
     struct delivery *d = arg;
-    copies_stage(&d->copies, block_slice(&d->writing));
+    write_block(d, &d->writing);
 }
 
 static void on_staged(void *arg);

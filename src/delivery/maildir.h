@@ -68,10 +68,11 @@ struct maildir_copy {
     struct maildir *maildir; /* or NULL: opened when a step needs it */
     int file;                /* or -1 */
     uint64_t size;
-    uint64_t bare; /* of its LFs, those without a CR: readers count a line's end as two octets */
-    bool after_cr; /* its last octet is one */
-    char *name;    /* in tmp/; published, in new/ or cur/ */
-    bool in_cur;   /* published there */
+    uint64_t begun; /* so many octets are on their way to the disk, or there */
+    uint64_t bare;  /* of its LFs, those without a CR: readers count a line's end as two octets */
+    bool after_cr;  /* its last octet is one */
+    char *name;     /* in tmp/; published, in new/ or cur/ */
+    bool in_cur;    /* published there */
     enum { MAILDIR_NOTHING, MAILDIR_STAGED, MAILDIR_PUBLISHED } state;
     bool is_reserved; /* it counts for the mailbox's quota */
     int lost; /* -errno of a sync of its directory that failed, and with which others' names may be lost */
@@ -92,6 +93,8 @@ int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, st
 int maildir_copy_link(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
                       const char *unique, struct maildir_copy *from);
 int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
+/* Of a large one, what was appended begins its way to the disk, so that syncing it has less to wait for. */
+void maildir_copy_write_out(struct maildir_copy *c);
 
 /*
  * The end of a copy's content, from an offset on; with what must be known of it to tell the size of a copy

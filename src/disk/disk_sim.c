@@ -230,6 +230,13 @@ int disk_sync(int fd)
     return sync_node(DISK_SIM_SYNC, fd);
 }
 
+/* What is under way is lost in a crash, as it may be: that is what a program has to bear with. */
+void disk_write_out(int fd, uint64_t from, uint64_t to)
+{
+    const struct disk_node *n = disk_sim_node_at(fd);
+    pst_assert(n != NULL && n->type != DISK_DIRECTORY && from <= to && to <= n->content->len);
+}
+
 /* Nothing is written behind a program's back here, so that only a sync loses something, or a fault says so.
  */
 int disk_check(int fd)

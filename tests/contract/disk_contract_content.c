@@ -343,6 +343,22 @@ static void sync_files(int root)
     assert_content(root, "file", "onetwo");
 }
 
+/* ---- disk_write_out ---- */
+
+static void write_out_changes_nothing(int root)
+{
+    auto_disk int fd = disk_create(root, "file");
+    disk_write_out(fd, 0, 0);
+    append_str(fd, "one");
+    disk_write_out(fd, 0, 2);
+    append_str(fd, "two"); /* behind what is under way */
+    disk_write_out(fd, 2, 6);
+    assert_int_equal(disk_check(fd), 0);
+    assert_int_equal(disk_sync(fd), 0);
+    disk_write_out(fd, 0, 6);
+    assert_content(root, "file", "onetwo");
+}
+
 /* ---- disk_check ---- */
 
 static void check_files(int root)
@@ -382,6 +398,7 @@ static const struct contract_case cases[] = {
     { "truncate: not one opened for reading", truncate_needs_one_for_writing },
     { "sync: a file, again and again", sync_files },
     { "sync: all at once", sync_all },
+    { "write out: changes nothing that is read", write_out_changes_nothing },
     { "check: a file, written or not", check_files },
 };
 

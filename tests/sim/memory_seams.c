@@ -85,6 +85,14 @@ WRAP(int, disk_replace, (int from_dir, const char *from, int to_dir, const char 
      (from_dir, from, to_dir, to))
 WRAP(int, disk_unlink, (int dir, const char *name), (dir, name))
 
+extern void __real_disk_write_out(int fd, uint64_t from, uint64_t to);
+extern void __wrap_disk_write_out(int fd, uint64_t from, uint64_t to);
+void __wrap_disk_write_out(int fd, uint64_t from, uint64_t to)
+{
+    REACTOR_SIM_AS(REACTOR_SIM_TEST);
+    __real_disk_write_out(fd, from, to);
+}
+
 extern void __real_disk_close(int fd);
 extern void __wrap_disk_close(int fd);
 void __wrap_disk_close(int fd)

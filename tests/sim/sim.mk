@@ -55,7 +55,7 @@ sim_memory_ldflags = \
 	-Wl,--wrap=disk_mkdir,--wrap=disk_rmdir,--wrap=disk_append,--wrap=disk_read,--wrap=disk_append_copy \
 	-Wl,--wrap=disk_scratch,--wrap=disk_truncate,--wrap=disk_sync,--wrap=disk_check,--wrap=disk_sync_dir \
 	-Wl,--wrap=disk_can_sync_all,--wrap=disk_sync_all,--wrap=disk_rename,--wrap=disk_link,--wrap=disk_replace \
-	-Wl,--wrap=disk_unlink,--wrap=disk_list,--wrap=disk_close
+	-Wl,--wrap=disk_unlink,--wrap=disk_list,--wrap=disk_close,--wrap=disk_write_out
 tests_sim_test_bounds_SOURCES = tests/sim/test_bounds.c tests/sim/sim.c tests/sim/sim.h $(sim_hosts) $(sim_memory) $(sim_rig) $(sim_rig_tls)
 tests_sim_test_bounds_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_bounds_LDFLAGS = $(AM_LDFLAGS) $(sim_memory_ldflags)
