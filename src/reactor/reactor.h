@@ -161,6 +161,10 @@ size_t stream_unsent(const struct stream *s); /* octets that are kept */
  */
 int stream_write_with_descriptor(struct stream *s, struct slice bytes, int fd);
 
+/* What is written from now on may wait in the kernel until stream_close, which comes at once: so it leaves
+ * with the end, in one packet if it is TCP. */
+void stream_cork(struct stream *s);
+
 /*
  * No callback but on_closed comes any more. `stream_close` first lets what is kept leave, however long the
  * peer takes, and then, if the peer has sent what was not read, throws that away until it ends, for two

@@ -1,6 +1,7 @@
 #include "reactor/reactor.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/un.h>
@@ -462,6 +463,14 @@ int stream_connect(struct reactor *r, const struct sockaddr *address, socklen_t 
 }
 
 /* ---- closing ---- */
+
+void stream_cork(struct stream *s)
+{
+    pst_assert(!s->closing);
+    uv_os_fd_t fd;
+    if (s->uv.handle.type == UV_TCP && uv_fileno(&s->uv.handle, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &(int){ 1 }, sizeof(int)); /* else in two packets */
+}
 
 void stream_close(struct stream *s)
 {

@@ -166,6 +166,7 @@ static void perform(struct conn *c, const struct smtp_effect *e)
         log_refusal(c, e);
         break;
     case SMTP_EFFECT_END:
+        stream_cork(c->stream);
         flush(c);
         conn_close(c, smtp_outcome_name(e->outcome));
         break;

@@ -292,6 +292,22 @@ static void close_flushes(void **state)
     pair_end(&p);
 }
 
+static void what_is_corked_leaves_with_the_end(void **state)
+{
+    struct pair p;
+    pair_begin(&p, family_of(state));
+    stream_set_reading(p.server.s, true);
+    end_write_text(&p.client, "first, ");
+    stream_cork(p.client.s);
+    end_write_text(&p.client, "second, ");
+    end_write_text(&p.client, "last");
+    end_close(&p.client);
+    RUN_UNTIL(&p.w, p.server.ends == 1);
+    assert_int_equal(p.server.end_error, 0);
+    assert_true(end_got(&p.server, "first, second, last"));
+    pair_end(&p);
+}
+
 static void close_flushes_before_connected(void **state)
 {
     struct pair p;
@@ -559,6 +575,7 @@ void add_stream_cases(struct suite *suite)
     add_for_both(suite, "an end is not noticed once reading was turned off", end_unnoticed_once_off);
     add_for_both(suite, "a half-closed stream still writes", half_close);
     add_for_both(suite, "close lets leave what is kept", close_flushes);
+    add_for_both(suite, "what is corked leaves with the end", what_is_corked_leaves_with_the_end);
     add_for_both(suite, "close lets leave what is kept, even before it is connected",
                  close_flushes_before_connected);
     add_for_both(suite, "close lets a peer finish that is still sending", close_lets_peer_finish);
