@@ -8,9 +8,8 @@
 enum {
     BATCH_COPIES = 64, /* of one batch, or one message: each has a descriptor open, and its maildir two */
     BATCHES = 2,       /* of one file system side by side: while one waits for the disk, the other works */
-    BATCH_WORTH =
-        8,        /* messages that begin a batch beside another one: fewer would cost more than they gain */
-    SINGLES = 16, /* messages that are committed side by side, where they share nothing */
+    BATCH_WORTH = 8, /* copies that begin a batch beside another one: fewer would cost more than they gain */
+    SINGLES = 16,    /* messages that are committed side by side, where they share nothing */
 };
 
 /* What waits for one file system, or, with file_system 0, for those of which none can be synced as a whole.
@@ -19,7 +18,7 @@ struct lane {
     struct commit *commit;
     uint64_t file_system;
     unsigned jobs;
-    size_t waiting; /* messages */
+    size_t waiting; /* copies */
     struct commit_item *first, **last;
     bool is_due; /* it is about to start what it can */
     struct lane *next;
@@ -89,13 +88,12 @@ static struct commit_item *lane_take(struct lane *lane)
 {
     struct commit_item *items = lane->first, *last = items;
     size_t copies = last->copies->count;
-    lane->waiting--;
     while (lane_is_grouping(lane) && last->next != NULL &&
            copies + last->next->copies->count <= BATCH_COPIES) {
         last = last->next;
         copies += last->copies->count;
-        lane->waiting--;
     }
+    lane->waiting -= copies;
     lane->first = last->next;
     if (lane->first == NULL)
         lane->last = &lane->first;
@@ -227,6 +225,6 @@ void commit_add(struct commit *c, struct commit_item *item)
     item->next = NULL;
     *lane->last = item;
     lane->last = &item->next;
-    lane->waiting++;
+    lane->waiting += item->copies->count;
     lane_go_on(lane);
 }

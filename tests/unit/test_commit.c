@@ -13,7 +13,7 @@
 #include "maildirs.h"
 #include "reactor/reactor_sim.h"
 
-enum { MESSAGES_MAX = 100, PENDING = 1 };
+enum { MESSAGES_MAX = 100, COPIES_MAX = 3, PENDING = 1 };
 
 static const struct plan {
     const char *name;
@@ -36,6 +36,7 @@ static const struct plan {
 
 struct world {
     const struct plan *plan;
+    size_t copies; /* of each message */
     char *root;
     struct reactor *reactor;
     struct router *router;
@@ -57,7 +58,7 @@ struct world {
 static void on_done(void *owner, const int *results, size_t count)
 {
     struct message *m = owner;
-    assert_int_equal(count, 1);
+    assert_int_equal(count, m->world->copies);
     assert_int_equal(m->result, PENDING);
     m->result = results[0];
 }
@@ -71,18 +72,21 @@ static void begin(struct world *w, size_t i)
 {
     static const struct delivery_events events = { .on_ready = on_ready, .on_done = on_done };
     struct message *m = &w->messages[i];
-    struct mailbox *mailbox = g_new0(struct mailbox, 1);
-    mailbox->domain = router_find_domain(w->router, "example.org");
-    mailbox->name = g_strdup(m->box);
-    mailbox->file_system = m->file_system;
-    struct delivery_target target = { .mailbox = mailbox, .head = g_strdup("Head: 1\n") };
-    m->delivery = delivery_new(w->reactor, &w->settings, &target, 1, NULL, 0, &events, m);
+    struct delivery_target targets[COPIES_MAX];
+    for (size_t k = 0; k < w->copies; k++) {
+        struct mailbox *mailbox = g_new0(struct mailbox, 1);
+        mailbox->domain = router_find_domain(w->router, "example.org");
+        mailbox->name = k == 0 ? g_strdup(m->box) : g_strdup_printf("box%zu", (i + k) % w->plan->boxes);
+        mailbox->file_system = m->file_system;
+        targets[k] = (struct delivery_target){ .mailbox = mailbox, .head = g_strdup("Head: 1\n") };
+    }
+    m->delivery = delivery_new(w->reactor, &w->settings, targets, w->copies, NULL, 0, &events, m);
     assert_true(delivery_append(m->delivery, slice_str(m->body)));
 }
 
 static void world_init(struct world *w, const struct plan *plan)
 {
-    *w = (struct world){ .plan = plan, .root = maildirs_new(), .router = router_new() };
+    *w = (struct world){ .plan = plan, .copies = 1, .root = maildirs_new(), .router = router_new() };
     assert_int_equal(
         router_add_domain(w->router, "example.org", &(struct domain_options){ .maildirs = w->root }), 0);
     assert_int_equal(reactor_new(1, &w->reactor), 0);
@@ -381,14 +385,15 @@ static void each_file_system_has_its_own_batches(void **state)
     assert_int_equal(jobs_at_once((uint64_t[]){ 1, 2, 1, 2 }, 4, DELIVERY_SYNC_GROUP), 2);
 }
 
-/* While one message is being committed, so many more are complete. */
-static size_t jobs_beside_one(size_t others)
+/* While one message is being committed, so many more are complete, each for so many mailboxes. */
+static size_t jobs_beside_one_of(size_t others, size_t copies)
 {
     static const struct reactor_sim_span slow = { 1000000, 1000000 };
     struct reactor_sim_settings settings = reactor_sim_defaults;
     settings.job = slow;
     struct world w;
-    world_init(&w, &(struct plan){ "", 1 + others, 2, SIZE_MAX, DELIVERY_SYNC_GROUP });
+    world_init(&w, &(struct plan){ "", 1 + others, COPIES_MAX, SIZE_MAX, DELIVERY_SYNC_GROUP });
+    w.copies = copies;
     reactor_sim_configure(w.reactor, &settings);
     for (size_t i = 0; i < 1 + others; i++)
         begin(&w, i);
@@ -399,9 +404,15 @@ static size_t jobs_beside_one(size_t others)
     reactor_sim_run_until(w.reactor, reactor_now(w.reactor) + 1);
     size_t jobs = reactor_sim_open(w.reactor);
     reactor_run(w.reactor);
-    check(&w, false);
+    for (size_t i = 0; i < 1 + others; i++)
+        assert_int_equal(w.messages[i].result, 0);
     world_clear(&w);
     return jobs;
+}
+
+static size_t jobs_beside_one(size_t others)
+{
+    return jobs_beside_one_of(others, 1);
 }
 
 /* The disk is not left to wait while a batch's names are given; but what is too small to be worth a batch of
@@ -412,6 +423,14 @@ static void two_batches_go_side_by_side(void **state)
     assert_int_equal(jobs_beside_one(7), 1);
     assert_int_equal(jobs_beside_one(8), 2);
     assert_int_equal(jobs_beside_one(90), 2);
+}
+
+/* Three messages for three mailboxes are nine copies to write. */
+static void what_counts_is_how_many_copies_wait(void **state)
+{
+    (void)state;
+    assert_int_equal(jobs_beside_one_of(2, 3), 1);
+    assert_int_equal(jobs_beside_one_of(3, 3), 2);
 }
 
 /* One that cannot be synced as a whole has nothing to share: syncing one file after the other would only be
@@ -449,5 +468,6 @@ int main(int argc, char **argv)
     suite_add(s, "a batch for one mailbox syncs its directory", a_batch_for_one_mailbox_syncs_its_directory,
               NULL);
     suite_add(s, "two batches go side by side", two_batches_go_side_by_side, NULL);
+    suite_add(s, "what counts is how many copies wait", what_counts_is_how_many_copies_wait, NULL);
     return suite_run(s, argc, argv);
 }
