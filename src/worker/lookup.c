@@ -12,6 +12,7 @@
 /* Those that share a limit. */
 struct lane {
     unsigned jobs;
+    bool is_starting;             /* who asks now has its turn behind the others */
     struct lookup *first, **last; /* who wait */
 };
 
@@ -66,11 +67,11 @@ static void done(void *arg)
     struct lookup *u = arg;
     struct lookups *l = u->lookups;
     u->lane->jobs--;
+    if (u->answer.result == 0 && !u->is_routed)
+        known_add(l->known, &u->start, u->route.mailboxes, reactor_now(l->reactor));
     start_next(l, u->lane);
     u->answer.mailboxes = u->route.mailboxes;
     u->answer.why = u->route.why;
-    if (u->answer.result == 0 && !u->is_routed)
-        known_add(l->known, &u->start, u->route.mailboxes, reactor_now(l->reactor));
     u->events.on_done(u->owner, &u->answer);
     route_clear(&u->route);
     g_free(u);
@@ -85,29 +86,50 @@ static struct lookup *take(struct lane *lane)
     return u;
 }
 
-/* 0, or why it is not asked for. */
-static int judge(const struct lookup *u)
+static bool has_quota(const GPtrArray *mailboxes)
 {
-    if (!u->events.is_wanted(u->owner))
-        return -ECANCELED;
-    return reactor_now(u->lookups->reactor) - u->since > LOOKUPS_PATIENCE_MS ? -EHOSTDOWN : 0;
+    for (guint i = 0; i < mailboxes->len; i++)
+        if (((const struct mailbox *)g_ptr_array_index(mailboxes, i))->quota > 0)
+            return true;
+    return false;
+}
+
+/* Whether it needs no job: nobody wants it, it is too late for it, or somebody else's answer is its own. */
+static bool is_answered(const struct lookup *u, struct lookup_answer *ret_answer)
+{
+    struct lookups *l = u->lookups;
+    msec_t now = reactor_now(l->reactor);
+    *ret_answer = (struct lookup_answer){ 0 };
+    if (!u->events.is_wanted(u->owner)) {
+        ret_answer->result = -ECANCELED;
+    } else if (now - u->since > LOOKUPS_PATIENCE_MS) {
+        ret_answer->result = -EHOSTDOWN;
+        ret_answer->why = "too many others were asking";
+    } else {
+        ret_answer->mailboxes = known_find(l->known, &u->start, now);
+        return ret_answer->mailboxes != NULL && !has_quota(ret_answer->mailboxes);
+    }
+    return true;
 }
 
 static void start_next(struct lookups *l, struct lane *lane)
 {
+    if (lane->is_starting)
+        return;
+    lane->is_starting = true;
     while (lane->first != NULL && lane->jobs < LOOKUPS_AT_ONCE) {
         struct lookup *u = take(lane);
-        int r = judge(u);
-        if (r == 0) {
+        struct lookup_answer answer;
+        if (is_answered(u, &answer)) {
+            u->events.on_done(u->owner, &answer);
+            route_clear(&u->route);
+            g_free(u);
+        } else {
             lane->jobs++;
             reactor_submit(l->reactor, run, done, u);
-            continue;
         }
-        const char *why = r == -EHOSTDOWN ? "too many others were asking" : NULL;
-        u->events.on_done(u->owner, &(struct lookup_answer){ .result = r, .why = why });
-        route_clear(&u->route);
-        g_free(u);
     }
+    lane->is_starting = false;
 }
 
 /* An alias may still lead from here into a domain with such a table: then it holds up others that are quick.
@@ -119,14 +141,6 @@ static struct lane *lane_of(struct lookups *l, const struct domain *d)
         if (tables[i] != NULL && !table_is_in_memory(tables[i]))
             return &l->slow;
     return &l->quick;
-}
-
-static bool has_quota(const GPtrArray *mailboxes)
-{
-    for (guint i = 0; i < mailboxes->len; i++)
-        if (((const struct mailbox *)g_ptr_array_index(mailboxes, i))->quota > 0)
-            return true;
-    return false;
 }
 
 static void *copy(const void *mailbox, void *unused)

@@ -287,6 +287,32 @@ static void room_is_always_asked_for(void **state)
 
 /* ---- how many at once ---- */
 
+/* A burst for one mailbox: who waits when the first answer comes is answered by it. */
+static void one_answer_is_everybodys(void **state)
+{
+    (void)state;
+    enum { MANY = 10 * LOOKUPS_AT_ONCE };
+    struct world w;
+    world_init(&w, NULL);
+    auto_val(asked) one = { 0 };
+    uint64_t before = disk_sim_calls();
+    ask_and_wait(&w, "<bob@example.org>", 0, &one);
+    uint64_t calls_each = disk_sim_calls() - before;
+    struct asked asked[MANY] = { 0 };
+    before = disk_sim_calls();
+    for (unsigned i = 0; i < MANY; i++)
+        ask(&w, "<alice@example.org>", 0, &asked[i]);
+    while (reactor_sim_step(w.reactor))
+        ;
+    assert_int_equal(disk_sim_calls() - before, LOOKUPS_AT_ONCE * calls_each);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(asked[i].answers, 1);
+        assert_string_equal(asked[i].mailboxes, "alice ");
+        asked_clear(&asked[i]);
+    }
+    world_clear(&w);
+}
+
 static void so_many_are_asked_at_once(void **state)
 {
     (void)state;
@@ -564,6 +590,7 @@ int main(int argc, char **argv)
     suite_add(s, "what is known is answered at once", what_is_known_is_answered_at_once, NULL);
     suite_add(s, "what is known is forgotten", what_is_known_is_forgotten, NULL);
     suite_add(s, "room is always asked for", room_is_always_asked_for, NULL);
+    suite_add(s, "one answer is everybody's", one_answer_is_everybodys, NULL);
     suite_add(s, "so many are asked at once", so_many_are_asked_at_once, NULL);
     suite_add(s, "slow tables hold up nobody else", slow_tables_hold_up_nobody_else, NULL);
     suite_add(s, "whoever waits for too long is not asked for", whoever_waits_for_too_long_is_not_asked_for,
