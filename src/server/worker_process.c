@@ -16,7 +16,10 @@
  * journaled ext4. */
 enum { POOL_THREADS = 32 };
 
-enum { LARGE_OCTETS = 128 * 1024 };
+enum {
+    LARGE_OCTETS = 128 * 1024,
+    HEAPS = 4, /* as many threads as mostly run at once */
+};
 
 struct process {
     struct reactor *reactor;
@@ -69,12 +72,14 @@ static int start(struct process *p, const struct worker_settings *settings)
 /*
  * What is large is mapped, and so goes back to the system when it is freed. Left to itself, glibc learns from
  * what was freed to keep the next in a heap, of which each thread has its own: a large table that changes
- * every now and then would lie, freed, in all of them.
+ * every now and then would lie, freed, in all of them. And there are few heaps, each of which keeps what the
+ * largest job of its threads once needed.
  */
 static void give_memory_back(void)
 {
 #ifdef __GLIBC__
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_OCTETS); /* at worst it keeps more */
+    (void)mallopt(M_ARENA_MAX, HEAPS);
 #endif
 }
 
