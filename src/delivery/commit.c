@@ -129,14 +129,15 @@ static void batch_fail(struct batch *b, int error)
         copies_fail(i->copies, error);
 }
 
-/* A sync that failed for one of them, because it had to take a name back, has lost what others had in that
- * directory, and no later sync would tell. */
-static void batch_publish(struct batch *b)
+/* A sync of a directory that failed for one of them, or for a name that had to be taken back, has lost what
+ * others had in it, and no later sync need tell them, be it by another descriptor. */
+static void batch_settle(struct batch *b)
 {
-    for_all(b, copies_publish);
+    for_all(b, copies_settle);
     for (const struct commit_item *i = b->items; i != NULL; i = i->next)
-        if (i->copies->lost < 0)
-            batch_fail(b, i->copies->lost);
+        for (struct commit_item *other = i->copies->lost < 0 ? b->items : NULL; other != NULL;
+             other = other->next)
+            copies_fail_with(other->copies, i->copies);
 }
 
 /*
@@ -156,9 +157,9 @@ static void batch_run(void *arg)
     batch_write(b);
     batch_sync(b, open_maildirs_sync_data);
     for_all(b, copies_sync);
-    batch_publish(b);
+    for_all(b, copies_publish);
     batch_sync(b, open_maildirs_sync_names);
-    for_all(b, copies_settle);
+    batch_settle(b);
     for_all(b, copies_end);
     g_clear_pointer(&b->open, open_maildirs_free);
 }

@@ -137,10 +137,14 @@ void copies_edit(struct copies *c, struct slice front, uint64_t skip)
     c->skip = skip;
 }
 
+static bool is_same_maildir(const struct mailbox *a, const struct mailbox *b)
+{
+    return mailbox_equal(a, b) && g_strcmp0(a->folder, b->folder) == 0;
+}
+
 static bool is_same_target(const struct delivery_target *a, const struct delivery_target *b)
 {
-    return mailbox_equal(a->mailbox, b->mailbox) && g_strcmp0(a->mailbox->folder, b->mailbox->folder) == 0 &&
-           strcmp(a->head, b->head) == 0;
+    return is_same_maildir(a->mailbox, b->mailbox) && strcmp(a->head, b->head) == 0;
 }
 
 static size_t find_target(const struct target_copy *list, size_t count, const struct delivery_target *target)
@@ -349,7 +353,9 @@ static int reserve_one(struct copies *c, size_t i)
 
 static int settle_one(struct copies *c, size_t i)
 {
-    return maildir_copy_settle(&c->list[i].copy);
+    int r = maildir_copy_settle(&c->list[i].copy);
+    c->lost = MIN(c->lost, c->list[i].copy.lost);
+    return r;
 }
 
 /* A directory that is closed before it is synced, and opened again, may have lost the name in between: only
@@ -431,6 +437,22 @@ void copies_settle(struct copies *c)
 {
     if (c->settings.sync != DELIVERY_SYNC_NONE && keeps_open(c))
         for_all(c, settle_one, false);
+}
+
+/* Whether `b` has its name where `a` had one. */
+static bool is_same_directory(const struct maildir_copy *a, const struct maildir_copy *b)
+{
+    return b->state == MAILDIR_PUBLISHED && a->in_cur == b->in_cur && is_same_maildir(a->mailbox, b->mailbox);
+}
+
+void copies_fail_with(struct copies *c, const struct copies *lost)
+{
+    for (size_t k = 0; k < lost->count; k++) {
+        const struct maildir_copy *one = &lost->list[k].copy;
+        for (size_t i = 0; one->lost < 0 && i < c->count; i++)
+            if (c->results[i] == 0 && is_same_directory(one, &c->list[i].copy))
+                fail_one(c, i, one->lost);
+    }
 }
 
 /* To senders, -ENOENT means that there is no such mailbox. There was one when the router looked: what is

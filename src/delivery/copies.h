@@ -86,6 +86,8 @@ void copies_write(struct copies *c, struct slice rest, struct open_maildirs *ope
 void copies_sync(struct copies *c);
 void copies_publish(struct copies *c);
 void copies_settle(struct copies *c);
+/* Whose names are in a directory whose sync has failed for the others', has lost them, too. */
+void copies_fail_with(struct copies *c, const struct copies *lost);
 void copies_fail(struct copies *c, int error); /* between any two steps: for all that have not failed yet */
 void copies_end(struct copies *c);
 

@@ -178,7 +178,7 @@ static void write_block(struct delivery *d, const struct block *b)
     struct copies *c = &d->copies;
     copies_stage(c, block_slice(b));
     if (c->error == 0 && c->settings.sync != DELIVERY_SYNC_NONE)
-        maildir_copy_write_out(&c->list[c->staged].copy);
+        copies_fail(c, maildir_copy_write_out(&c->list[c->staged].copy));
 }
 
 /* ---- a body in place of ours ---- */

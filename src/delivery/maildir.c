@@ -311,12 +311,11 @@ int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_
  */
 enum { WRITE_OUT = 1024 * 1024 };
 
-void maildir_copy_write_out(struct maildir_copy *c)
+int maildir_copy_write_out(struct maildir_copy *c)
 {
-    uint64_t whole = c->size - c->size % WRITE_OUT;
-    if (whole > c->begun)
-        disk_write_out(c->file, c->begun, whole);
+    uint64_t whole = c->size - c->size % WRITE_OUT, from = c->begun;
     c->begun = whole;
+    return whole > from ? disk_write_out(c->file, from, whole) : 0;
 }
 
 /* ---- what is copied from another one ---- */

@@ -93,8 +93,9 @@ int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, st
 int maildir_copy_link(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
                       const char *unique, struct maildir_copy *from);
 int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
-/* Of a large one, what was appended begins its way to the disk, so that syncing it has less to wait for. */
-void maildir_copy_write_out(struct maildir_copy *c);
+/* Of a large one, what was appended begins its way to the disk, so that syncing it has less to wait for. After
+ * a failure the copy is lost, and no sync may tell. */
+int maildir_copy_write_out(struct maildir_copy *c);
 
 /*
  * The end of a copy's content, from an offset on; with what must be known of it to tell the size of a copy

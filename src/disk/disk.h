@@ -81,9 +81,10 @@ int disk_truncate(int fd);
 int disk_sync(int fd);
 /*
  * These octets of a file begin their way to the disk, and nobody waits for it, unless the disk is too busy to
- * take more: disk_sync has less to do then. A hint: whatever fails of it, that tells.
+ * take more: disk_sync has less to do then. After a failure the content is unknown, and a sync that comes
+ * later may not tell.
  */
-void disk_write_out(int fd, uint64_t from, uint64_t to);
+int disk_write_out(int fd, uint64_t from, uint64_t to);
 /*
  * Whether the file can still be read as it was written: -errno if some of it, when it was being brought to
  * the disk, could not be, since the file was made. Brings nothing there itself: for what will not stay.

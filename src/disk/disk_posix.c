@@ -381,11 +381,12 @@ int disk_sync(int fd)
     return result(RETRY(fdatasync(fd)));
 }
 
-void disk_write_out(int fd, uint64_t from, uint64_t to)
+int disk_write_out(int fd, uint64_t from, uint64_t to)
 {
-    /* 0 octets would be all that follow. Where there is no such call, the sync does it all. */
-    if (from < to)
-        (void)RETRY(sync_file_range(fd, (off_t)from, (off_t)(to - from), SYNC_FILE_RANGE_WRITE));
+    if (from == to)
+        return 0; /* to the kernel 0 octets are all that follow */
+    int r = result(RETRY(sync_file_range(fd, (off_t)from, (off_t)(to - from), SYNC_FILE_RANGE_WRITE)));
+    return r == -ENOSYS ? 0 : r; /* then the sync does it all */
 }
 
 /* It waits for what is on its way already, and tells of what failed since the descriptor was opened. */

@@ -231,10 +231,17 @@ int disk_sync(int fd)
 }
 
 /* What is under way is lost in a crash, as it may be: that is what a program has to bear with. */
-void disk_write_out(int fd, uint64_t from, uint64_t to)
+int disk_write_out(int fd, uint64_t from, uint64_t to)
 {
-    const struct disk_node *n = disk_sim_node_at(fd);
-    pst_assert(n != NULL && n->type != DISK_DIRECTORY && from <= to && to <= n->content->len);
+    struct disk_sim_fault how = { .forgets = false };
+    int fault = disk_sim_begin_faulty((struct subject){ .kind = DISK_SIM_WRITE_OUT, .dir = fd }, &how);
+    struct disk_node *n = disk_sim_node_at(fd);
+    if (n == NULL)
+        return -EBADF;
+    pst_assert(n->type != DISK_DIRECTORY && from <= to && to <= n->content->len);
+    if (fault != 0 && how.forgets)
+        disk_node_forget(n);
+    return fault;
 }
 
 /* Nothing is written behind a program's back here, so that only a sync loses something, or a fault says so.

@@ -86,6 +86,7 @@ enum disk_sim_kind {
     DISK_SIM_APPEND_COPY,
     DISK_SIM_SCRATCH,
     DISK_SIM_TRUNCATE,
+    DISK_SIM_WRITE_OUT,
     DISK_SIM_SYNC,
     DISK_SIM_CHECK,
     DISK_SIM_SYNC_DIR,
@@ -105,7 +106,7 @@ struct disk_sim_fault {
     int error;    /* positive: EIO */
     bool for_ever;
     /*
-     * Of syncs: as Linux does it. What was to be written counts as written from then on, and the next sync
+     * Of syncs, and of what begins to write out: as Linux does it. What was to be written counts as written from then on, and the next sync
      * succeeds, but no crash leaves it, not even DISK_SIM_KEEP; a file ends where its first forgotten octet
      * was. Without it, all stays unsynced.
      * A sync of all that failed so is told once more to each descriptor that was open then: by the next sync

@@ -19,6 +19,7 @@ static const char *const kind_names[] = {
     [DISK_SIM_APPEND_COPY] = "append-copy",
     [DISK_SIM_SCRATCH] = "scratch",
     [DISK_SIM_TRUNCATE] = "truncate",
+    [DISK_SIM_WRITE_OUT] = "write-out",
     [DISK_SIM_SYNC] = "sync",
     [DISK_SIM_CHECK] = "check",
     [DISK_SIM_SYNC_DIR] = "sync-dir",

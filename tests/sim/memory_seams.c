@@ -72,6 +72,7 @@ WRAP(int64_t, disk_read, (int fd, uint64_t offset, void *ret_bytes, size_t len),
 WRAP(int, disk_append_copy, (int to, int from, uint64_t offset), (to, from, offset))
 WRAP(int, disk_scratch, (void), ())
 WRAP(int, disk_truncate, (int fd), (fd))
+WRAP(int, disk_write_out, (int fd, uint64_t from, uint64_t to), (fd, from, to))
 WRAP(int, disk_sync, (int fd), (fd))
 WRAP(int, disk_check, (int fd), (fd))
 WRAP(int, disk_sync_dir, (int dir), (dir))
@@ -84,14 +85,6 @@ WRAP(int, disk_link, (int from_dir, const char *from, int to_dir, const char *to
 WRAP(int, disk_replace, (int from_dir, const char *from, int to_dir, const char *to),
      (from_dir, from, to_dir, to))
 WRAP(int, disk_unlink, (int dir, const char *name), (dir, name))
-
-extern void __real_disk_write_out(int fd, uint64_t from, uint64_t to);
-extern void __wrap_disk_write_out(int fd, uint64_t from, uint64_t to);
-void __wrap_disk_write_out(int fd, uint64_t from, uint64_t to)
-{
-    REACTOR_SIM_AS(REACTOR_SIM_TEST);
-    __real_disk_write_out(fd, from, to);
-}
 
 extern void __real_disk_close(int fd);
 extern void __wrap_disk_close(int fd);

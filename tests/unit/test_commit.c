@@ -13,7 +13,7 @@
 #include "maildirs.h"
 #include "reactor/reactor_sim.h"
 
-enum { MESSAGES_MAX = 100, COPIES_MAX = 3, PENDING = 1 };
+enum { MESSAGES_MAX = 100, COPIES_MAX = 3, ALL_LARGE = MESSAGES_MAX, PENDING = 1 };
 
 static const struct plan {
     const char *name;
@@ -32,6 +32,10 @@ static const struct plan {
     { "three messages, and then one more", 4, 2, SIZE_MAX, DELIVERY_SYNC_GROUP, 1 },
     { "three messages, and then eight beside them", 11, 2, SIZE_MAX, DELIVERY_SYNC_GROUP, 8 },
     { "three messages to one mailbox, and then three more", 6, 1, SIZE_MAX, DELIVERY_SYNC_GROUP, 3 },
+    { "five messages to one mailbox, the first large", 5, 1, 0, DELIVERY_SYNC_GROUP },
+    { "five messages to one mailbox, the last large", 5, 1, 4, DELIVERY_SYNC_GROUP },
+    { "five messages to two mailboxes, the first large", 5, 2, 0, DELIVERY_SYNC_GROUP },
+    { "five messages to one mailbox, all large", 5, 1, ALL_LARGE, DELIVERY_SYNC_GROUP },
 };
 
 struct world {
@@ -84,6 +88,11 @@ static void begin(struct world *w, size_t i)
     assert_true(delivery_append(m->delivery, slice_str(m->body)));
 }
 
+static bool is_large(const struct plan *plan, size_t i)
+{
+    return plan->large_one == ALL_LARGE || i == plan->large_one;
+}
+
 static void world_init(struct world *w, const struct plan *plan)
 {
     *w = (struct world){ .plan = plan, .copies = 1, .root = maildirs_new(), .router = router_new() };
@@ -96,7 +105,7 @@ static void world_init(struct world *w, const struct plan *plan)
         .commit = commit_new(w->reactor, plan->sync == DELIVERY_SYNC_GROUP),
     };
     for (size_t i = 0; i < plan->messages; i++) {
-        g_autofree char *filling = g_strnfill(i == plan->large_one ? DELIVERY_SMALL : 10, 'x');
+        g_autofree char *filling = g_strnfill(is_large(plan, i) ? DELIVERY_SMALL : 10, 'x');
         w->messages[i] = (struct message){
             .world = w,
             .box = g_strdup_printf("box%zu", i % plan->boxes),
@@ -131,6 +140,8 @@ static void world_run(struct world *w)
     for (size_t i = 0; i < w->plan->messages; i++)
         begin(w, i);
     size_t late = w->plan->late, early = w->plan->messages - late;
+    while (w->plan->large_one != SIZE_MAX && reactor_sim_step(w->reactor))
+        ; /* what is large is staged before anything is complete */
     for (size_t i = 0; i < early; i++)
         delivery_finish(w->messages[i].delivery, NULL);
     while (late > 0 && w->whole_syncs == 0 && reactor_sim_step(w->reactor))
