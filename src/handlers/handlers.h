@@ -20,6 +20,7 @@ struct handler_settings {
     struct wire_config config;    /* the handlers, and the limits of each host */
     struct handler_scope *scopes; /* one for each handler of `config` */
     unsigned processes;           /* hosts of a worker */
+    uint64_t spare_processors;    /* on which no host runs */
     /* For a message that waits for a host, anew once a host has it, and for a host to be ready. */
     msec_t timeout;
     bool deliver_on_failure; /* what no host could handle; else the sender shall try again */

@@ -312,6 +312,8 @@ static int host_spawn(struct handler_host *h)
         .fds = fds,
         .fd_count = G_N_ELEMENTS(fds),
         .channel = &channel,
+        .stands_back = true,
+        .spare_processors = h->settings->spare_processors,
     };
     return child_spawn(h->r, &options, host_on_exit, h, &h->child);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/stand_back.h"
 
 enum {
     WIRE_FD = 3,
@@ -31,8 +32,9 @@ static msec_t now_ms(void)
 /* ---- beginning ---- */
 
 /* In the child. Never returns. */
-static void become_host(const char *program, int wire, int scratch)
+static void become_host(const struct handler_settings *settings, int wire, int scratch)
 {
+    stand_back(settings->spare_processors);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int wire_above = fcntl(wire, F_DUPFD_CLOEXEC, FREE_FD);
     int scratch_above = fcntl(scratch, F_DUPFD_CLOEXEC, FREE_FD);
@@ -47,14 +49,14 @@ static void become_host(const char *program, int wire, int scratch)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
     (void)signal(SIGXFSZ, SIG_DFL);
-    (void)execl(program, program, (char *)NULL);
+    (void)execl(settings->program, settings->program, (char *)NULL);
     _exit(127);
 }
 
-static int spawn(struct lone_host *h, const char *program)
+static int spawn(struct lone_host *h)
 {
     int ends[2];
-    if (access(program, X_OK) < 0)
+    if (access(h->settings->program, X_OK) < 0)
         return -errno;
     h->scratch = memfd_create("postern-scratch", MFD_CLOEXEC);
     if (h->scratch < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -62,7 +64,7 @@ static int spawn(struct lone_host *h, const char *program)
     h->wire = ends[0];
     h->pid = fork();
     if (h->pid == 0)
-        become_host(program, ends[1], h->scratch);
+        become_host(h->settings, ends[1], h->scratch);
     int r = h->pid < 0 ? -errno : 0;
     (void)close(ends[1]);
     if (r < 0)
@@ -75,7 +77,7 @@ int lone_host_start(struct lone_host *h, const struct handler_settings *settings
     *h = LONE_HOST_NONE;
     h->settings = settings;
     h->in = g_byte_array_new();
-    int r = spawn(h, settings->program);
+    int r = spawn(h);
     if (r < 0)
         return r;
     /* A host that does not read what it is told shall not hold us up. */

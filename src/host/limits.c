@@ -1,13 +1,10 @@
 #include "host/limits.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #ifdef __SANITIZE_ADDRESS__
 #define HAS_SHADOW_MEMORY true /* terabytes of address space */
@@ -68,38 +65,4 @@ void limits_renew(struct limits *l)
     limit.rlim_cur = until < limit.rlim_max ? until : limit.rlim_max;
     if (setrlimit(RLIMIT_CPU, &limit) == 0)
         l->granted_until = until;
-}
-
-/* ---- the processor, which others want, too ---- */
-
-/* sched_setattr(2), in its first version; glibc 2.36 has no function for it. */
-struct scheduling {
-    uint32_t size;
-    uint32_t policy;
-    uint64_t flags;
-    int32_t nice;
-    uint32_t priority;
-    uint64_t slice_ns; /* "runtime". For SCHED_OTHER since Linux 6.12; ignored before */
-    uint64_t deadline;
-    uint64_t period;
-};
-
-/*
- * A handler that loops beside every worker takes less from what the daemon does for others. Where nobody else
- * wants to run it changes nothing, and where other programs do, hosts still get their part, which with
- * SCHED_IDLE they would not, to the end of their time. What asks for long slices is preempted at once by
- * those who ask for shorter ones, as everybody else does; by lower priority alone it was not.
- */
-void limits_stand_back(void)
-{
-    enum { NICER = 10, NICEST = 19 };
-    int nice = MIN(getpriority(PRIO_PROCESS, 0) + NICER, NICEST);
-    const struct scheduling s = {
-        .size = sizeof s,
-        .policy = SCHED_OTHER,
-        .nice = nice,
-        .slice_ns = 100 * 1000 * 1000, /* the longest */
-    };
-    if (syscall(SYS_sched_setattr, 0, &s, 0) < 0)
-        (void)setpriority(PRIO_PROCESS, 0, nice); /* cannot fail: that is for those who want more */
 }

@@ -16,6 +16,3 @@ struct limits {
 /* -errno, and a sentence that is to be g_freed. */
 int limits_enter(struct limits *l, const struct wire_config *config, char **ret_problem);
 void limits_renew(struct limits *l); /* a message begins */
-
-/* This process, and those that it starts, run behind those of the daemon, for good. */
-void limits_stand_back(void);

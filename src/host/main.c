@@ -20,7 +20,6 @@
 
 #include "handlers/wire.h"
 #include "host/children.h"
-#include "host/limits.h"
 #include "host/runner.h"
 #include "host/stage.h"
 
@@ -77,7 +76,6 @@ static bool is_alone(void)
 
 int main(void)
 {
-    limits_stand_back();
     (void)close_range(SCRATCH_FD + 1, ~0U, 0); /* no descriptors but these */
     (void)fcntl(WIRE_FD, F_SETFD, FD_CLOEXEC);
     (void)fcntl(SCRATCH_FD, F_SETFD, FD_CLOEXEC);

@@ -56,6 +56,7 @@ static const struct refused {
     { "process_mrelease", NOT_WITH_ANY },
     { "pidfd_getfd", NOT_WITH_ANY },
     { "kcmp", NOT_WITH_ANY },
+    { "sched_setaffinity", NOT_WITH_ANY }, /* nor those processors that are left to them */
     { "migrate_pages", NOT_WITH_ANY },
     { "move_pages", NOT_WITH_ANY },
     /* large and little needed parts of the kernel; io_uring makes calls that no filter sees */
@@ -198,7 +199,6 @@ static int refuse_others(scmp_filter_ctx filter)
         struct scmp_arg_cmp when;
     } rows[] = {
         { "prlimit64", IS_NOT(0, 0) },
-        { "sched_setaffinity", IS_NOT(0, 0) },
         { "sched_setattr", IS_NOT(0, 0) },
         { "sched_setparam", IS_NOT(0, 0) },
         { "sched_setscheduler", IS_NOT(0, 0) },

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/stand_back.h"
 #include "reactor/reactor_uv.h"
 
 enum { CHILD_MAGIC = 0x6368696c, WATCH_MAGIC = 0x7369676e };
@@ -94,6 +95,8 @@ static _Noreturn void become(const struct birth *b)
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     const struct child_options *o = b->options;
+    if (o->stands_back) /* before its program is loaded, which is work, too */
+        stand_back(o->spare_processors);
     (void)execve(o->file, (char **)o->argv, o->env != NULL ? (char **)o->env : environ);
     _exit(NO_PROGRAM);
 }

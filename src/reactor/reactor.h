@@ -198,6 +198,8 @@ struct child_options {
     const int *fds;
     size_t fd_count; /* what lacks of 0, 1 and 2 is /dev/null */
     const struct child_channel *channel;
+    bool stands_back; /* runs behind others, and leaves so many processors to them: base/stand_back.h */
+    uint64_t spare_processors;
 };
 
 /*

@@ -45,6 +45,13 @@ static const struct option_row handlers_rows[] = {
       .fallback = "8M",
       .min = 256 * 1024,
       .sentence = "How large the stack of a host may become." },
+    { .name = "spare-processors",
+      .kind = OPTION_COUNT,
+      .offset = OPTION_OFFSET(handlers_section, spare_processors),
+      .fallback = "1",
+      .max = 1024,
+      .sentence = "On how many of the processors that the daemon may use no handler runs, so that those that "
+                  "loop cannot hold up all others. One is left to handlers in any case." },
     { .name = "on-failure",
       .kind = OPTION_CHOICE,
       .offset = OPTION_OFFSET(handlers_section, on_failure),
@@ -286,6 +293,7 @@ void handlers_take(const struct config *c, struct router *router, uint64_t file_
     *ret_settings = (struct handler_settings){
         .program = handler_program(),
         .processes = (unsigned)values->processes,
+        .spare_processors = values->spare_processors,
         .timeout = values->timeout,
         .deliver_on_failure = values->on_failure == DELIVER,
     };

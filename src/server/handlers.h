@@ -10,7 +10,7 @@
 #include "handlers/handlers.h"
 
 struct handlers_section {
-    uint64_t processes, memory, stack;
+    uint64_t processes, memory, stack, spare_processors;
     msec_t timeout;
     int on_failure;
 };

@@ -466,6 +466,21 @@ static void child_dies_of_sigpipe(void **state)
     shell_says("kill -PIPE $$", NULL, 0, 0, SIGPIPE);
 }
 
+static void child_stands_back_when_told(void **state)
+{
+    (void)state;
+    for (int stands_back = 0; stands_back < 2; stands_back++) {
+        struct world w;
+        world_begin(&w);
+        struct child_options options = { .file = "/bin/sh",
+                                         .argv = (const char *const[]){ "sh", "-c", "exit $(nice)", NULL },
+                                         .stands_back = stands_back == 1 };
+        int priority = getpriority(PRIO_PROCESS, 0);
+        assert_int_equal(run(&w, &options).status, stands_back == 1 ? MIN(priority + 10, 19) : priority);
+        world_end(&w);
+    }
+}
+
 static void forgotten_child_is_no_zombie(void **state)
 {
     (void)state;
@@ -522,6 +537,7 @@ void twin_add_cases(struct suite *suite)
         { "a child has no other descriptors", child_has_nothing_else },
         { "a child has its environment", child_has_environment },
         { "a child is not spared SIGPIPE", child_dies_of_sigpipe },
+        { "a child stands back when it is told to", child_stands_back_when_told },
         { "a child that is forgotten runs on", forgotten_child_runs_on },
         { "a child that is forgotten is no zombie", forgotten_child_is_no_zombie },
     };

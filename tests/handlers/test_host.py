@@ -1,8 +1,6 @@
 """The life of a host: how it starts, what ends it, and that nothing is left."""
-import contextlib
 import os
 import random
-import re
 import signal
 import socket
 import struct
@@ -268,17 +266,6 @@ class Limits(Case):
         host = self.host(handler())
         limits = open(f"/proc/{host.runner()}/limits").read()
         self.assertRegex(limits, r"Max core file size +0 +0 ")
-
-    def test_what_serves_others_goes_first(self):
-        host = self.host(handler())
-        for pid in (host.process.pid, host.runner()):
-            self.assertEqual(os.getpriority(os.PRIO_PROCESS, pid), min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10))
-
-    def test_what_needs_the_processor_for_short_goes_first(self):
-        host = self.host(handler())
-        with contextlib.suppress(OSError):  # a kernel that tells
-            slices = re.findall(r"^se\.slice\s*:\s*(\d+)$", open(f"/proc/{host.runner()}/sched").read(), re.MULTILINE)
-            self.assertIn(slices, ([], ["100000000"]))  # before Linux 6.12 there is no slice to ask for
 
 
 class Children(Case):

@@ -5,7 +5,7 @@ import shutil
 import signal
 import threading
 
-from harness import Case, DOMAIN, TOOLS, lf, main, simple_message, split_trace, wait_until
+from harness import Case, DOMAIN, TOOLS, lf, main, proc_name, simple_message, split_trace, wait_until
 
 ALICE, BOB = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
 ACT = TOOLS / "handlers" / "act.so"
@@ -30,6 +30,9 @@ class HandlersCase(Case):
         wire.envelope(*(recipients or (ALICE,)))
         wire.data(text)
         return wire.reply()
+
+    def hosts(self, server):
+        return [pid for pid in server.processes() if proc_name(pid) == "postern-host"]
 
     def only(self, server, name="alice"):
         return split_trace(server.maildir(name).only())
@@ -320,6 +323,20 @@ class Reload(HandlersCase):
         with server.connect() as wire:
             wire.hello()
             self.assertEqual(self.send(wire, message())[0], 550)
+
+    def test_hosts_stand_back(self):
+        """All processes of each, from their start: handlers are loaded in them when they are ready."""
+        mine, priority = sorted(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0)
+        for spare, wanted in (None, mine[:-1] or mine), (0, mine):
+            server = self.handled(more={} if spare is None else {"spare-processors": spare})
+            wait_until(lambda server=server: len(self.hosts(server)) >= 4, "two hosts are there, with their guards")
+            for pid in self.hosts(server):
+                self.assertEqual(sorted(os.sched_getaffinity(pid)), wanted)
+                self.assertEqual(os.getpriority(os.PRIO_PROCESS, pid), min(19, priority + 10))
+            for pid in server.workers():
+                self.assertEqual(sorted(os.sched_getaffinity(pid)), mine)
+                self.assertEqual(os.getpriority(os.PRIO_PROCESS, pid), priority)
+            server.stop()
 
     def test_no_process_stays(self):
         server = self.handled()

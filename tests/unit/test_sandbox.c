@@ -470,6 +470,14 @@ static int slow_parent_down(void)
     return result(setpriority(PRIO_PROCESS, (id_t)getppid(), getpriority(PRIO_PROCESS, (id_t)getppid())));
 }
 
+static int choose_processors(void)
+{
+    cpu_set_t mine;
+    if (sched_getaffinity(0, sizeof mine, &mine) < 0)
+        return -errno;
+    return result(sched_setaffinity(0, sizeof mine, &mine));
+}
+
 static int slow_itself_down(void)
 {
     return result(setpriority(PRIO_PROCESS, 0, 19));
@@ -590,6 +598,8 @@ static const struct row {
     { "a hard limit is never raised", raise_hard_limit, .always = true },
     { "the parent's priority stays", slow_parent_down, NEVER, 0, NEVER, -EPERM, .kernel_may = true },
     { "its own priority may sink", slow_itself_down },
+    { "processors that are left to others stay theirs", choose_processors, NEVER, 0, NEVER, -EPERM,
+      .kernel_may = true },
     { "nothing is typed on the terminal", type_on_terminal, NEVER, 0, NEVER, -EPERM, .kernel_may = true },
     { "no namespace by unshare", new_user_namespace, NEVER, 0, NEVER, -EPERM, .kernel_may = true },
     { "no namespace by clone", clone_user_namespace, NEVER, 0, NEVER, -EPERM, .kernel_may = true },

@@ -604,6 +604,7 @@ static void check_handlers(void **state)
         "[limits]\nmessage-size = 1M\nheader-size = 64K\n"
         "[handler z]\nload = /dev/null\nnetwork = yes\noption.b = 2\noption.a.b = x = y\npaths = /dev, /\n"
         "[handlers]\nprocesses = 3\ntimeout = 1500ms\nmemory = 0\nstack = 1M\non-failure = deliver\n"
+        "spare-processors = 3\n"
         "[handler a]\nload = /dev/./null\ndomains = EXAMPLE.org, *.xn--mnchen-3ya.example\n"
         "listeners = in\npaths = /\nwritable-paths = $DIR\n";
     auto_val(folder) f;
@@ -616,6 +617,7 @@ static void check_handlers(void **state)
     assert_int_equal(h->config.memory, 0);
     assert_int_equal(h->config.stack, 1024 * 1024);
     assert_int_equal(h->config.cpu_seconds, 2);
+    assert_int_equal(h->spare_processors, 3);
     assert_int_equal(h->config.file_size, 1024 * 1024 + 64 * 1024);
     assert_true(h->config.network);
     assert_list(&h->config.paths, "/dev;/;");
@@ -945,6 +947,7 @@ static void check_sample_handlers(const struct settings *a, const struct setting
     assert_int_equal(x->timeout, y->timeout);
     assert_int_equal(x->config.memory, y->config.memory);
     assert_int_equal(x->config.stack, y->config.stack);
+    assert_int_equal(x->spare_processors, y->spare_processors);
     assert_int_equal(x->deliver_on_failure, y->deliver_on_failure);
     assert_int_equal(x->config.network, y->config.network);
     assert_null(a->worker.handlers);
