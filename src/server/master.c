@@ -24,10 +24,6 @@ enum {
     SHORT_LIFE_MS = 1000,  /* a worker that dies sooner died at once: the next one is made to wait */
     RESTART_DELAY_MS = 50, /* at first; doubled each time */
     RESTART_DELAY_MAX_MS = 5000,
-    /* Of a worker, besides its connections and the messages that they bring: the loop's own, and what jobs
-     * have open, most of all 16 messages side by side with 32 copies each, and two batches
-     * (delivery/commit.c). */
-    SPARE_DESCRIPTORS = 2048,
     LOOK_EACH_MS = 1000, /* at the files of certificates */
     DATES_EACH_MS = 24 * 60 * 60 * 1000,
 };

@@ -1,6 +1,7 @@
 #include "server/worker_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -83,6 +85,21 @@ static void give_memory_back(void)
 #endif
 }
 
+/*
+ * While there is one thread. Later, the kernel has the thread that lacks room for a descriptor wait until no
+ * other can be looking at the former table (expand_files): 10 to 20 ms, and it would be the loop, at each
+ * doubling. 8 octets each.
+ */
+static void make_room_for_descriptors(uint64_t count)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    int last = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, (int)MIN(MIN(count, limit.rlim_cur), INT_MAX) - 1);
+    if (last >= 0) /* else the table grows when it must */
+        (void)close(last);
+}
+
 int worker_process_run(const struct worker_settings *settings, struct log_sink *sink, pid_t master)
 {
     leave_signals_to_master();
@@ -90,6 +107,7 @@ int worker_process_run(const struct worker_settings *settings, struct log_sink *
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != master)
         return EXIT_FAILURE;
     give_memory_back();
+    make_room_for_descriptors(settings->connections_here + SPARE_DESCRIPTORS);
     struct process p = { .sink = sink };
     int r = reactor_new(POOL_THREADS, &p.reactor);
     if (r == -EAGAIN)

@@ -10,8 +10,12 @@
 #include "server/log_sink.h"
 #include "server/settings.h"
 
-/* How long transactions in flight may take once the worker is told to stop. */
-enum { WORKER_PATIENCE_MS = 25000 };
+enum {
+    WORKER_PATIENCE_MS = 25000, /* for transactions in flight, once the worker is told to stop */
+    /* Besides its connections and the messages that they bring: the loop's own, and what jobs have open, most
+     * of all 16 messages side by side with 32 copies each, and two batches (delivery/commit.c). */
+    SPARE_DESCRIPTORS = 2048,
+};
 
 /* Until SIGTERM, and until what was in flight is done. Its result is the process's exit status. */
 int worker_process_run(const struct worker_settings *settings, struct log_sink *sink, pid_t master);

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import os
 import random
+import re
 import resource
 import selectors
 import smtplib
@@ -272,6 +273,13 @@ for _ in range({INHERITED}):
 resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
 os.execv(sys.argv[1], sys.argv[1:])
 """
+
+    def test_a_burst_of_callers_needs_no_larger_table_of_descriptors(self):
+        """To make it larger, the kernel holds up the loop for 10 to 20 ms."""
+        server = self.postern()
+        (worker,) = server.workers()
+        size = int(re.search(r"^FDSize:\s*(\d+)$", Path(f"/proc/{worker}/status").read_text(), re.MULTILINE)[1])
+        self.assertGreaterEqual(size, 10_000)  # connections, by default
 
     def test_without_descriptors_callers_get_421_messages_452_and_all_is_well_afterwards(self):
         server = self.postern(wrapper=[sys.executable, "-c", self.WRAPPER])
