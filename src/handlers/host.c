@@ -92,6 +92,7 @@ static void host_give_scratch_away(struct handler_host *h)
 static void host_forget_child(struct handler_host *h)
 {
     timer_stop(h->timer);
+    h->pid = child_pid(h->child);
     child_close(g_steal_pointer(&h->child));
     host_try_free(h);
 }
@@ -335,7 +336,6 @@ int host_start(struct reactor *r, const struct handler_settings *settings, const
         host_discard(h);
         return error;
     }
-    h->pid = child_pid(h->child);
     stream_write(h->stream, slice_of(bytes->data, bytes->len));
     stream_set_reading(h->stream, true);
     timer_start(h->timer, reactor_now(r) + settings->timeout);
@@ -345,7 +345,7 @@ int host_start(struct reactor *r, const struct handler_settings *settings, const
 
 int host_pid(const struct handler_host *h)
 {
-    return h->pid;
+    return h->child != NULL ? child_pid(h->child) : h->pid;
 }
 
 bool host_is_ready(const struct handler_host *h)

@@ -72,7 +72,7 @@ static void line_add(struct line *l, const char *key, const char *text)
 /* Whose, and about which message, as far as there is one. */
 static struct line line_begin(const struct handler_host *h, int handler)
 {
-    struct line l = { .fields = { PST_INT("pid", h->pid) }, .count = 1 };
+    struct line l = { .fields = { PST_INT("pid", host_pid(h)) }, .count = 1 };
     const struct wire_message *m = h->asked.message;
     line_add(&l, "session", m != NULL ? m->session : NULL);
     line_add(&l, "id", m != NULL ? m->id : NULL);

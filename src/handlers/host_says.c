@@ -20,7 +20,7 @@ static void take_ready(struct handler_host *h, const struct wire_ready *ready)
         host_set_ready(h);
         return;
     }
-    pst_log(h->log, PST_LOG_ERROR, "handler-host-refused", PST_INT("pid", h->pid),
+    pst_log(h->log, PST_LOG_ERROR, "handler-host-refused", PST_INT("pid", host_pid(h)),
             PST_STR("problem", ready->problem));
     host_fail(h, HANDLER_EXITED, "it cannot serve");
 }

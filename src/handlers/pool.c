@@ -98,7 +98,7 @@ static bool pool_start_host(struct handler_pool *p)
     }
     bool is_replacement = p->started++ >= p->settings->processes;
     pst_log(p->log, is_replacement ? PST_LOG_INFO : PST_LOG_DEBUG,
-            is_replacement ? "handler-host-replaced" : "handler-host-started", PST_INT("pid", host_pid(h)));
+            is_replacement ? "handler-host-replaced" : "handler-host-started");
     g_ptr_array_add(p->hosts, h);
     p->serving++;
     return true;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,23 +13,33 @@
 #include "base/stand_back.h"
 #include "reactor/reactor_uv.h"
 
-enum { CHILD_MAGIC = 0x6368696c, WATCH_MAGIC = 0x7369676e };
+enum {
+    CHILD_MAGIC = 0x6368696c,
+    WATCH_MAGIC = 0x7369676e,
+    EXIT_NEVER_THERE = 127, /* as of one that could not become its program */
+};
 
 /* ---- child processes ---- */
 
 /*
- * uv_spawn forks, and waits until the child has its program: milliseconds in which the loop serves nobody,
- * and many of them where the child finds no processor free. posix_spawn waits for the same.
+ * A child is made by a job, and with vfork: that waits until the child has its program, but it is a thread of
+ * the pool that waits. uv_spawn and posix_spawn would have the loop wait for it. fork does not wait, but
+ * copies tables, the longer the more memory there is, and afterwards each page that the loop writes to:
+ * together milliseconds.
  */
 struct child {
     uint32_t magic;
+    bool born; /* the job is through */
     bool ended;
     bool forgotten;
-    pid_t pid;
-    int pidfd; /* readable when it has ended */
+    int signal;          /* that was sent before it was born; 0: none */
+    _Atomic pid_t pid;   /* 0: it is not there yet, or never was */
+    int pidfd;           /* readable when it has ended; or -errno */
+    struct birth *birth; /* until it is born */
     child_on_exit on_exit;
     void *owner;
-    uv_poll_t uv;
+    struct reactor *r;
+    uv_poll_t uv; /* once it is there */
 };
 
 void child_on_uv_closed(uv_handle_t *handle)
@@ -58,35 +69,76 @@ static void child_on_uv_poll(uv_poll_t *poll, int error, int events)
         c->on_exit(c->owner, exited ? end.si_status : 0, exited ? 0 : end.si_status);
 }
 
-/* What the child is made from; nothing is allocated behind the fork. */
+/* What the child is made from: its own copies, for the job may come late. */
 struct birth {
-    const struct child_options *options;
-    int *fds; /* at least 0, 1 and 2 */
+    char *file;
+    char **argv, **env; /* NULL: this process's */
+    int *fds, *moved;   /* at least 0, 1 and 2; and room for their numbers in the child */
     unsigned fd_count;
+    bool stands_back;
+    uint64_t spare_processors;
+    _Atomic pid_t *pid;
 };
 
-static struct birth plan(const struct child_options *options, int null_fd, int channel_fd)
+static void birth_free(struct birth *b)
 {
-    struct birth b = { .options = options, .fd_count = MAX((unsigned)options->fd_count, 3) };
-    b.fds = g_new(int, b.fd_count);
-    for (unsigned i = 0; i < b.fd_count; i++) {
-        int fd = i < options->fd_count ? options->fds[i] : CHILD_NULL;
-        b.fds[i] = fd >= 0 ? fd : fd == CHILD_CHANNEL ? channel_fd : null_fd;
-    }
-    return b;
+    for (unsigned i = 0; i < b->fd_count; i++)
+        if (b->fds[i] >= 0)
+            (void)close(b->fds[i]);
+    g_free(b->file);
+    g_strfreev(b->argv);
+    g_strfreev(b->env);
+    g_free(b->fds);
+    g_free(b->moved);
+    g_free(b);
 }
 
-/* In the child, where the memory is a copy of what other threads may have been in the middle of: system calls
- * only (signal-safety(7)). All signals are blocked. */
+/* -errno when there are no descriptors left. */
+static int plan(const struct child_options *o, int channel_fd, _Atomic pid_t *pid, struct birth **ret_birth)
+{
+    auto_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null_fd < 0)
+        return -errno;
+    struct birth *b = g_new0(struct birth, 1);
+    b->file = g_strdup(o->file);
+    b->argv = g_strdupv((char **)o->argv);
+    b->env = g_strdupv((char **)o->env);
+    b->stands_back = o->stands_back;
+    b->spare_processors = o->spare_processors;
+    b->pid = pid;
+    unsigned fd_count = MAX((unsigned)o->fd_count, 3);
+    b->fds = g_new(int, fd_count);
+    b->moved = g_new(int, fd_count);
+    int error = 0;
+    while (error == 0 && b->fd_count < fd_count) {
+        unsigned i = b->fd_count++;
+        int fd = i < o->fd_count ? o->fds[i] : CHILD_NULL;
+        b->fds[i] = fcntl(fd >= 0 ? fd : fd == CHILD_CHANNEL ? channel_fd : null_fd, F_DUPFD_CLOEXEC, 0);
+        error = b->fds[i] < 0 ? -errno : 0;
+    }
+    if (error < 0)
+        birth_free(b);
+    else
+        *ret_birth = b;
+    return error;
+}
+
+/*
+ * In the child, where the memory is the parent's, of which one thread waits and the others do not: system
+ * calls only. All signals are blocked.
+ */
 static _Noreturn void become(const struct birth *b)
 {
-    enum { NO_PROGRAM = 127 }; /* as shells say it */
+    enum { NO_PROGRAM = 127 };      /* as shells say it */
+    atomic_store(b->pid, getpid()); /* before it can say a word */
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        (void)signal(signal_number, SIG_DFL);  /* not for those that cannot be changed */
+        (void)signal(signal_number, SIG_DFL); /* not for those that cannot be changed */
+    if (b->stands_back)                       /* before its program is loaded, which is work, too */
+        stand_back(b->spare_processors);
     for (unsigned i = 0; i < b->fd_count; i++) /* out of the way of each other's new numbers */
-        b->fds[i] = fcntl(b->fds[i], F_DUPFD_CLOEXEC, (int)b->fd_count);
+        b->moved[i] = fcntl(b->fds[i], F_DUPFD_CLOEXEC, (int)b->fd_count);
     for (unsigned i = 0; i < b->fd_count; i++)
-        if (dup2(b->fds[i], (int)i) < 0)
+        if (dup2(b->moved[i], (int)i) < 0)
             _exit(NO_PROGRAM);
     /* All should be so anyway, but not all are opened here. */
     if (close_range(b->fd_count, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
@@ -94,10 +146,7 @@ static _Noreturn void become(const struct birth *b)
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    const struct child_options *o = b->options;
-    if (o->stands_back) /* before its program is loaded, which is work, too */
-        stand_back(o->spare_processors);
-    (void)execve(o->file, (char **)o->argv, o->env != NULL ? (char **)o->env : environ);
+    (void)execve(b->file, b->argv, b->env != NULL ? b->env : environ);
     _exit(NO_PROGRAM);
 }
 
@@ -107,12 +156,59 @@ static pid_t give_birth(const struct birth *b)
     sigset_t all, former;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &former); /* our handlers must not run in the child */
-    pid_t pid = fork();
+    pid_t pid = vfork();
     if (pid == 0)
         become(b);
     int error = errno;
     (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
     return pid > 0 ? pid : -error;
+}
+
+/* A descriptor that tells of its end, or -errno, and then there is no such process. */
+static int open_pidfd(pid_t pid)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* glibc 2.36 has no header for it that C can use */
+    int error = errno;
+    if (pidfd >= 0)
+        return pidfd;
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    return -error;
+}
+
+static void birth_run(void *arg)
+{
+    struct child *c = PAST_MAGIC(child, arg, CHILD_MAGIC);
+    pid_t pid = give_birth(c->birth);
+    c->pidfd = pid < 0 ? pid : open_pidfd(pid);
+}
+
+static void child_free(struct child *c)
+{
+    c->magic = 0;
+    g_free(c);
+}
+
+static void birth_done(void *arg)
+{
+    struct child *c = PAST_MAGIC(child, arg, CHILD_MAGIC);
+    birth_free(g_steal_pointer(&c->birth));
+    c->born = true;
+    if (c->pidfd < 0) {
+        c->ended = true;
+        if (c->forgotten)
+            child_free(c);
+        else
+            c->on_exit(c->owner, EXIT_NEVER_THERE, 0);
+        return;
+    }
+    int error = uv_poll_init(&c->r->loop, &c->uv, c->pidfd);
+    pst_assert(error == 0); /* it can be polled, and is no other handle's */
+    (void)uv_poll_start(&c->uv, UV_READABLE, child_on_uv_poll);
+    if (c->signal != 0)
+        (void)kill(c->pid, c->signal);
+    if (c->forgotten)
+        uv_unref((uv_handle_t *)&c->uv);
 }
 
 /* The child's end, or -errno; ours is a stream. */
@@ -127,47 +223,24 @@ static int open_channel(struct reactor *r, const struct child_channel *channel, 
     return error < 0 ? error : steal_fd(&child_end);
 }
 
-/* A descriptor that tells of its end, or -errno, and then there is no such process. */
-static int start(const struct child_options *options, int channel_fd, pid_t *ret_pid)
-{
-    if (access(options->file, X_OK) < 0)
-        return -errno;
-    auto_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0)
-        return -errno;
-    struct birth birth = plan(options, null_fd, channel_fd);
-    pid_t pid = give_birth(&birth);
-    g_free(birth.fds);
-    if (pid < 0)
-        return pid;
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* glibc 2.36 has no header for it that C can use */
-    int error = errno;
-    *ret_pid = pid;
-    if (pidfd >= 0)
-        return pidfd;
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
-    return -error;
-}
-
 static int spawn(struct reactor *r, const struct child_options *options, int channel_fd,
                  child_on_exit on_exit, void *owner, struct child **ret_child)
 {
-    pid_t pid = 0;
-    int pidfd = start(options, channel_fd, &pid);
-    if (pidfd < 0)
-        return pidfd;
+    if (access(options->file, X_OK) < 0)
+        return -errno;
     struct child *c = g_new0(struct child, 1);
+    int error = plan(options, channel_fd, &c->pid, &c->birth);
+    if (error < 0) {
+        g_free(c);
+        return error;
+    }
     c->magic = CHILD_MAGIC;
-    c->pid = pid;
-    c->pidfd = pidfd;
     c->on_exit = on_exit;
     c->owner = owner;
+    c->r = r;
     c->uv.data = c;
-    int error = uv_poll_init(&r->loop, &c->uv, pidfd);
-    pst_assert(error == 0); /* it can be polled, and is no other handle's */
-    (void)uv_poll_start(&c->uv, UV_READABLE, child_on_uv_poll);
     reactor_hold(r);
+    reactor_submit(r, birth_run, birth_done, c);
     *ret_child = c;
     return 0;
 }
@@ -199,6 +272,10 @@ int child_kill(struct child *c, int signal)
 {
     if (c->ended) /* its number may be another's by now */
         return -ESRCH;
+    if (!c->born) {
+        c->signal = signal;
+        return 0;
+    }
     return kill(c->pid, signal) == 0 ? 0 : -errno;
 }
 
@@ -206,13 +283,14 @@ void child_close(struct child *c)
 {
     if (c == NULL)
         return;
-    reactor_release(reactor_of(c->uv.loop));
-    if (c->ended) {
-        uv_close((uv_handle_t *)&c->uv, child_on_uv_closed);
-        return;
-    }
+    reactor_release(c->r);
     c->forgotten = true; /* but its end must still be awaited, or it would stay a zombie */
-    uv_unref((uv_handle_t *)&c->uv);
+    if (c->ended && c->pidfd < 0)
+        child_free(c);
+    else if (c->ended)
+        uv_close((uv_handle_t *)&c->uv, child_on_uv_closed);
+    else if (c->born)
+        uv_unref((uv_handle_t *)&c->uv);
 }
 
 /* ---- signals ---- */

@@ -203,12 +203,12 @@ struct child_options {
 };
 
 /*
- * -ENOENT, -EACCES when there is no such program. It returns before the child has become it; should that fail
- * yet, the child exits with 127.
+ * -ENOENT, -EACCES when there is no such program. It returns before there is a child; should that fail yet,
+ * or should it not become the program, it exits with 127. A signal that is sent before is not lost.
  */
 int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,
                 struct child **ret_child);
-int child_pid(const struct child *c);
+int child_pid(const struct child *c);        /* 0 before it could have said or done anything */
 int child_kill(struct child *c, int signal); /* -ESRCH when it has ended */
 
 /* Forgets it: on_exit comes no more; a running process runs on. NULL is welcome. */

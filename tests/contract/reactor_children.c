@@ -40,8 +40,8 @@ static void run_shell(const char *script, int want_status, int want_signal)
     struct offspring o;
     offspring_begin(&o);
     assert_int_equal(spawn(&o, "/bin/sh", (const char *const[]){ "sh", "-c", script, NULL }), 0);
-    assert_true(child_pid(o.child) > 0);
     RUN_UNTIL(&o.w, o.exits == 1);
+    assert_true(child_pid(o.child) > 0);
     assert_int_equal(o.status, want_status);
     assert_int_equal(o.signal, want_signal);
     assert_int_equal(child_kill(o.child, SIGTERM), -ESRCH);

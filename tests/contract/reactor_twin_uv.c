@@ -481,6 +481,81 @@ static void child_stands_back_when_told(void **state)
     }
 }
 
+static void await_gate(void *gate)
+{
+    pthread_barrier_wait(gate);
+}
+
+static void have_passed(void *gate)
+{
+    (void)gate;
+}
+
+/* The pool comes to it when there are no descriptors left, and there is none to learn of its end by. */
+static void child_that_cannot_be_had(bool is_forgotten)
+{
+    enum { THREADS = 4 }; /* of the world's pool */
+    struct world w;
+    world_begin(&w);
+    pthread_barrier_t gate;
+    pthread_barrier_init(&gate, NULL, THREADS + 1);
+    for (int i = 0; i < THREADS; i++)
+        reactor_submit(w.r, await_gate, have_passed, &gate);
+    struct result result = { .over = false };
+    struct child_options options = { .file = "/bin/sleep",
+                                     .argv = (const char *const[]){ "sleep", "1000", NULL } };
+    struct child *c;
+    assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    assert_int_equal(child_pid(c), 0);
+    if (is_forgotten)
+        child_close(c);
+    struct rlimit usual, tight;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    tight = (struct rlimit){ .rlim_cur = 0, .rlim_max = usual.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    pthread_barrier_wait(&gate);
+    if (is_forgotten) {
+        reactor_run(w.r);
+        assert_false(result.over);
+    } else {
+        RUN_UNTIL(&w, result.over);
+        assert_int_equal(result.status, 127);
+        assert_int_equal(result.signal, 0);
+        assert_int_equal(child_kill(c, SIGTERM), -ESRCH);
+        assert_int_equal(kill(child_pid(c), 0), -1); /* not even a zombie is left */
+        assert_int_equal(errno, ESRCH);
+        child_close(c);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    pthread_barrier_destroy(&gate);
+    world_end(&w);
+}
+
+static void child_cannot_be_had(void **state)
+{
+    (void)state;
+    child_that_cannot_be_had(false);
+    child_that_cannot_be_had(true);
+}
+
+/* Before it is there. */
+static void child_is_killed_early(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    struct result result = { .over = false };
+    struct child_options options = { .file = "/bin/sleep",
+                                     .argv = (const char *const[]){ "sleep", "1000", NULL } };
+    struct child *c;
+    assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    assert_int_equal(child_kill(c, SIGKILL), 0);
+    RUN_UNTIL(&w, result.over);
+    assert_int_equal(result.signal, SIGKILL);
+    child_close(c);
+    world_end(&w);
+}
+
 static void forgotten_child_is_no_zombie(void **state)
 {
     (void)state;
@@ -491,6 +566,7 @@ static void forgotten_child_is_no_zombie(void **state)
                                      .argv = (const char *const[]){ "sh", "-c", "exit 3", NULL } };
     struct child *c;
     assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    RUN_UNTIL(&w, child_pid(c) > 0);
     id_t pid = (id_t)child_pid(c);
     child_close(c);
     siginfo_t info;
@@ -511,6 +587,7 @@ static void forgotten_child_runs_on(void **state)
                                      .argv = (const char *const[]){ "sleep", "1000", NULL } };
     struct child *c;
     assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    RUN_UNTIL(&w, child_pid(c) > 0);
     pid_t pid = child_pid(c);
     child_close(c);
     world_end(&w); /* does not wait for it */
@@ -538,6 +615,8 @@ void twin_add_cases(struct suite *suite)
         { "a child has its environment", child_has_environment },
         { "a child is not spared SIGPIPE", child_dies_of_sigpipe },
         { "a child stands back when it is told to", child_stands_back_when_told },
+        { "a child that cannot be had has ended", child_cannot_be_had },
+        { "a child is killed before it is there", child_is_killed_early },
         { "a child that is forgotten runs on", forgotten_child_runs_on },
         { "a child that is forgotten is no zombie", forgotten_child_is_no_zombie },
     };
