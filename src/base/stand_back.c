@@ -2,6 +2,7 @@
 
 #include <glib.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -48,14 +49,17 @@ static void leave_processors(uint64_t count)
     if (sched_getaffinity(0, sizeof set, &set) < 0)
         return; /* more of them than there is room for in the set: enough for everybody */
     int left = CPU_COUNT(&set);
+    bool is_smaller = false; /* else it shall follow when there are more of them one day */
     for (size_t i = CPU_SETSIZE; i > 0 && count > 0 && left > 1; i--) {
         if (CPU_ISSET(i - 1, &set)) {
             CPU_CLR(i - 1, &set);
+            is_smaller = true;
             count--;
             left--;
         }
     }
-    (void)sched_setaffinity(0, sizeof set, &set); /* fails only when one has been taken away meanwhile */
+    if (is_smaller)
+        (void)sched_setaffinity(0, sizeof set, &set); /* fails only when one has been taken away meanwhile */
 }
 
 void stand_back(uint64_t spare_processors)

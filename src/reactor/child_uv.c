@@ -132,17 +132,17 @@ static _Noreturn void become(const struct birth *b)
     enum { NO_PROGRAM = 127 };      /* as shells say it */
     atomic_store(b->pid, getpid()); /* before it can say a word */
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        (void)signal(signal_number, SIG_DFL); /* not for those that cannot be changed */
-    if (b->stands_back)                       /* before its program is loaded, which is work, too */
-        stand_back(b->spare_processors);
+        (void)signal(signal_number, SIG_DFL);  /* not for those that cannot be changed */
     for (unsigned i = 0; i < b->fd_count; i++) /* out of the way of each other's new numbers */
         b->moved[i] = fcntl(b->fds[i], F_DUPFD_CLOEXEC, (int)b->fd_count);
     for (unsigned i = 0; i < b->fd_count; i++)
         if (dup2(b->moved[i], (int)i) < 0)
             _exit(NO_PROGRAM);
-    /* All should be so anyway, but not all are opened here. */
-    if (close_range(b->fd_count, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+    /* Now, and not by execve: what the parent closes meanwhile ends only when it is closed here, too. */
+    if (close_range(b->fd_count, ~0U, 0) < 0)
         _exit(NO_PROGRAM);
+    if (b->stands_back) /* before its program is loaded, which is work, too; and waits, perhaps */
+        stand_back(b->spare_processors);
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -180,6 +180,8 @@ static void birth_run(void *arg)
 {
     struct child *c = PAST_MAGIC(child, arg, CHILD_MAGIC);
     pid_t pid = give_birth(c->birth);
+    if (pid > 0)
+        atomic_store(&c->pid, pid); /* it may have died before it could */
     c->pidfd = pid < 0 ? pid : open_pidfd(pid);
 }
 
