@@ -22,7 +22,7 @@ from harness import DOMAIN, PATIENCE, POSTERN, Wire, wait_until  # noqa: E402
 
 ALICE = f"alice@{DOMAIN}"
 TOOLS = Path(os.environ.get("TEST_TOOLS") or Path(POSTERN).parent.parent / "tests") / "bench"
-CORE, FLOOR = TOOLS / "core", TOOLS / "floor"
+CORE, FLOOR, SOURCE = TOOLS / "core", TOOLS / "floor", TOOLS / "source"
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
@@ -234,7 +234,7 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
                 wire.close()
         return wires
 
-    # ---- messages of smtp-source
+    # ---- messages of smtp-source, which sends a command at a time, and of source, which sends as MTAs do
 
     def load(self, server, sessions, size, count, options=(), under=()):
         """
@@ -245,6 +245,14 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
         return self.client(server, [
             *under, *peers.package_command("postfix", "usr/sbin/smtp-source"), "-s", sessions, "-l", size, "-m", count,
             "-f", "bob@example.net", "-t", ALICE, *options, *(["-L"] if server.is_lmtp else []), f"{host}:{port}"])
+
+    def source(self, server, *options):
+        lmtp = ["-L"] if server.is_lmtp else []
+        return [handlers.built(SOURCE), *options, *lmtp, "-f", "bob@example.net", "-r", ALICE, *server.smtp]
+
+    def source_load(self, server, sessions, size, count, options=(), under=()):
+        """As `load`."""
+        return self.client(server, [*under, *self.source(server, "-s", sessions, "-l", size, "-m", count, *options)])
 
     def client(self, server, command):
         """(CPU seconds of the server, seconds) while a program runs."""
@@ -322,25 +330,31 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
         seconds, cpu = map(float, done.stdout.split())
         return count / seconds, cpu / count * 1000
 
-    def beside(self, kinds, sessions, count, options=(), mailboxes=("alice",), copies=1):
-        """What `timed` says of the daemon and of each peer, by name, a list with an entry for each run; those that cannot run are told of."""
+    def beside(self, kinds, sessions, count, options=(), mailboxes=("alice",), copies=1, load=None, floor=None):
+        """
+        What `timed` says of the daemon and of each peer, by name, a list with an entry for each run; those that cannot run are told of.
+        In turn with them, if wanted, the program without network, with so many threads.
+        """
         told = {}
         for _ in range(self.options.runs):
+            if floor is not None:
+                rate, cpu = self.floor("file", floor, 1, count)
+                told.setdefault("no network", []).append((rate, rate, cpu))
             with self.server(mailboxes=mailboxes) as server:
-                told.setdefault("postern", []).append(self.timed(server, sessions, count, options, copies))
+                told.setdefault("postern", []).append(self.timed(server, sessions, count, options, copies, load))
             for kind in kinds:
                 try:
                     with self.peer(kind, mailboxes=mailboxes) as peer:
                         # They are slow, and as fast with fewer.
                         fewer = count if kind is peers.Sink else max(1, count // 5)
-                        told.setdefault(kind.name, []).append(self.timed(peer, sessions, fewer, options, copies))
+                        told.setdefault(kind.name, []).append(self.timed(peer, sessions, fewer, options, copies, load))
                 except LookupError as missing:
                     print(f"  {kind.name} is left out: {missing}", file=sys.stderr)
         return told
 
-    def ratio(self, what, ours, theirs, bar):
+    def ratio(self, what, ours, theirs, bar, sign=">="):
         if theirs:
-            self.row(what, [a / b for a, b in zip(ours, theirs)], "", bar, sign=">=")
+            self.row(what, [a / b for a, b in zip(ours, theirs)], "", bar, sign=sign)
 
     def by_reply(self, told, name):
         return [run[0] for run in told.get(name, [])]
@@ -350,7 +364,7 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
             note = f"CPU {statistics.median(run[2] for run in runs):.3g} ms a message"
             self.row(f"{what}: {name}", [run[0] for run in runs], "/s", note=note)
 
-    def syncs(self, what, bar, sessions, count, options=()):
+    def syncs(self, what, bar, sessions, count):
         """
         Counted by the kernel's tracepoints, in a run of its own. strace would make a quarter of the messages of it, and so batches of
         other sizes.
@@ -360,44 +374,51 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
             print("  syncs are not counted: perf is not installed, or may not count them", file=sys.stderr)
             return
         with self.server() as server:
-            self.load(server, sessions, 4096, max(1, count // 20), options)
+            self.source_load(server, sessions, 4096, max(1, count // 20))
             report, pids = self.new_folder("perf"), ",".join(map(str, server.workers()))
             perf = ["perf", "stat", "-x", ",", "-o", report, "-e", events, "-p", pids, "--"]
-            self.load(server, sessions, 4096, count, options, perf)
+            self.source_load(server, sessions, 4096, count, under=perf)
         counts = [line.split(",")[0] for line in report.read_text().splitlines() if "sys_enter_" in line]
         calls = sum(map(int, counts))
         self.row(f"{what}: syncs", [calls / count], "a message", bar)
 
     def durable(self):
         what, count = "4 KiB, 100 connections, a new one each", self.scaled(10_000)
-        floor = [self.floor("file", 64, 1, count)[0] for _ in range(self.options.runs)]
-        told = self.beside([peers.Sink, peers.Postfix, peers.DovecotLmtp], 100, count)
+        told = self.beside([peers.Sink, peers.Postfix, peers.DovecotLmtp], 100, count, load=self.source_load, floor=64)
+        by_command = self.beside([peers.Sink], 100, count)
         self.rates(what, told)
-        self.row(f"{what}: no network, 64 threads", floor, "/s")
-        ours = self.by_reply(told, "postern")
+        self.rates(f"{what}, a command at a time", by_command)
+        ours, floor = self.by_reply(told, "postern"), self.by_reply(told, "no network")
         self.ratio("over Postfix", ours, self.by_reply(told, "Postfix"), 5)
         self.ratio("over Dovecot LMTP", ours, self.by_reply(told, "Dovecot LMTP"), 5)
         self.ratio("over smtp-sink, which stores nothing", ours, self.by_reply(told, "smtp-sink"), 0.6)
-        self.ratio("over no network", ours, floor, 0.6)
+        self.ratio("over no network, 64 threads", ours, floor, 0.6)
+        self.ratio("over smtp-sink, a command at a time", *(self.by_reply(by_command, name) for name in ("postern", "smtp-sink")), None)
+        self.ratio("over no network, a command at a time", self.by_reply(by_command, "postern"), floor, None)
         self.row(f"{what}: server CPU", [run[2] for run in told["postern"]], "ms", 0.15)
         self.syncs(what, 0.2, 100, count)
 
     def reused(self):
         what, count = "4 KiB, 20 connections, reused", self.scaled(10_000)
         self.npm()
-        told = self.beside([peers.Sink, peers.NodeServer], 20, count, ["-d"])
+        kinds = [peers.Sink, peers.NodeServer]
+        told = self.beside(kinds, 20, count, ["-d"], load=self.source_load)
+        by_command = self.beside(kinds, 20, count, ["-d"])
         self.rates(what, told)
-        self.ratio("over npm's smtp-server", self.by_reply(told, "postern"), self.by_reply(told, "smtp-server"), 3)
+        self.rates(f"{what}, a command at a time", by_command)
+        for how, runs, bar in ("", told, 3), (", a command at a time", by_command, None):
+            self.ratio(f"over npm's smtp-server{how}", self.by_reply(runs, "postern"), self.by_reply(runs, "smtp-server"), bar)
         self.row(f"{what}: server CPU", [run[2] for run in told["postern"]], "ms", 0.15)
 
     def latency(self):
         count = self.scaled(1000)
-        floor = [self.floor("file", 1, 1, count)[0] for _ in range(self.options.runs)]
-        told = self.beside([], 1, count, ["-d"])
-        ours = self.by_reply(told, "postern")
-        self.row("4 KiB, one connection: a message", [1000 / rate for rate in ours], "ms")
-        self.row("no network, one thread: a message", [1000 / rate for rate in floor], "ms")
-        self.row("over no network", [theirs / rate for rate, theirs in zip(ours, floor)], "", 1.3)
+        told = self.beside([], 1, count, ["-d"], load=self.source_load, floor=1)
+        told["postern, a command at a time"] = self.beside([], 1, count, ["-d"])["postern"]
+        floor = self.by_reply(told, "no network")
+        for name in told:
+            self.row(f"4 KiB, one connection: {name}, a message", [1000 / rate for rate in self.by_reply(told, name)], "ms")
+        self.ratio("over no network", floor, self.by_reply(told, "postern"), 1.3, "<=")
+        self.ratio("over no network, a command at a time", floor, self.by_reply(told, "postern, a command at a time"), None)
 
     def many(self):
         recipients, count = 20, self.scaled(1000)

@@ -11,12 +11,10 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
-import handlers  # noqa: E402
 import harness  # noqa: E402
 import peers  # noqa: E402
 from harness import HOSTNAME, Wire  # noqa: E402
 
-SOURCE = handlers.BENCH / "tls_source"
 SUITE = "TLS_AES_256_GCM_SHA384"
 MIB = 1 << 20
 
@@ -104,14 +102,11 @@ class TlsBenches:
         finally:
             os.sched_setaffinity(0, all_there)
 
-    def source_load(self, server, sessions, size, count, options=()):
-        """As Bench.load, over STARTTLS unless the options say otherwise."""
-        return self.client(server, [handlers.built(SOURCE), "-s", sessions, "-l", size, "-m", count, *options, *server.smtp])
-
     def tls(self):
         sessions, count, limit_ms = 100, self.scaled(10_000), 5
         what, told, stalled = f"4 KiB over STARTTLS, {sessions} connections, a new one each", {}, {}
-        ways = {"postern": (self.tls_sections(), ()), "postern without TLS": ({}, ["-t", "plain"])}
+        starttls = ["-t", "starttls"]
+        ways = {"postern": (self.tls_sections(), starttls), "postern without TLS": ({}, [])}
         for _ in range(self.options.runs):
             for name, (sections, options) in ways.items():
                 with self.server(sections=sections) as server:
@@ -121,7 +116,8 @@ class TlsBenches:
                     stalled.setdefault(name, []).append(stalls(server, limit_ms / 1000))
             try:
                 with self.peer(peers.Postfix, certificate=self.certificate()) as peer:
-                    told.setdefault(peer.name, []).append(self.timed(peer, sessions, max(1, count // 5), load=self.source_load))
+                    told.setdefault(peer.name, []).append(self.timed(peer, sessions, max(1, count // 5), starttls,
+                                                                               load=self.source_load))
             except LookupError as missing:
                 print(f"  {peers.Postfix.name} is left out: {missing}", file=sys.stderr)
         self.rates(what, told)
@@ -135,7 +131,7 @@ class TlsBenches:
 
     def content_seconds(self, server, way, size):
         """How long the octets of one message took."""
-        command = [handlers.built(SOURCE), "-t", way, "-l", size, "-c", SUITE, *server.smtp]
+        command = self.source(server, "-t", way, "-l", size, "-c", SUITE)
         done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True)
         return float(done.stdout)
 

@@ -1,14 +1,14 @@
 /*
- * Sends messages over SMTP with TLS 1.3, as smtp-source does without, and tells how long that took.
+ * Sends messages over SMTP or LMTP, with TLS 1.3 or without, and tells how long that took.
  *
- *   tls_source [-t starttls|implicit|plain|raw] [-s SESSIONS] [-m MESSAGES] [-l OCTETS] [-c SUITE] [-f
- * SENDER]
- *              [-r RECIPIENT] ADDRESS PORT
+ *   source [-t plain|starttls|implicit|raw] [-d] [-L] [-s SESSIONS] [-m MESSAGES] [-l OCTETS] [-c SUITE]
+ *          [-f SENDER] [-r RECIPIENT] ADDRESS PORT
  *
  * SESSIONS threads each take a message after the other, until MESSAGES were taken, with a connection and a
- * full handshake for each. Commands go one at a time, and nothing is known beforehand of what the server can
- * do. `raw` is for `openssl s_server`: the octets in TLS without SMTP, which are taken when the server has
- * closed, too.
+ * full handshake for each; -d: with one for all of a thread's. To a server that offers PIPELINING (RFC 2920),
+ * commands go in groups, as MTAs send them: MAIL, RCPT and DATA; content and QUIT. To others they go one at a
+ * time. -L: LMTP. `raw` is for `openssl s_server`: the octets in TLS without SMTP, which are taken when the
+ * server has closed, too.
  *
  * Prints the seconds from when content was asked for until it was taken, of all messages. A reply that is not
  * the wanted one is told, and the status is 1.
@@ -30,30 +30,35 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SESSIONS_MAX = 1000, LINE = 64, REPLY_SIZE = 8192 };
+enum { SESSIONS_MAX = 1000, LINE = 64, REPLY_SIZE = 8192, ENVELOPE_LINES = 3 };
 
 static const struct way {
     const char *name;
     bool speaks_smtp, starttls, tls_first;
 } ways[] = {
+    { "plain", true, false, false },
     { "starttls", true, true, false },
     { "implicit", true, false, true },
-    { "plain", true, false, false },
     { "raw", false, false, true },
 };
 
 struct connection {
     int fd;
-    SSL *ssl;   /* NULL: not yet, or never */
-    size_t len; /* of what was read and belongs to no reply yet */
+    SSL *ssl;       /* NULL: not yet, or never */
+    bool pipelines; /* as the server has offered */
+    size_t len;     /* of what was read and belongs to no reply yet */
     char input[REPLY_SIZE];
 };
 
 static const struct way *way = &ways[0];
+static bool is_reused;
+static const char *hello = "EHLO client.example.net\r\n";
 static const char *sender = "bob@example.net", *recipient = "alice@example.org";
 static struct sockaddr_in server;
 static SSL_CTX *tls;
-static char *message; /* with the dot at its end */
+static char *envelope[ENVELOPE_LINES], *envelope_group; /* the lines, and all in one */
+static const char quit[] = "QUIT\r\n";
+static char *message; /* with the dot at its end, and QUIT behind it */
 static size_t message_len, content_len;
 static long total;
 static atomic_long taken;
@@ -63,7 +68,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *for
 {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "tls_source: ");
+    fprintf(stderr, "source: ");
     vfprintf(stderr, format, args);
     fprintf(stderr, "\n");
     va_end(args);
@@ -89,6 +94,7 @@ static double now_s(void)
 static void dial(struct connection *c)
 {
     c->ssl = NULL;
+    c->pipelines = false;
     c->len = 0;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     need(c->fd >= 0, "socket");
@@ -158,7 +164,7 @@ static void read_line(struct connection *c, char line[static REPLY_SIZE])
     }
     size_t len = (size_t)(end - c->input) + 1;
     memcpy(line, c->input, len);
-    line[len - 1] = '\0';
+    line[len - (len > 1 && end[-1] == '\r' ? 2 : 1)] = '\0';
     c->len -= len;
     memmove(c->input, end + 1, c->len);
 }
@@ -169,62 +175,77 @@ static void expect(struct connection *c, const char *code, const char *after)
     do {
         read_line(c, line);
         if (strncmp(line, code, strlen(code)) != 0)
-            fail("%s was answered: %s", after, line);
+            fail("%s: that was the answer to %s", line, after);
+        if (line[strlen(code)] != '\0' && strcasecmp(line + strlen(code) + 1, "PIPELINING") == 0)
+            c->pipelines = true;
     } while (line[strlen(code)] == '-');
 }
 
-__attribute__((format(printf, 3, 4))) static void command(struct connection *c, const char *code,
-                                                          const char *format, ...)
+static void command(struct connection *c, const char *code, const char *line)
 {
-    char line[1024];
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(line, sizeof line - 2, format, args);
-    va_end(args);
-    need(len > 0 && (size_t)len < sizeof line - 2, "a command");
-    memcpy(line + len, "\r\n", 2);
-    transmit(c, line, (size_t)len + 2);
-    line[len] = '\0';
+    transmit(c, line, strlen(line));
     expect(c, code, line);
 }
 
 static void greet(struct connection *c)
 {
     expect(c, "220", "the connection");
-    command(c, "250", "EHLO client.example.net");
+    command(c, "250", hello);
     if (!way->starttls)
         return;
-    command(c, "220", "STARTTLS");
+    command(c, "220", "STARTTLS\r\n");
     if (c->len > 0)
         fail("something came behind the reply to STARTTLS");
     secure(c);
-    command(c, "250", "EHLO client.example.net");
+    command(c, "250", hello);
+}
+
+/* Until content is asked for. */
+static void begin(struct connection *c)
+{
+    static const char *const codes[] = { "250", "250", "354" };
+    for (size_t i = 0; i < ENVELOPE_LINES; i++)
+        if (!c->pipelines)
+            command(c, codes[i], envelope[i]);
+    if (!c->pipelines)
+        return;
+    transmit(c, envelope_group, strlen(envelope_group));
+    for (size_t i = 0; i < ENVELOPE_LINES; i++)
+        expect(c, codes[i], envelope[i]);
+}
+
+static void enter(struct connection *c)
+{
+    dial(c);
+    if (way->tls_first)
+        secure(c);
+    if (way->speaks_smtp)
+        greet(c);
 }
 
 /* The seconds that the content took. */
 static double deliver(struct connection *c)
 {
-    command(c, "250", "MAIL FROM:<%s>", sender);
-    command(c, "250", "RCPT TO:<%s>", recipient);
-    command(c, "354", "DATA");
+    bool with_quit = !is_reused && c->pipelines;
+    begin(c);
     double start = now_s();
-    transmit(c, message, message_len);
+    transmit(c, message, message_len + (with_quit ? strlen(quit) : 0));
     expect(c, "250", "the message");
-    return now_s() - start;
+    double took = now_s() - start;
+    if (with_quit)
+        expect(c, "221", quit);
+    return took;
 }
 
-static double send_one(struct connection *c)
+static void leave(struct connection *c)
 {
-    dial(c);
-    if (way->tls_first)
-        secure(c);
-    if (way->speaks_smtp) {
-        greet(c);
-        double took = deliver(c);
-        command(c, "221", "QUIT");
-        hang_up(c);
-        return took;
-    }
+    if (is_reused || !c->pipelines)
+        command(c, "221", quit);
+    hang_up(c);
+}
+
+static double deliver_raw(struct connection *c)
+{
     double start = now_s();
     transmit(c, message, content_len);
     hang_up(c); /* the server closes when it has read all */
@@ -233,15 +254,43 @@ static double send_one(struct connection *c)
 
 static void *run(void *ret_took)
 {
+    double *took = ret_took;
     struct connection *c = malloc(sizeof *c);
     need(c != NULL, "malloc");
-    while (atomic_fetch_add(&taken, 1) < total)
-        *(double *)ret_took += send_one(c);
+    bool is_there = false;
+    while (atomic_fetch_add(&taken, 1) < total) {
+        if (!is_there)
+            enter(c);
+        *took += way->speaks_smtp ? deliver(c) : deliver_raw(c);
+        is_there = is_reused;
+        if (way->speaks_smtp && !is_reused)
+            leave(c);
+    }
+    if (is_there)
+        leave(c);
     free(c);
     return NULL;
 }
 
 /* ---- before it starts ---- */
+
+__attribute__((format(printf, 1, 2))) static char *text(const char *format, ...)
+{
+    char *made;
+    va_list args;
+    va_start(args, format);
+    need(vasprintf(&made, format, args) >= 0, "vasprintf");
+    va_end(args);
+    return made;
+}
+
+static void make_envelope(void)
+{
+    envelope[0] = text("MAIL FROM:<%s>\r\n", sender);
+    envelope[1] = text("RCPT TO:<%s>\r\n", recipient);
+    envelope[2] = text("DATA\r\n");
+    envelope_group = text("%s%s%s", envelope[0], envelope[1], envelope[2]);
+}
 
 /* Of lines, none of which begins with a dot; the size is rounded up. */
 static void make_message(size_t size)
@@ -252,11 +301,12 @@ static void make_message(size_t size)
     static_assert(sizeof header == LINE + 1 && sizeof line == LINE + 1, "each is a line");
     content_len = (size + LINE - 1) / LINE * LINE;
     message_len = content_len + sizeof end - 1;
-    message = malloc(message_len);
+    message = malloc(message_len + strlen(quit));
     need(message != NULL, "malloc");
     for (size_t at = 0; at < content_len; at += LINE)
         memcpy(message + at, at == 0 ? header : line, LINE);
     memcpy(message + content_len, end, sizeof end - 1);
+    memcpy(message + message_len, quit, strlen(quit));
 }
 
 /* Signatures count, and whose they are does not. */
@@ -299,10 +349,16 @@ int main(int argc, char **argv)
     long sessions = 1, size = 4096;
     const char *suite = NULL;
     total = 1;
-    for (int option; (option = getopt(argc, argv, "t:s:m:l:c:f:r:")) != -1;)
+    for (int option; (option = getopt(argc, argv, "t:dLs:m:l:c:f:r:")) != -1;)
         switch (option) {
         case 't':
             way = find_way(optarg);
+            break;
+        case 'd':
+            is_reused = true;
+            break;
+        case 'L':
+            hello = "LHLO client.example.net\r\n";
             break;
         case 's':
             sessions = number(optarg, SESSIONS_MAX);
@@ -327,11 +383,14 @@ int main(int argc, char **argv)
         }
     if (argc - optind != 2)
         fail("an address and a port are wanted");
+    if (is_reused && !way->speaks_smtp)
+        fail("%s ends with the message", way->name);
     server.sin_family = AF_INET;
     if (inet_pton(AF_INET, argv[optind], &server.sin_addr) != 1)
         fail("%s is no IPv4 address", argv[optind]);
     server.sin_port = htons((uint16_t)number(argv[optind + 1], 65535));
     need(signal(SIGPIPE, SIG_IGN) != SIG_ERR, "signal");
+    make_envelope();
     make_message((size_t)size);
     make_tls(suite);
 
@@ -346,5 +405,8 @@ int main(int argc, char **argv)
     printf("%.6f\n", sum);
     SSL_CTX_free(tls);
     free(message);
+    free(envelope_group);
+    for (size_t i = 0; i < ENVELOPE_LINES; i++)
+        free(envelope[i]);
     return 0;
 }
