@@ -364,6 +364,16 @@ static void note_exit(void *owner, int status, int signal)
     *(struct result *)owner = (struct result){ true, status, signal };
 }
 
+/* Who ends only by a signal. */
+static struct child *spawn_sleeper(struct world *w, struct result *result)
+{
+    struct child_options options = { .file = "/bin/sleep",
+                                     .argv = (const char *const[]){ "sleep", "1000", NULL } };
+    struct child *c;
+    assert_int_equal(child_spawn(w->r, &options, note_exit, result, &c), 0);
+    return c;
+}
+
 static struct result run(struct world *w, const struct child_options *options)
 {
     struct result result = { .over = false };
@@ -502,10 +512,7 @@ static void child_that_cannot_be_had(bool is_forgotten)
     for (int i = 0; i < THREADS; i++)
         reactor_submit(w.r, await_gate, have_passed, &gate);
     struct result result = { .over = false };
-    struct child_options options = { .file = "/bin/sleep",
-                                     .argv = (const char *const[]){ "sleep", "1000", NULL } };
-    struct child *c;
-    assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    struct child *c = spawn_sleeper(&w, &result);
     assert_int_equal(child_pid(c), 0);
     if (is_forgotten)
         child_close(c);
@@ -545,10 +552,7 @@ static void child_is_killed_early(void **state)
     struct world w;
     world_begin(&w);
     struct result result = { .over = false };
-    struct child_options options = { .file = "/bin/sleep",
-                                     .argv = (const char *const[]){ "sleep", "1000", NULL } };
-    struct child *c;
-    assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    struct child *c = spawn_sleeper(&w, &result);
     assert_int_equal(child_kill(c, SIGKILL), 0);
     RUN_UNTIL(&w, result.over);
     assert_int_equal(result.signal, SIGKILL);
@@ -583,10 +587,7 @@ static void forgotten_child_runs_on(void **state)
     struct world w;
     world_begin(&w);
     struct result result = { .over = false };
-    struct child_options options = { .file = "/bin/sleep",
-                                     .argv = (const char *const[]){ "sleep", "1000", NULL } };
-    struct child *c;
-    assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    struct child *c = spawn_sleeper(&w, &result);
     RUN_UNTIL(&w, child_pid(c) > 0);
     pid_t pid = child_pid(c);
     child_close(c);
