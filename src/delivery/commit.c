@@ -10,6 +10,8 @@ enum {
     BATCHES = 2,       /* of one file system side by side: while one waits for the disk, the other works */
     BATCH_WORTH = 8, /* copies that begin a batch beside another one: fewer would cost more than they gain */
     SINGLES = 16,    /* messages that are committed side by side, where they share nothing */
+    TOLD_AT_ONCE = 16,    /* messages of a batch, of which each is answered: others wait meanwhile */
+    GATHERING_TURNS = 64, /* of a busy loop, for which a batch may wait for more */
 };
 
 /* What waits for one file system, or, with file_system 0, for those of which none can be synced as a whole.
@@ -26,7 +28,8 @@ struct lane {
 
 /* Messages that take each step together; a job. */
 struct batch {
-    struct lane *lane;
+    struct reactor *reactor;
+    struct lane *lane; /* NULL: it has left it */
     struct commit_item *items;
     struct open_maildirs *open;
 };
@@ -166,14 +169,6 @@ static void batch_run(void *arg)
 
 /* ---- on the loop ---- */
 
-static void items_tell(struct commit_item *items)
-{
-    for (struct commit_item *item = items, *next; item != NULL; item = next) {
-        next = item->next; /* on_done may free the item */
-        item->on_done(item->owner);
-    }
-}
-
 static bool has_to_do(const struct lane *lane)
 {
     if (lane->first == NULL || lane->jobs == 0)
@@ -187,10 +182,11 @@ static void batch_done(void *arg);
 static void start(struct lane *lane)
 {
     struct batch *b = g_new0(struct batch, 1);
+    b->reactor = lane->commit->reactor;
     b->lane = lane;
     b->items = lane_take(lane);
     lane->jobs++;
-    reactor_submit(lane->commit->reactor, batch_run, batch_done, b);
+    reactor_submit(b->reactor, batch_run, batch_done, b);
 }
 
 static void lane_on_turn(void *arg)
@@ -208,16 +204,32 @@ static void lane_go_on(struct lane *lane)
     if (lane->is_due || !has_to_do(lane))
         return;
     lane->is_due = true;
-    reactor_defer(lane->commit->reactor, lane_on_turn, lane);
+    reactor_defer(lane->commit->reactor, GATHERING_TURNS, lane_on_turn, lane);
+}
+
+/* After the last one the commit may be freed. */
+static void batch_tell(void *arg)
+{
+    struct batch *b = arg;
+    for (int i = 0; i < TOLD_AT_ONCE && b->items != NULL; i++) {
+        struct commit_item *item = b->items;
+        b->items = item->next; /* on_done may free the item */
+        item->on_done(item->owner);
+    }
+    if (b->items != NULL)
+        reactor_defer(b->reactor, 1, batch_tell, b);
+    else
+        g_free(b);
 }
 
 static void batch_done(void *arg)
 {
-    g_autofree struct batch *b = arg;
-    b->lane->jobs--;
-    lane_go_on(b->lane);
-    lane_drop_if_idle(b->lane); /* before the last one is told, after whom the commit may be freed */
-    items_tell(b->items);
+    struct batch *b = arg;
+    struct lane *lane = g_steal_pointer(&b->lane);
+    lane->jobs--;
+    lane_go_on(lane);
+    lane_drop_if_idle(lane);
+    batch_tell(b);
 }
 
 void commit_add(struct commit *c, struct commit_item *item)

@@ -51,14 +51,13 @@ void reactor_random(struct reactor *r, void *bytes, size_t len);
 
 /* ---- later ---- */
 
-enum { DEFER_TURNS = 64 };
-
 /*
  * `run(arg)` once, when the loop has nothing else to do, and not before those events that it knows of by now
- * have had their callbacks; but no later than after DEFER_TURNS turns of a loop that always has: for what
- * costs less once more has gathered. What was deferred earlier runs earlier.
+ * have had their callbacks; but no later than after so many turns (at least 1) of a loop that always has. Many
+ * for what costs less once more has gathered; 1 for what would take too long in one turn. Of those with the
+ * same turns, what was deferred earlier runs earlier.
  */
-void reactor_defer(struct reactor *r, void (*run)(void *arg), void *arg);
+void reactor_defer(struct reactor *r, unsigned turns, void (*run)(void *arg), void *arg);
 
 /* ---- how long others wait ---- */
 

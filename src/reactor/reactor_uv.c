@@ -14,6 +14,7 @@
 enum { REACTOR_MAGIC = 0x72656163, TIMER_MAGIC = 0x74696d65, JOB_MAGIC = 0x6a6f625f };
 
 struct deferred {
+    unsigned turns; /* that it may still be put off for, and the one in which it was deferred */
     void (*run)(void *arg);
     void *arg;
 };
@@ -190,18 +191,19 @@ static void run_deferred(struct reactor *r)
 {
     bool was_busy = r->is_busy;
     r->is_busy = false;
-    if (was_busy && ++r->busy_turns < DEFER_TURNS)
-        return;
-    r->busy_turns = 0;
-    reactor_is_away(r);
-    guint count = r->deferred->len;
+    guint count = r->deferred->len, kept = 0;
     for (guint i = 0; i < count; i++) {
         struct deferred d = g_array_index(r->deferred, struct deferred, i); /* a copy: the array may grow */
+        if (was_busy && --d.turns > 0) {
+            g_array_index(r->deferred, struct deferred, kept++) = d;
+            continue;
+        }
+        reactor_is_away(r);
         d.run(d.arg);
         reactor_release(r);
     }
-    if (count > 0)
-        g_array_remove_range(r->deferred, 0, count);
+    if (kept < count)
+        g_array_remove_range(r->deferred, kept, count - kept);
 }
 
 static void on_later(uv_idle_t *handle)
@@ -220,10 +222,10 @@ void reactor_call_later(struct reactor *r, struct stream *broken)
     uv_idle_start(&r->later, on_later);
 }
 
-void reactor_defer(struct reactor *r, void (*run)(void *arg), void *arg)
+void reactor_defer(struct reactor *r, unsigned turns, void (*run)(void *arg), void *arg)
 {
     r->is_busy |= r->deferred->len == 0; /* what caused this is an event */
-    const struct deferred d = { .run = run, .arg = arg };
+    const struct deferred d = { .turns = turns + 1, .run = run, .arg = arg };
     g_array_append_val(r->deferred, d);
     reactor_hold(r);
     uv_idle_start(&r->later, on_later);

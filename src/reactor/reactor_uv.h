@@ -30,7 +30,6 @@ struct reactor {
     GQueue broken;       /* struct stream */
     GArray *deferred;    /* struct deferred */
     bool is_busy;        /* there were events since deferred ones were looked at last */
-    unsigned busy_turns; /* in a row, while there are deferred ones */
     size_t open;         /* handles, and jobs under way */
     int spare;           /* a descriptor to give up when there is none for somebody who waits; or -1 */
     uv_prepare_t returning;  /* runs just before libuv waits, while turns are watched */

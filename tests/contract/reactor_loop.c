@@ -202,6 +202,8 @@ static void many_jobs(void **state)
 
 /* ---- what is deferred ---- */
 
+enum { MANY_TURNS = 64 };
+
 static void write_letter(void *letter)
 {
     struct entry *e = letter;
@@ -214,8 +216,8 @@ static void write_letter(void *letter)
 static void defer_two(struct entry *e)
 {
     timer_close(g_steal_pointer(&e->t));
-    INSIDE(&e->d->w, reactor_defer(e->d->w.r, write_letter, &e->other[0]));
-    INSIDE(&e->d->w, reactor_defer(e->d->w.r, write_letter, &e->other[1]));
+    INSIDE(&e->d->w, reactor_defer(e->d->w.r, MANY_TURNS, write_letter, &e->other[0]));
+    INSIDE(&e->d->w, reactor_defer(e->d->w.r, MANY_TURNS, write_letter, &e->other[1]));
 }
 
 static void deferred_in_order(void **state)
@@ -237,7 +239,7 @@ static void deferred_in_order(void **state)
 static void defer_until_timer(struct entry *e)
 {
     if (e->other->t != NULL)
-        INSIDE(&e->d->w, reactor_defer(e->d->w.r, write_letter, e));
+        INSIDE(&e->d->w, reactor_defer(e->d->w.r, MANY_TURNS, write_letter, e));
     g_string_truncate(e->d->text, 0);
 }
 
@@ -250,7 +252,7 @@ static void deferred_again(void **state)
     deferred.then = defer_until_timer;
     deferred.other = &timer;
     entry_start(&timer, reactor_now(d.w.r));
-    INSIDE(&d.w, reactor_defer(d.w.r, write_letter, &deferred));
+    INSIDE(&d.w, reactor_defer(d.w.r, MANY_TURNS, write_letter, &deferred));
     reactor_run(d.w.r);
     diary_end(&d, "");
 }
@@ -258,6 +260,7 @@ static void deferred_again(void **state)
 /* A loop that is never idle, until what is deferred has run. */
 struct bustle {
     struct world w;
+    unsigned events;
     bool is_over;
 };
 
@@ -269,6 +272,7 @@ static void nothing(void *arg)
 static void bustle_on(void *bustle)
 {
     struct bustle *b = bustle;
+    b->events++;
     if (!b->is_over)
         reactor_submit(b->w.r, nothing, bustle_on, b);
 }
@@ -281,13 +285,16 @@ static void bustle_end(void *bustle)
 static void deferred_in_bustle(void **state)
 {
     (void)state;
-    struct bustle b = { .is_over = false };
-    world_begin(&b.w);
-    bustle_on(&b);
-    reactor_defer(b.w.r, bustle_end, &b);
-    reactor_run(b.w.r);
-    assert_true(b.is_over);
-    world_end(&b.w);
+    for (unsigned turns = 1; turns <= MANY_TURNS; turns *= 8) {
+        struct bustle b = { .is_over = false };
+        world_begin(&b.w);
+        bustle_on(&b);
+        reactor_defer(b.w.r, turns, bustle_end, &b);
+        reactor_run(b.w.r);
+        assert_true(b.is_over);
+        assert_in_range(b.events, 1, turns + 2); /* the first one was before, and the last one is behind it */
+        world_end(&b.w);
+    }
 }
 
 /* ---- how long others wait ---- */
@@ -321,7 +328,7 @@ static void spend_in_timer(struct entry *e)
 static void spend_in_deferred(struct entry *e)
 {
     timer_close(g_steal_pointer(&e->t));
-    reactor_defer(e->d->w.r, spend, e->d->w.r);
+    reactor_defer(e->d->w.r, MANY_TURNS, spend, e->d->w.r);
 }
 
 static void spend_in_job_done(struct entry *e)

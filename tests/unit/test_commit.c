@@ -50,6 +50,7 @@ struct world {
     size_t syncs, whole_syncs; /* of a file, a directory, or a file system; of the last */
     uint64_t dies_at;          /* calls behind one that failed, the power fails; 0: it does not */
     bool has_died;
+    size_t told, most_told; /* messages, in one turn of the loop */
     struct message {
         struct world *world;
         char *box, *body;
@@ -59,10 +60,19 @@ struct world {
     } messages[MESSAGES_MAX];
 };
 
+static void on_turn_of_others(void *world)
+{
+    ((struct world *)world)->told = 0;
+}
+
 static void on_done(void *owner, const int *results, size_t count)
 {
     struct message *m = owner;
-    assert_int_equal(count, m->world->copies);
+    struct world *w = m->world;
+    if (w->told++ == 0)
+        reactor_defer(w->reactor, 1, on_turn_of_others, w);
+    w->most_told = MAX(w->most_told, w->told);
+    assert_int_equal(count, w->copies);
     assert_int_equal(m->result, PENDING);
     m->result = results[0];
 }
@@ -347,6 +357,18 @@ static void a_batch_has_a_limit(void **state)
     world_clear(&w);
 }
 
+/* Each answer takes its time, and other clients wait while they are given. */
+static void a_batch_is_told_in_portions(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, &(struct plan){ "", MESSAGES_MAX, 2, SIZE_MAX, DELIVERY_SYNC_GROUP });
+    world_run(&w);
+    check(&w, false);
+    assert_int_equal(w.most_told, 16);
+    world_clear(&w);
+}
+
 /* Where another disk was mounted since the router looked: the sync of the one is not that of the other. */
 static void a_disk_that_was_mounted_meanwhile(void **state)
 {
@@ -474,6 +496,7 @@ int main(int argc, char **argv)
     suite_add(s, "each file system has its own batches", each_file_system_has_its_own_batches, NULL);
     suite_add(s, "where nothing is shared nobody waits", where_nothing_is_shared_nobody_waits, NULL);
     suite_add(s, "a batch has a limit", a_batch_has_a_limit, NULL);
+    suite_add(s, "a batch is told in portions", a_batch_is_told_in_portions, NULL);
     suite_add(s, "a disk that was mounted meanwhile", a_disk_that_was_mounted_meanwhile, NULL);
     suite_add(s, "a batch syncs twice", a_batch_syncs_twice, NULL);
     suite_add(s, "a batch for one mailbox syncs its directory", a_batch_for_one_mailbox_syncs_its_directory,
