@@ -10,6 +10,7 @@ struct death {
     struct wire_obituary o;
     bool is_known;     /* how: from its guard, or from the system */
     const char *stage; /* NULL: not known */
+    int error;         /* of its birth: there never was one */
 };
 
 static struct death host_death(const struct handler_host *h)
@@ -18,8 +19,9 @@ static struct death host_death(const struct handler_host *h)
     if (wire_find_obituary(slice_of(h->in->data, h->in->len), &d.o)) {
         d.stage = stage_names[d.o.stage];
     } else {
+        d.error = h->child != NULL ? child_error(h->child) : 0;
         d.o = (struct wire_obituary){ WIRE_WAITING, -1, h->exit_signal, h->exit_status };
-        d.is_known = h->exited;
+        d.is_known = h->exited || d.error < 0;
         d.stage = NULL;
     }
     bool is_running = d.o.stage == WIRE_HANDLING || d.o.stage == WIRE_LOADING;
@@ -87,17 +89,22 @@ static void line_end(const struct handler_host *h, enum pst_log_level level, con
         pst_log_fields(h->log, level, event, l->fields, l->count);
 }
 
-static void log_death(const struct handler_host *h, const struct handler_answer *a, const char *stage)
+static void log_death(const struct handler_host *h, const struct handler_answer *a, const struct death *d)
 {
     bool is_choked = a->outcome == HANDLER_CHOKED;
     const char *event = is_choked ? "handler-choked" : "handler-failed";
     struct line l = line_begin(h, a->handler);
-    line_add(&l, "reason", is_choked ? NULL : handler_failure_names[a->failure]);
-    line_add(&l, "stage", stage);
+    line_add(&l, "reason",
+             is_choked      ? NULL
+             : d->error < 0 ? "not-started"
+                            : handler_failure_names[a->failure]);
+    line_add(&l, "stage", d->stage);
     line_add(&l, "why", h->why);
+    line_add(&l, "program", d->error < 0 ? h->settings->program : NULL);
+    line_add(&l, "error", d->error < 0 ? g_strerror(-d->error) : NULL);
     if (a->signal != 0)
         l.fields[l.count++] = PST_INT("signal", a->signal);
-    else if (a->failure == HANDLER_EXITED)
+    else if (a->failure == HANDLER_EXITED && d->error == 0)
         l.fields[l.count++] = PST_INT("status", a->status);
     line_end(h, is_choked ? PST_LOG_WARNING : PST_LOG_ERROR,
              h->asked.message != NULL ? event : "handler-host-failed", &l);
@@ -107,7 +114,7 @@ struct answer *host_answer_of_death(const struct handler_host *h)
 {
     const struct death d = host_death(h);
     struct answer *a = answer_of(h, &d);
-    log_death(h, &a->shown, d.stage);
+    log_death(h, &a->shown, &d);
     return a;
 }
 

@@ -33,8 +33,9 @@ struct child {
     bool ended;
     bool forgotten;
     int signal;          /* that was sent before it was born; 0: none */
+    _Atomic int error;   /* -errno of its birth */
     _Atomic pid_t pid;   /* 0: it is not there yet, or never was */
-    int pidfd;           /* readable when it has ended; or -errno */
+    int pidfd;           /* readable when it has ended; or negative: there is none */
     struct birth *birth; /* until it is born */
     child_on_exit on_exit;
     void *owner;
@@ -78,6 +79,7 @@ struct birth {
     bool stands_back;
     uint64_t spare_processors;
     _Atomic pid_t *pid;
+    _Atomic int *error;
 };
 
 static void birth_free(struct birth *b)
@@ -94,7 +96,7 @@ static void birth_free(struct birth *b)
 }
 
 /* -errno when there are no descriptors left. */
-static int plan(const struct child_options *o, int channel_fd, _Atomic pid_t *pid, struct birth **ret_birth)
+static int plan(const struct child_options *o, int channel_fd, struct child *c)
 {
     auto_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
@@ -105,7 +107,8 @@ static int plan(const struct child_options *o, int channel_fd, _Atomic pid_t *pi
     b->env = g_strdupv((char **)o->env);
     b->stands_back = o->stands_back;
     b->spare_processors = o->spare_processors;
-    b->pid = pid;
+    b->pid = &c->pid;
+    b->error = &c->error;
     unsigned fd_count = MAX((unsigned)o->fd_count, 3);
     b->fds = g_new(int, fd_count);
     b->moved = g_new(int, fd_count);
@@ -119,7 +122,7 @@ static int plan(const struct child_options *o, int channel_fd, _Atomic pid_t *pi
     if (error < 0)
         birth_free(b);
     else
-        *ret_birth = b;
+        c->birth = b;
     return error;
 }
 
@@ -135,22 +138,23 @@ static _Noreturn void become(const struct birth *b)
         (void)signal(signal_number, SIG_DFL);  /* not for those that cannot be changed */
     for (unsigned i = 0; i < b->fd_count; i++) /* out of the way of each other's new numbers */
         b->moved[i] = fcntl(b->fds[i], F_DUPFD_CLOEXEC, (int)b->fd_count);
-    for (unsigned i = 0; i < b->fd_count; i++)
-        if (dup2(b->moved[i], (int)i) < 0)
-            _exit(NO_PROGRAM);
+    bool is_set = true;
+    for (unsigned i = 0; i < b->fd_count && is_set; i++)
+        is_set = dup2(b->moved[i], (int)i) >= 0;
     /* Now, and not by execve: what the parent closes meanwhile ends only when it is closed here, too. */
-    if (close_range(b->fd_count, ~0U, 0) < 0)
-        _exit(NO_PROGRAM);
-    if (b->stands_back) /* before its program is loaded, which is work, too; and waits, perhaps */
-        stand_back(b->spare_processors);
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)execve(b->file, b->argv, b->env != NULL ? b->env : environ);
+    if (is_set && close_range(b->fd_count, ~0U, 0) == 0) {
+        if (b->stands_back) /* before its program is loaded, which is work, too; and waits, perhaps */
+            stand_back(b->spare_processors);
+        sigset_t none;
+        (void)sigemptyset(&none);
+        (void)sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)execve(b->file, b->argv, b->env != NULL ? b->env : environ);
+    }
+    atomic_store(b->error, -errno);
     _exit(NO_PROGRAM);
 }
 
-/* Its number, or -errno. */
+/* Its number; or -1, when there is none. */
 static pid_t give_birth(const struct birth *b)
 {
     sigset_t all, former;
@@ -159,9 +163,10 @@ static pid_t give_birth(const struct birth *b)
     pid_t pid = vfork();
     if (pid == 0)
         become(b);
-    int error = errno;
+    if (pid < 0)
+        atomic_store(b->error, -errno);
     (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
-    return pid > 0 ? pid : -error;
+    return pid;
 }
 
 /* A descriptor that tells of its end, or -errno, and then there is no such process. */
@@ -182,7 +187,9 @@ static void birth_run(void *arg)
     pid_t pid = give_birth(c->birth);
     if (pid > 0)
         atomic_store(&c->pid, pid); /* it may have died before it could */
-    c->pidfd = pid < 0 ? pid : open_pidfd(pid);
+    c->pidfd = pid > 0 ? open_pidfd(pid) : -1;
+    if (pid > 0 && c->pidfd < 0)
+        atomic_store(&c->error, c->pidfd);
 }
 
 static void child_free(struct child *c)
@@ -231,7 +238,7 @@ static int spawn(struct reactor *r, const struct child_options *options, int cha
     if (access(options->file, X_OK) < 0)
         return -errno;
     struct child *c = g_new0(struct child, 1);
-    int error = plan(options, channel_fd, &c->pid, &c->birth);
+    int error = plan(options, channel_fd, c);
     if (error < 0) {
         g_free(c);
         return error;
@@ -268,6 +275,11 @@ int child_spawn(struct reactor *r, const struct child_options *options, child_on
 int child_pid(const struct child *c)
 {
     return c->pid;
+}
+
+int child_error(const struct child *c)
+{
+    return c->error;
 }
 
 int child_kill(struct child *c, int signal)

@@ -53,9 +53,9 @@ void reactor_random(struct reactor *r, void *bytes, size_t len);
 
 /*
  * `run(arg)` once, when the loop has nothing else to do, and not before those events that it knows of by now
- * have had their callbacks; but no later than after so many turns (at least 1) of a loop that always has. Many
- * for what costs less once more has gathered; 1 for what would take too long in one turn. Of those with the
- * same turns, what was deferred earlier runs earlier.
+ * have had their callbacks; but no later than after so many turns (at least 1) of a loop that always has.
+ * Many for what costs less once more has gathered; 1 for what would take too long in one turn. Of those with
+ * the same turns, what was deferred earlier runs earlier.
  */
 void reactor_defer(struct reactor *r, unsigned turns, void (*run)(void *arg), void *arg);
 
@@ -203,11 +203,13 @@ struct child_options {
 
 /*
  * -ENOENT, -EACCES when there is no such program. It returns before there is a child; should that fail yet,
- * or should it not become the program, it exits with 127. A signal that is sent before is not lost.
+ * or should it not become the program, it exits with 127, and child_error tells why. A signal that is sent
+ * before is not lost.
  */
 int child_spawn(struct reactor *r, const struct child_options *options, child_on_exit on_exit, void *owner,
                 struct child **ret_child);
 int child_pid(const struct child *c);        /* 0 before it could have said or done anything */
+int child_error(const struct child *c);      /* 0; or, once it has exited or hung up, -errno of its birth */
 int child_kill(struct child *c, int signal); /* -ESRCH when it has ended */
 
 /* Forgets it: on_exit comes no more; a running process runs on. NULL is welcome. */

@@ -380,6 +380,7 @@ static struct result run(struct world *w, const struct child_options *options)
     struct child *c;
     assert_int_equal(child_spawn(w->r, options, note_exit, &result, &c), 0);
     RUN_UNTIL(w, result.over);
+    assert_int_equal(child_error(c), 0);
     child_close(c);
     return result;
 }
@@ -528,6 +529,7 @@ static void child_that_cannot_be_had(bool is_forgotten)
         RUN_UNTIL(&w, result.over);
         assert_int_equal(result.status, 127);
         assert_int_equal(result.signal, 0);
+        assert_int_equal(child_error(c), -EMFILE);
         assert_int_equal(child_kill(c, SIGTERM), -ESRCH);
         assert_int_equal(kill(child_pid(c), 0), -1); /* not even a zombie is left */
         assert_int_equal(errno, ESRCH);
@@ -543,6 +545,28 @@ static void child_cannot_be_had(void **state)
     (void)state;
     child_that_cannot_be_had(false);
     child_that_cannot_be_had(true);
+}
+
+/* It may be executed, but what is in it is no program. */
+static void child_is_no_program(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    g_autofree char *file = g_build_filename(g_get_tmp_dir(), "postern-no-program.XXXXXX", NULL);
+    int fd = g_mkstemp_full(file, O_WRONLY | O_CLOEXEC, 0700);
+    assert_true(fd >= 0);
+    close(fd);
+    struct result result = { .over = false };
+    struct child *c;
+    struct child_options options = { .file = file, .argv = (const char *const[]){ "none", NULL } };
+    assert_int_equal(child_spawn(w.r, &options, note_exit, &result, &c), 0);
+    RUN_UNTIL(&w, result.over);
+    assert_int_equal(result.status, 127);
+    assert_int_equal(child_error(c), -ENOEXEC);
+    child_close(c);
+    assert_int_equal(unlink(file), 0);
+    world_end(&w);
 }
 
 /* Before it is there. */
@@ -617,6 +641,7 @@ void twin_add_cases(struct suite *suite)
         { "a child is not spared SIGPIPE", child_dies_of_sigpipe },
         { "a child stands back when it is told to", child_stands_back_when_told },
         { "a child that cannot be had has ended", child_cannot_be_had },
+        { "a child that is no program has exited", child_is_no_program },
         { "a child is killed before it is there", child_is_killed_early },
         { "a child that is forgotten runs on", forgotten_child_runs_on },
         { "a child that is forgotten is no zombie", forgotten_child_is_no_zombie },
