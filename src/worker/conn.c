@@ -82,13 +82,13 @@ static void on_closed(void *owner)
 
 /* ---- effects ---- */
 
-static void flush(struct conn *c)
+static void flush(struct conn *c, bool is_last)
 {
     GByteArray *replies = c->host->replies;
     if (replies->len == 0)
         return;
     if (!c->closing)
-        conn_write(c, slice_of(replies->data, replies->len));
+        conn_write(c, slice_of(replies->data, replies->len), is_last);
     replies->len = 0; /* its memory is for those of the next */
 }
 
@@ -96,7 +96,7 @@ static void write_reply(struct conn *c, struct slice text)
 {
     g_byte_array_append(c->host->replies, text.data, (guint)text.len);
     if (c->host->replies->len >= CONN_REPLIES_FLUSH)
-        flush(c);
+        flush(c, false);
 }
 
 /* Until we take more, it is not the client that is slow. */
@@ -123,7 +123,7 @@ static void perform(struct conn *c, const struct smtp_effect *e)
         write_reply(c, e->bytes);
         break;
     case SMTP_EFFECT_STARTTLS:
-        flush(c);
+        flush(c, false);
         conn_start_tls(c);
         break;
     case SMTP_EFFECT_AUTH:
@@ -167,7 +167,7 @@ static void perform(struct conn *c, const struct smtp_effect *e)
         break;
     case SMTP_EFFECT_END:
         stream_cork(c->stream);
-        flush(c);
+        flush(c, true);
         conn_close(c, smtp_outcome_name(e->outcome));
         break;
     }
@@ -200,7 +200,7 @@ static size_t feed_session(struct conn *c, struct slice in)
             break;
         taken += count;
     }
-    flush(c);
+    flush(c, false);
     c->pumping = false;
     /* RFC 3207 4.2: what stands behind STARTTLS was not said inside TLS. It is thrown away. */
     return c->shaking ? in.len : taken;
@@ -370,7 +370,7 @@ void conn_shed(struct conn *c, bool may_linger)
     if (says_why) {
         char text[SMTP_REPLY_MAX];
         size_t len = smtp_outcome_format(SMTP_TOO_MANY_CONNECTIONS, NULL, text, sizeof text);
-        conn_write(c, slice_of(text, len));
+        conn_write(c, slice_of(text, len), true);
     }
     conn_close(c, "shed");
     if (says_why)

@@ -64,8 +64,8 @@ void conn_run(struct conn *c, struct slice fresh);
 /* Something has changed: a question was answered, a pause ended, a time is over. */
 void conn_resume(struct conn *c);
 
-/* Octets of the protocol, to the peer. */
-void conn_write(struct conn *c, struct slice bytes);
+/* Octets of the protocol, to the peer; the last ones may leave with conn_close, which comes at once. */
+void conn_write(struct conn *c, struct slice bytes, bool is_last);
 
 void conn_keep(struct conn *c, struct slice rest);
 

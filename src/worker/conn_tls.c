@@ -35,14 +35,15 @@ void conn_end_tls(struct conn *c)
 
 /* ---- inside it ---- */
 
-void conn_write(struct conn *c, struct slice bytes)
+void conn_write(struct conn *c, struct slice bytes, bool is_last)
 {
     if (c->tls == NULL) {
         stream_write(c->stream, bytes);
         return;
     }
     (void)tls_session_write(c->tls, bytes); /* if it failed, reading tells */
-    send_wire(c);
+    if (!is_last)                           /* else it leaves in one write with what ends TLS */
+        send_wire(c);
 }
 
 /* Fills `to` from as many records as there are. Returns what the last of them did. */
