@@ -126,12 +126,6 @@ static void batch_write(struct batch *b)
         copies_write(i->copies, i->rest, b->open);
 }
 
-static void batch_fail(struct batch *b, int error)
-{
-    for (struct commit_item *i = b->items; i != NULL; i = i->next)
-        copies_fail(i->copies, error);
-}
-
 /* A sync of a directory that failed for one of them, or for a name that had to be taken back, has lost what
  * others had in it, and no later sync need tell them, be it by another descriptor. */
 static void batch_settle(struct batch *b)
@@ -145,23 +139,16 @@ static void batch_settle(struct batch *b)
 
 /*
  * A sync that failed is never tried again as if it could work: all that took part in it is lost, and its
- * senders will come again.
+ * senders will come again. Copies in other file systems are none the worse.
  */
-static void batch_sync(struct batch *b, int (*sync)(struct open_maildirs *m))
-{
-    int r = sync(b->open);
-    if (r < 0)
-        batch_fail(b, r);
-}
-
 static void batch_run(void *arg)
 {
     struct batch *b = arg;
     batch_write(b);
-    batch_sync(b, open_maildirs_sync_data);
+    open_maildirs_sync_data(b->open);
     for_all(b, copies_sync);
     for_all(b, copies_publish);
-    batch_sync(b, open_maildirs_sync_names);
+    open_maildirs_sync_names(b->open);
     batch_settle(b);
     for_all(b, copies_end);
     g_clear_pointer(&b->open, open_maildirs_free);

@@ -423,7 +423,8 @@ static void release(struct maildir_copy *c)
 
 int maildir_copy_sync(struct maildir_copy *c)
 {
-    return c->maildir != NULL && c->maildir->synced_as_a_whole ? 0 : disk_sync(c->file);
+    const int *whole = c->maildir != NULL ? c->maildir->synced_as_a_whole : NULL;
+    return whole != NULL ? *whole : disk_sync(c->file);
 }
 
 static void close_file(struct maildir_copy *c)

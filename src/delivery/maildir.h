@@ -44,7 +44,9 @@ struct maildir {
     struct maildir_names new, cur; /* cur/ is opened for the first message that has flags */
     int top;                       /* the mailbox's own, or -1: opened when its quota is asked for */
     unsigned references;
-    bool synced_as_a_whole; /* by whoever shares it, so that no copy's data need be synced by itself */
+    /* NULL, or its file system is synced as a whole by whoever shares it, so that no copy need be synced by
+     * itself; then what came of that, 0 or -errno. */
+    const int *synced_as_a_whole;
 };
 
 int maildir_open(const struct mailbox *mailbox, struct maildir **ret_maildir); /* what is there */
@@ -93,8 +95,8 @@ int maildir_copy_begin(struct maildir_copy *c, const struct mailbox *mailbox, st
 int maildir_copy_link(struct maildir_copy *c, const struct mailbox *mailbox, struct maildir *maildir,
                       const char *unique, struct maildir_copy *from);
 int maildir_copy_append(struct maildir_copy *c, const struct slice *parts, size_t count);
-/* Of a large one, what was appended begins its way to the disk, so that syncing it has less to wait for. After
- * a failure the copy is lost, and no sync may tell. */
+/* Of a large one, what was appended begins its way to the disk, so that syncing it has less to wait for.
+ * After a failure the copy is lost, and no sync may tell. */
 int maildir_copy_write_out(struct maildir_copy *c);
 
 /*

@@ -8,6 +8,7 @@
 struct file_system {
     uint64_t id;
     int dir; /* a directory in it, open since before anything was written there: it is told of every error */
+    int error; /* -errno of a sync: nothing in it can be trusted any more */
     struct file_system *next;
 };
 
@@ -49,12 +50,12 @@ void open_maildirs_free(struct open_maildirs *m)
     g_free(m);
 }
 
-static bool has_file_system(const struct open_maildirs *m, uint64_t id)
+static struct file_system *find_file_system(const struct open_maildirs *m, uint64_t id)
 {
-    const struct file_system *fs = m->file_systems;
+    struct file_system *fs = m->file_systems;
     while (fs != NULL && fs->id != id)
         fs = fs->next;
-    return fs != NULL;
+    return fs;
 }
 
 /* Where `maildir` lies in a file system that is synced as a whole, it will be. */
@@ -64,12 +65,13 @@ static int join_file_system(struct open_maildirs *m, struct maildir *maildir)
     int r = disk_can_sync_all(maildir->tmp, &id);
     if (r < 0)
         return r == -EOPNOTSUPP ? 0 : r;
-    if (!has_file_system(m, id)) {
-        struct file_system *fs = g_new0(struct file_system, 1);
+    struct file_system *fs = find_file_system(m, id);
+    if (fs == NULL) {
+        fs = g_new0(struct file_system, 1);
         *fs = (struct file_system){ .id = id, .dir = maildir->tmp, .next = m->file_systems };
         m->file_systems = fs;
     }
-    maildir->synced_as_a_whole = true;
+    maildir->synced_as_a_whole = &fs->error;
     return 0;
 }
 
@@ -88,28 +90,28 @@ int open_maildirs_get(struct open_maildirs *m, const struct mailbox *mailbox, st
     return 0;
 }
 
-int open_maildirs_sync_data(struct open_maildirs *m)
+void open_maildirs_sync_data(struct open_maildirs *m)
 {
-    int result = 0;
-    for (struct file_system *fs = m->file_systems; fs != NULL && result == 0; fs = fs->next)
-        result = disk_sync_all(fs->dir);
-    return result;
+    for (struct file_system *fs = m->file_systems; fs != NULL; fs = fs->next)
+        if (fs->error == 0)
+            fs->error = disk_sync_all(fs->dir);
 }
 
-static void mark_names_synced(void *mailbox, void *open, void *unused)
+static void mark_names(void *mailbox, void *open, void *unused)
 {
     (void)mailbox, (void)unused;
     struct maildir *maildir = open;
-    if (maildir->synced_as_a_whole)
-        maildir->new.state = maildir->cur.state = MAILDIR_SYNCED;
+    if (maildir->synced_as_a_whole == NULL)
+        return;
+    int error = *maildir->synced_as_a_whole;
+    maildir->new.error = maildir->cur.error = error;
+    maildir->new.state = maildir->cur.state = error < 0 ? MAILDIR_FAILED : MAILDIR_SYNCED;
 }
 
-int open_maildirs_sync_names(struct open_maildirs *m)
+void open_maildirs_sync_names(struct open_maildirs *m)
 {
     if (g_hash_table_size(m->by_mailbox) == 1)
-        return 0;
-    int r = open_maildirs_sync_data(m); /* that of a file system makes no difference */
-    if (r == 0)
-        g_hash_table_foreach(m->by_mailbox, mark_names_synced, NULL);
-    return r;
+        return;
+    open_maildirs_sync_data(m); /* that of a file system makes no difference */
+    g_hash_table_foreach(m->by_mailbox, mark_names, NULL);
 }

@@ -20,13 +20,13 @@ AUTO_PTR_DEFINE(open_maildirs);
 int open_maildirs_get(struct open_maildirs *m, const struct mailbox *mailbox, struct maildir **ret_maildir);
 
 /*
- * Makes durable what was written so far in those maildirs of the set that are synced as a whole. After a
- * failure (-errno) nothing in these file systems can be trusted, even if it is synced once more: what was to
- * be written may count as written now.
+ * Makes durable what was written so far in those maildirs of the set that are synced as a whole; what came of
+ * it stands in each. After a failure nothing in that file system can be trusted, even if it were synced once
+ * more: what was to be written may count as written now.
  */
-int open_maildirs_sync_data(struct open_maildirs *m);
+void open_maildirs_sync_data(struct open_maildirs *m);
 /*
  * The same for what was renamed so far. Of a single maildir it leaves that to settling a copy: to sync one
  * directory costs less than to sync a file system, and to sync two costs more.
  */
-int open_maildirs_sync_names(struct open_maildirs *m);
+void open_maildirs_sync_names(struct open_maildirs *m);

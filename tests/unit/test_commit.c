@@ -390,6 +390,37 @@ static void a_disk_that_was_mounted_meanwhile(void **state)
     world_clear(&w);
 }
 
+/* Of one batch, since the router knew of one file system only. */
+static void a_disk_that_fails_harms_no_other(void **state)
+{
+    enum { MESSAGES = 4, SYNCS = 4 };
+    (void)state;
+    for (uint64_t nth = 1; nth <= SYNCS; nth++) {
+        struct world w;
+        world_init(&w, &(struct plan){ "", MESSAGES, 1, SIZE_MAX, DELIVERY_SYNC_GROUP });
+        g_autofree char *path = g_strdup_printf("%s/elsewhere", w.root);
+        disk_sim_mkdir_all(path);
+        disk_sim_mount(path, true);
+        maildirs_add(w.root, "elsewhere");
+        for (size_t i = 1; i < MESSAGES; i += 2) {
+            g_free(w.messages[i].box);
+            w.messages[i].box = g_strdup("elsewhere");
+        }
+        disk_sim_fail(
+            (struct disk_sim_fault){ .kind = DISK_SIM_SYNC_ALL, .nth = nth, .error = EIO, .forgets = true });
+        world_run(&w);
+        assert_int_equal(disk_sim_failures(), 1);
+        disk_sim_crash(DISK_SIM_LOSE);
+        size_t failed = w.messages[0].result < 0 ? 0 : 1;
+        for (size_t i = 0; i < MESSAGES; i++) {
+            bool is_lost = i % 2 == failed;
+            assert_int_equal(w.messages[i].result, is_lost ? -EIO : 0);
+            assert_int_equal(times_there(&w, &w.messages[i]), is_lost ? 0 : 1);
+        }
+        world_clear(&w);
+    }
+}
+
 /* Jobs that are under way when all messages have just ended. */
 static size_t jobs_at_once(const uint64_t *file_systems, size_t count, enum delivery_sync sync)
 {
@@ -498,6 +529,7 @@ int main(int argc, char **argv)
     suite_add(s, "a batch has a limit", a_batch_has_a_limit, NULL);
     suite_add(s, "a batch is told in portions", a_batch_is_told_in_portions, NULL);
     suite_add(s, "a disk that was mounted meanwhile", a_disk_that_was_mounted_meanwhile, NULL);
+    suite_add(s, "a disk that fails harms no other", a_disk_that_fails_harms_no_other, NULL);
     suite_add(s, "a batch syncs twice", a_batch_syncs_twice, NULL);
     suite_add(s, "a batch for one mailbox syncs its directory", a_batch_for_one_mailbox_syncs_its_directory,
               NULL);
