@@ -44,6 +44,7 @@ static bool is_folder(const char *name)
     return name[0] == '.' && name[1] != '\0' && strcmp(name, "..") != 0 && strchr(name, '/') == NULL;
 }
 
+/* No link, which would lead to another mailbox's, or from tmp/ to new/, where what is not whole is seen. */
 static int open_part(int root, const struct mailbox *mailbox, const char *name)
 {
     char path[MAILBOX_NAME_MAX + FOLDER_MAX + sizeof "//tmp"];
@@ -179,11 +180,14 @@ int maildir_open_or_make(const struct mailbox *mailbox, struct maildir **ret_mai
     return r < 0 ? r : open_parts(root, mailbox, ret_maildir);
 }
 
-/* The mailbox's own directory: its quota is that of all its folders. */
+/* The mailbox's own directory, be it by a link: its quota is that of all its folders. */
 static int open_top(const struct mailbox *mailbox)
 {
+    char path[MAILBOX_NAME_MAX + sizeof "/."];
+    if ((size_t)snprintf(path, sizeof path, "%s/.", mailbox->name) >= sizeof path)
+        return -ENAMETOOLONG;
     auto_disk int root = disk_open_root(mailbox->domain->options.maildirs);
-    return root < 0 ? root : disk_open_beneath(root, mailbox->name);
+    return root < 0 ? root : disk_open_beneath(root, path);
 }
 
 int maildir_has_room(const struct mailbox *mailbox, uint64_t octets)

@@ -28,8 +28,9 @@ int disk_open_path(const char *path);
 
 /*
  * The directory at `path` ("alice", "alice/tmp") beneath `dir`. Whatever the path or the links in it say, the
- * result lies beneath `dir`: -EXDEV for a way out. (Where the kernel has no openat2, links are not followed
- * at all: -ELOOP or -ENOTDIR; and any ".." is taken for a way out.)
+ * result lies beneath `dir`: -EXDEV for a way out. A link at its end is no directory: -ENOTDIR; "alice/." is
+ * what a link leads to. (Where the kernel has no openat2, links are not followed at all: -ELOOP or -ENOTDIR;
+ * and any ".." is taken for a way out.)
  */
 int disk_open_beneath(int dir, const char *path);
 

@@ -101,7 +101,7 @@ static bool openat2_exists(void)
 static int open_by_kernel(int dir, const char *path)
 {
     const struct open_how how = {
-        .flags = OPEN_DIRECTORY,
+        .flags = OPEN_DIRECTORY | O_NOFOLLOW,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
     for (int races = 0;;) {

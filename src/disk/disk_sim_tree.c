@@ -375,7 +375,7 @@ struct walk {
     unsigned links;
 };
 
-static int walk_path(struct walk *w, const char *path);
+static int walk_path(struct walk *w, const char *path, bool follow_last);
 
 static int walk_up(struct walk *w)
 {
@@ -386,7 +386,7 @@ static int walk_up(struct walk *w)
     return 0;
 }
 
-static int walk_component(struct walk *w, const char *name)
+static int walk_component(struct walk *w, const char *name, bool follow)
 {
     if (w->at->type != DISK_DIRECTORY)
         return -ENOTDIR;
@@ -399,14 +399,17 @@ static int walk_component(struct walk *w, const char *name)
     struct disk_node *next = disk_node_find(w->at, name);
     if (next == NULL)
         return -ENOENT;
+    if (next->type == DISK_LINK && !follow)
+        return -ENOTDIR;
     if (next->type == DISK_LINK)
-        return ++w->links > LINKS_MAX ? -ELOOP
-                                      : walk_path(w, next->target); /* from the directory that holds it */
+        return ++w->links > LINKS_MAX
+                   ? -ELOOP
+                   : walk_path(w, next->target, true); /* from the directory that holds it */
     w->at = next;
     return 0;
 }
 
-static int walk_path(struct walk *w, const char *path)
+static int walk_path(struct walk *w, const char *path, bool follow_last)
 {
     if (*path == '\0')
         return -ENOENT;
@@ -417,7 +420,7 @@ static int walk_path(struct walk *w, const char *path)
     }
     g_auto(GStrv) components = g_strsplit(path, "/", -1);
     for (char **name = components; *name != NULL; name++) {
-        int r = walk_component(w, *name);
+        int r = walk_component(w, *name, follow_last || name[1] != NULL);
         if (r < 0)
             return r;
     }
@@ -428,7 +431,7 @@ int disk_tree_walk(struct disk_node *root, struct disk_node *top, const char *pa
                    struct disk_node **ret_node)
 {
     struct walk w = { .root = root, .top = top, .at = top != NULL ? top : root };
-    int r = walk_path(&w, path);
+    int r = walk_path(&w, path, top == NULL);
     if (r == 0)
         *ret_node = w.at;
     return r;

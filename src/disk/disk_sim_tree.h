@@ -69,8 +69,8 @@ void disk_node_sync(struct disk_node *n);   /* all but what is forgotten becomes
 void disk_node_forget(struct disk_node *n); /* what is not durable never will be */
 
 /*
- * Follows `path` and all links in it. `top`: it may not lead out of there, and starts there, else at the
- * root. 0, -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG or -EXDEV.
+ * Follows `path` and all links in it. `top`: it starts there, may not lead out of there, and a link at its
+ * end is -ENOTDIR; else it starts at the root. 0, -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG or -EXDEV.
  */
 int disk_tree_walk(struct disk_node *root, struct disk_node *top, const char *path,
                    struct disk_node **ret_node);
