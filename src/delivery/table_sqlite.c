@@ -77,10 +77,21 @@ static char *reason(sqlite3 *db, int r)
     return g_strdup(db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(r));
 }
 
+/* SQLite would open a FIFO, and wait for who writes into it. What is not there it tells itself. */
+static bool is_no_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 /* `ret_tail`: what is behind the first of several queries. */
 static int connect_to(const struct sqlite_table *s, struct connection **ret_connection, const char **ret_tail,
                       char **ret_why)
 {
+    if (is_no_file(s->path)) {
+        *ret_why = g_strdup("it is no regular file");
+        return -EIO;
+    }
     auto_ptr(connection) c = g_new0(struct connection, 1);
     c->generation = atomic_load(&s->generation); /* before the file is opened, which may be the next one */
     c->deadline_us = g_get_monotonic_time() + s->timeout * 1000;

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,6 +169,23 @@ static void no_database(void **state)
     g_autofree char *spec = spec_of("SELECT target FROM alias");
     g_autofree char *got = rig_refusal(spec, &rig_aliases);
     assert_non_null(strstr(got, ": file is not a database; expected a query that this database can answer"));
+}
+
+/* Whose other end nobody opens. */
+static void a_fifo_is_not_waited_for(void **state)
+{
+    enum { PATIENCE_S = 20 };
+    (void)set_up(state);
+    auto_ptr(table) t = open_query(BY_NAME, &rig_aliases);
+    assert_int_equal(g_unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    (void)alarm(PATIENCE_S); /* it would be for ever */
+    rig_check_refresh(t, "0");
+    rig_check(t, "alice", "unknown: it is no regular file");
+    g_autofree char *spec = spec_of(BY_NAME);
+    g_autofree char *got = rig_refusal(spec, &rig_aliases);
+    (void)alarm(0);
+    assert_non_null(strstr(got, ": it is no regular file; expected a query that this database can answer"));
 }
 
 /* ---- databases that change ---- */
@@ -337,6 +355,7 @@ int main(int argc, char **argv)
     suite_add_rows(s, rows, check_row);
     suite_add_rows(s, refused_rows, check_refused);
     suite_add(s, "as much as may be", up_to_the_limit, NULL);
+    suite_add(s, "a FIFO is not waited for", a_fifo_is_not_waited_for, NULL);
     suite_add(s, "no database", no_database, NULL);
     suite_add(s, "rows change", rows_change, NULL);
     suite_add(s, "the table goes and comes", the_table_goes_and_comes, NULL);
