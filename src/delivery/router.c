@@ -58,6 +58,21 @@ static int canonical_name(const char *name, char ret_name[PATTERN_MAX])
     return smtp_domain_canonical(slice_str(beneath ? name + 2 : name), ret_name + (beneath ? 2 : 0));
 }
 
+/* Without slashes and dots that make no difference: mailboxes are the same if their paths are. */
+static char *plain_path(const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+    g_autoptr(GString) plain = g_string_new(*path == '/' ? "/" : "");
+    for (char **part = parts; *part != NULL; part++) {
+        if (**part == '\0' || strcmp(*part, ".") == 0)
+            continue;
+        if (plain->len > 0 && plain->str[plain->len - 1] != '/')
+            g_string_append_c(plain, '/');
+        g_string_append(plain, *part);
+    }
+    return plain->len > 0 ? g_string_free(g_steal_pointer(&plain), FALSE) : g_strdup(".");
+}
+
 int router_add_domain(struct router *r, const char *name, const struct domain_options *options)
 {
     char canonical[PATTERN_MAX];
@@ -69,7 +84,7 @@ int router_add_domain(struct router *r, const char *name, const struct domain_op
     struct domain *d = g_new0(struct domain, 1);
     d->name = g_strdup(canonical);
     d->options = *options;
-    d->options.maildirs = g_strdup(options->maildirs);
+    d->options.maildirs = options->maildirs != NULL ? plain_path(options->maildirs) : NULL;
     d->options.catch_all = g_strdup(options->catch_all);
     d->options.subaddress = g_strdup(options->subaddress != NULL ? options->subaddress : "");
     g_hash_table_insert(r->domains, d->name, d);

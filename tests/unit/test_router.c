@@ -427,6 +427,30 @@ static void a_copy_is_whole(void **state)
     mailbox_free(NULL);
 }
 
+/* Where mailboxes are the same, however the operator has spelt it. */
+static const struct place_row {
+    const char *name, *maildirs, *want;
+} place_rows[] = {
+    { "place: a path", "/var/mail/a", "/var/mail/a" },
+    { "place: a slash at the end", "/var/mail/a/", "/var/mail/a" },
+    { "place: more slashes", "//var///mail/a//", "/var/mail/a" },
+    { "place: dots", "/./var/mail/./a/.", "/var/mail/a" },
+    { "place: the root", "/", "/" },
+    { "place: a relative path", "mail//a/", "mail/a" },
+    { "place: here", "./", "." },
+    { "place: above, which is not for us to know", "/var/mail/../a/", "/var/mail/../a" },
+    { "place: hidden", "/var/.mail/..a", "/var/.mail/..a" },
+};
+
+static void check_place(void **state)
+{
+    const struct place_row *row = *state;
+    auto_ptr(router) r = router_new();
+    assert_int_equal(
+        router_add_domain(r, "example.org", &(struct domain_options){ .maildirs = row->maildirs }), 0);
+    assert_string_equal(router_find_domain(r, "example.org")->options.maildirs, row->want);
+}
+
 /* ---- folders' names ---- */
 
 static const struct folder_row {
@@ -483,6 +507,7 @@ int main(int argc, char **argv)
     suite_add(s, "a mailbox is its name in its domain", a_mailbox_is_its_name_in_its_domain, NULL);
     suite_add(s, "a mailbox has an address", a_mailbox_has_an_address, NULL);
     suite_add(s, "a copy is whole", a_copy_is_whole, NULL);
+    suite_add_rows(s, place_rows, check_place);
     suite_add_rows(s, folder_rows, check_folder);
     suite_add(s, "the longest folder's name", the_longest_folder_s_name, NULL);
     return suite_run(s, argc, argv);
