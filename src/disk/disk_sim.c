@@ -29,7 +29,10 @@ char *disk_sim_path_at(int fd, const char *name)
 {
     const struct disk_descriptor *d = disk_descriptors_find(&disk_sim.descriptors, fd);
     const char *at = d != NULL ? d->path : "?";
-    return name == NULL ? g_strdup(at) : g_build_filename(at, name, NULL);
+    char *path = name == NULL ? g_strdup(at) : g_build_filename(at, name, NULL);
+    if (g_str_has_suffix(path, "/."))
+        path[strlen(path) - 2] = '\0'; /* a directory has one name, however it was opened */
+    return path;
 }
 
 int disk_sim_open_node(struct disk_node *n, char *take_path, bool writable)
