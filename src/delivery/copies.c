@@ -84,11 +84,48 @@ static int begin_staging(struct copies *c, struct slice body)
     return r;
 }
 
+static int take_over(struct copies *c, size_t i, const struct target_copy *from, struct slice part)
+{
+    int r = write_copy(c, i, slice_of(NULL, 0));
+    if (r >= 0)
+        r = maildir_copy_append_written(&c->list[i].copy, &from->copy, strlen(from->target.head));
+    return r < 0 ? r : maildir_copy_append(&c->list[i].copy, &part, 1);
+}
+
+/* A disk that is full keeps what was written before: another target's copy may go on with it. Returns what
+ * came of the last one that was tried. */
+static int move_on(struct copies *c, int why, struct slice part)
+{
+    struct target_copy *full = &c->list[c->staged];
+    int r = why;
+    c->results[c->staged] = why;
+    for (size_t i = c->staged + 1; i < c->count && r < 0; i++) {
+        if (c->results[i] < 0)
+            continue;
+        r = take_over(c, i, full, part);
+        if (r >= 0) {
+            c->staged = i;
+            maildir_copy_clear(&full->copy);
+        } else {
+            c->results[i] = r;
+            maildir_copy_clear(&c->list[i].copy);
+        }
+    }
+    return r;
+}
+
+/* The next part of the body, or its last. 0 if it is staged; then c->staged may be another one. */
+static int stage_on(struct copies *c, struct slice part)
+{
+    int r = maildir_copy_append(&c->list[c->staged].copy, &part, 1);
+    bool is_full = r == -ENOSPC || r == -EDQUOT;
+    return is_full && c->settings.each ? move_on(c, r, part) : r;
+}
+
 void copies_stage(struct copies *c, struct slice body)
 {
     pst_assert(c->error == 0);
-    c->error =
-        is_staged(c) ? maildir_copy_append(&c->list[c->staged].copy, &body, 1) : begin_staging(c, body);
+    c->error = is_staged(c) ? stage_on(c, body) : begin_staging(c, body);
     if (c->error < 0)
         copies_clear(c);
 }
@@ -304,10 +341,19 @@ static int link_copy(struct copies *c, size_t i, size_t twin)
     return r;
 }
 
+/* Once it is there, the others have it from there. */
+static int write_rest(struct copies *c, size_t i)
+{
+    int r = c->rest.len > 0 ? stage_on(c, c->rest) : 0;
+    if (r == 0)
+        c->rest = slice_of(NULL, 0);
+    return r < 0 || i == c->staged ? r : c->results[i];
+}
+
 static int write_whole(struct copies *c, size_t i)
 {
     if (i == c->staged)
-        return c->rest.len > 0 ? maildir_copy_append(&c->list[i].copy, &c->rest, 1) : 0;
+        return write_rest(c, i);
     size_t twin = c->settings.single_instance ? find_twin(c, i) : i;
     if (twin != i) {
         int r = link_copy(c, i, twin);

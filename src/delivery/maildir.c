@@ -385,6 +385,20 @@ int maildir_copy_append_tail(struct maildir_copy *c, const struct maildir_copy *
     return 0;
 }
 
+int maildir_copy_append_written(struct maildir_copy *c, const struct maildir_copy *from, uint64_t offset)
+{
+    uint8_t bytes[LOOK];
+    for (uint64_t at = offset; at < from->size;) {
+        int64_t got = disk_read(from->file, at, bytes, (size_t)MIN(from->size - at, sizeof bytes));
+        const struct slice part = slice_of(bytes, got > 0 ? (size_t)got : 0);
+        int r = got > 0 ? maildir_copy_append(c, &part, 1) : got < 0 ? (int)got : -EIO;
+        if (r < 0)
+            return r;
+        at += part.len;
+    }
+    return 0;
+}
+
 int maildir_copy_open_reader(const struct maildir_copy *c)
 {
     return disk_open_file(c->maildir->tmp, c->name);

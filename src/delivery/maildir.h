@@ -115,6 +115,8 @@ int maildir_copy_find_tail(const struct maildir_copy *c, uint64_t offset, struct
 struct maildir_tail maildir_copy_tail_behind(const struct maildir_copy *c, struct slice head);
 int maildir_copy_append_tail(struct maildir_copy *c, const struct maildir_copy *from,
                              const struct maildir_tail *tail);
+/* What has been appended to `from` so far, behind that offset, though an append has failed since. */
+int maildir_copy_append_written(struct maildir_copy *c, const struct maildir_copy *from, uint64_t offset);
 
 /* Its file as it is in tmp/, once more, for reading: a descriptor. */
 int maildir_copy_open_reader(const struct maildir_copy *c);
