@@ -4,8 +4,8 @@
  * adds the loop.
  *
  * A body that does not fit into memory is staged in one target's copy, from which the others are copied at
- * the end; so when that one cannot be written or synced, the body is lost for all. As long as nothing of it is
- * lost, which a full disk does not do, the next target's copy takes it over, where recipients succeed by
+ * the end; so when that one cannot be written or synced, the body is lost for all. As long as nothing of it
+ * is lost, which a full disk does not do, the next target's copy takes it over, where recipients succeed by
  * themselves. Ownership: embedded in
  * a delivery, which outlives it; it borrows mailboxes, heads and fronts. Failure: -errno, and in `results`.
  *
