@@ -171,10 +171,18 @@ static size_t dsn_fields(const struct transaction *t, const struct recipient *r,
     return count;
 }
 
-static const char *reason_of(int result)
+static bool goes_round(const struct transaction *t)
 {
-    return result == -ECANCELED ? "given up, as another mailbox of its recipient failed"
-                                : g_strerror(-result);
+    return t->hops.received > conn_host(t->conn)->received_max;
+}
+
+static const char *reason_of(const struct transaction *t, int result)
+{
+    if (result == -ECANCELED)
+        return "given up, as another mailbox of its recipient failed";
+    if (result == -EMULTIHOP)
+        return goes_round(t) ? "too many Received fields" : "it was there before, by its Delivered-To";
+    return g_strerror(-result);
 }
 
 static void log_result(const struct transaction *t, const struct recipient *r, const struct mailbox *m,
@@ -199,7 +207,7 @@ static void log_result(const struct transaction *t, const struct recipient *r, c
         fields[count++] = PST_UINT("octets", t->octets);
     } else {
         fields[count++] = PST_UINT("code", smtp_outcome_code(verdict_of_delivery(result, m->domain)));
-        fields[count++] = PST_STR("error", reason_of(result));
+        fields[count++] = PST_STR("error", reason_of(t, result));
     }
     count += dsn_fields(t, r, fields + count, notify);
     pst_log_fields(log, level, result == 0 ? "delivered" : "delivery-failed", fields, count);
@@ -425,11 +433,6 @@ static void refuse_loops(const struct transaction *t, int *refusals)
         if (there || envelope_find(&t->envelope, &was, &target))
             refusals[target] = -EMULTIHOP;
     }
-}
-
-static bool goes_round(const struct transaction *t)
-{
-    return t->hops.received > conn_host(t->conn)->received_max;
 }
 
 /* For each target, why it shall not have the message; NULL when all shall. */
