@@ -200,7 +200,7 @@ int maildir_has_room(const struct mailbox *mailbox, uint64_t octets)
      * will be made with the message. */
     if (mailbox->create && (r == -ENOENT || r == -ENODEV))
         return octets > mailbox->quota ? -EDQUOT : 0;
-    return r;
+    return r == -ELOOP ? -ENODEV : r;
 }
 
 /* ---- folders ---- */

@@ -60,7 +60,8 @@ int maildir_open_or_make(const struct mailbox *mailbox, struct maildir **ret_mai
  * 0; so that a message is never lost for a folder. Or -errno, and nothing is changed.
  */
 int maildir_choose_folder(struct mailbox *mailbox, const char *folder);
-/* Whether a message of so many octets (0: not known) may come for it: 0, -EDQUOT, or another -errno. */
+/* Whether a message of so many octets (0: not known) may come for it: 0, -EDQUOT, or another -errno; never
+ * -ELOOP, which would be one of aliases (route.h). */
 int maildir_has_room(const struct mailbox *mailbox, uint64_t octets);
 struct maildir *maildir_ref(struct maildir *m);
 void maildir_unref(struct maildir *m); /* NULL is welcome */

@@ -130,6 +130,13 @@ static int look_for(const struct domain *d, const char *name, char **folder, str
     return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 }
 
+/* Those errors that say something about tables (route.h) are told as another when a disk has them: a link
+ * that leads to itself is no alias that does. */
+static int error_of_disk(int error)
+{
+    return error == -ELOOP || error == -ENOLINK || error == -EHOSTDOWN || error == -E2BIG ? -ENODEV : error;
+}
+
 /* ---- mailboxes ---- */
 
 static int reach(struct walk *w, const struct route_start *s, struct mailbox *take_mailbox)
@@ -184,7 +191,7 @@ static int reach_existing(struct walk *w, const struct route_start *s, const cha
     }
     if (r < 0) {
         tell(w, depth, "mailbox", "%s/%s: %s", o->maildirs, name, g_strerror(-r));
-        return fail(w, r, "%s/%s: %s", o->maildirs, name, g_strerror(-r));
+        return fail(w, error_of_disk(r), "%s/%s: %s", o->maildirs, name, g_strerror(-r));
     }
     struct mailbox *m = mailbox_new(s, name, found_folder);
     m->file_system = found.file_system;

@@ -30,8 +30,8 @@ struct route_observer {
 /*
  * 0; -ENOENT: there is no such mailbox. All else is ours to mend, and the sender may try again: -ELOOP:
  * aliases that lead to themselves, or too deep; -EHOSTDOWN: a table cannot be asked; -ENOLINK: an alias leads
- * to no mailbox; -E2BIG: to too many; -ENODEV: what should be a maildir is none; another -errno of the disk.
- * `observer` may be NULL.
+ * to no mailbox; -E2BIG: to too many; -ENODEV: what should be a maildir is none; another -errno of the disk,
+ * but none of these. `observer` may be NULL.
  */
 int route_find(const struct router *r, const struct route_start *start, const struct route_observer *observer,
                struct route *ret_route);

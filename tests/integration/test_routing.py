@@ -130,6 +130,17 @@ class Aliases(RoutingCase):
             wire.expect(250, "2.0.0")
         server.maildir("alice").only()
 
+    def test_links_that_lead_to_themselves_are_no_loop_of_aliases(self):
+        server = self.routed()
+        (server.maildirs / "round").symlink_to("round")
+        for part in ("tmp", "new"):
+            self.make_maildir(server, server.maildirs / f"round-{part}")
+            (server.maildirs / f"round-{part}" / part).rmdir()
+            (server.maildirs / f"round-{part}" / part).symlink_to(part)
+        for name in ("round", "round-tmp", "round-new"):
+            self.assertEqual(self.rcpt(server, f"{name}@{DOMAIN}"), (451, "4.3.0"))
+        self.assertIn("Too many levels of symbolic links", server.wait_log("mailbox-lookup-failed", 3)[0]["error"])
+
     def test_a_worker_that_replaces_another_knows_what_has_changed(self):
         server = self.routed(aliases=self.table("info: alice\n"))
         server.may_lose_workers = True

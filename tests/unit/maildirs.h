@@ -16,6 +16,7 @@ size_t maildirs_open_descriptors(void); /* of the process, or of the simulated d
 /* NAME may also be that of a folder: "alice/.lists". */
 void maildirs_add(const char *root, const char *name);                       /* with tmp/, new/ and cur/ */
 void maildirs_add_part(const char *root, const char *name, const char *sub); /* "." for none */
+void maildirs_link(const char *root, const char *name, const char *target);
 
 /* The names in NAME/SUB, as g_free'd strings; empty also when there is no such directory. */
 GPtrArray *maildirs_names(const char *root, const char *name, const char *sub);

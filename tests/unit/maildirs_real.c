@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <unistd.h>
 
 char *maildirs_new(void)
 {
@@ -39,4 +40,10 @@ size_t maildirs_open_descriptors(void)
     for (int fd = 0; fd < MORE_THAN_A_TEST_OPENS; fd++)
         count += fcntl(fd, F_GETFD) >= 0;
     return count;
+}
+
+void maildirs_link(const char *root, const char *name, const char *target)
+{
+    g_autofree char *path = g_build_filename(root, name, NULL);
+    assert_int_equal(symlink(target, path), 0);
 }

@@ -19,3 +19,9 @@ size_t maildirs_open_descriptors(void)
 {
     return disk_sim_open_descriptors();
 }
+
+void maildirs_link(const char *root, const char *name, const char *target)
+{
+    g_autofree char *path = g_build_filename(root, name, NULL);
+    disk_sim_symlink(path, target);
+}

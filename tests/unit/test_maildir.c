@@ -561,6 +561,19 @@ static void half_a_maildir_that_nobody_makes_is_an_error(void **state)
     teardown(&box);
 }
 
+/* Linked to itself since it was found. -ELOOP is what aliases do (route.h). */
+static void a_link_to_itself_is_an_error_of_the_disk(void **state)
+{
+    (void)state;
+    struct box box;
+    setup(&box);
+    box.mailbox.name = (char *)"round";
+    box.mailbox.quota = 1000;
+    maildirs_link(box.root, "round", "round");
+    assert_int_equal(maildir_has_room(&box.mailbox, 0), -ENODEV);
+    teardown(&box);
+}
+
 int main(int argc, char **argv)
 {
     struct suite *s = suite_new("maildir");
@@ -590,5 +603,7 @@ int main(int argc, char **argv)
               NULL);
     suite_add(s, "room: half a maildir that nobody makes is an error",
               half_a_maildir_that_nobody_makes_is_an_error, NULL);
+    suite_add(s, "room: a link to itself is an error of the disk", a_link_to_itself_is_an_error_of_the_disk,
+              NULL);
     return suite_run(s, argc, argv);
 }

@@ -78,6 +78,7 @@ static void make_maildirs(void)
         "/mail/example.org/no-new/tmp",
         "/mail/example.org/new-is-file/tmp",
         "/mail/example.org/linked-new/tmp",
+        "/mail/example.org/round-new/tmp",
         "/mail/example.net/alice/new",
         "/mail/example.net/dave/new",
         "/mail/example.net/postmaster/new",
@@ -104,6 +105,10 @@ static void make_maildirs(void)
     disk_sim_symlink("/mail/example.org/absolute", "/mail/other/eve");
     disk_sim_symlink("/mail/example.org/linked-new/new", "../../other/eve/new");
     disk_sim_symlink("/mail/example.org/alice/.outside", "../../other/eve");
+    disk_sim_symlink("/mail/example.org/round", "round");
+    disk_sim_symlink("/mail/example.org/round-new/new", "new");
+    disk_sim_symlink("/mail/example.org/alice/.round", ".round");
+    disk_sim_symlink("/mail/round.example", "round.example");
     disk_sim_special("/mail/example.org/fifo");
 }
 
