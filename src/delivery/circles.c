@@ -324,9 +324,10 @@ static void note_nowhere(struct search *s, struct node from, const char *target)
     if (s->notes == NULL || s->noted++ >= TABLE_PROBLEMS_MAX)
         return;
     g_autofree char *name = name_of(from);
+    bool has_home = from.number != CATCH_ALL && strcmp(name, "postmaster") == 0; /* see route.c */
     diag_add(s->notes, origin_of(from),
-             "note: %s -> %s: there is no such mailbox; mail that would go there waits with its senders",
-             name, target);
+             "note: %s -> %s: there is no such mailbox; mail that would go there %s", name, target,
+             has_home ? "goes to postmaster's own" : "waits with its senders");
 }
 
 /* ---- the search ---- */

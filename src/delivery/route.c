@@ -44,6 +44,23 @@ static int fail(const struct walk *w, int error, const char *format, ...)
     return error;
 }
 
+/* Where the tables say so. What cannot be found out now, of tables or on the disk, is another matter. */
+static bool is_nowhere(int r)
+{
+    return r == -ENOENT || r == -ENOLINK || r == -ELOOP;
+}
+
+/* RFC 5321 4.5.1: mail for it is always taken. Where the tables lead nowhere, it goes on as without them. */
+static bool is_postmaster(const struct route_start *s)
+{
+    return strcmp(s->name, "postmaster") == 0;
+}
+
+static void forget_why(const struct walk *w)
+{
+    g_clear_pointer(&w->route->why, g_free);
+}
+
 /* ---- tables ---- */
 
 /* 0 with at least one value; -ENOENT; -EHOSTDOWN. */
@@ -286,6 +303,14 @@ static int go_to_target(struct walk *w, const struct route_start *alias, const s
     return r;
 }
 
+/* What a target is instead that leads nowhere, so that the others keep theirs. */
+static int go_without_alias(struct walk *w, const struct route_start *s, const char *target, unsigned depth)
+{
+    forget_why(w);
+    tell(w, depth, "postmaster", "%s leads nowhere: on as if there were no alias", target);
+    return go(w, s, false, depth);
+}
+
 static int by_alias(struct walk *w, const struct route_start *s, const char *name, unsigned depth)
 {
     struct table *table = s->domain->options.aliases;
@@ -300,8 +325,11 @@ static int by_alias(struct walk *w, const struct route_start *s, const char *nam
     struct route_start alias = *s;
     (void)g_strlcpy(alias.name, name, sizeof alias.name);
     for (guint i = 0; i < targets->len && r == 0; i++) {
-        tell(w, depth, "alias", "%s: %s", name, (const char *)g_ptr_array_index(targets, i));
-        r = go_to_target(w, &alias, s, g_ptr_array_index(targets, i), depth + 1);
+        const char *target = g_ptr_array_index(targets, i);
+        tell(w, depth, "alias", "%s: %s", name, target);
+        r = go_to_target(w, &alias, s, target, depth + 1);
+        if (is_nowhere(r) && is_postmaster(s))
+            r = go_without_alias(w, s, target, depth);
     }
     return r;
 }
@@ -348,20 +376,29 @@ static int by_creating(struct walk *w, const struct route_start *s, unsigned dep
     return reach_new(w, s, name, depth);
 }
 
-/* RFC 5321 4.5.1: there is always one. That of the first domain is made when it gets mail. */
+/* There is always one: that of the first domain is made when it gets mail. If that is what led here, it is
+ * its mailbox and not its alias. */
 static int by_right_of_postmaster(struct walk *w, const struct route_start *s, unsigned depth)
 {
-    if (strcmp(s->name, "postmaster") != 0)
-        return -ENOENT;
     static const struct smtp_address postmaster = { .local_len = sizeof "postmaster" - 1,
                                                     .local = "postmaster" };
     struct route_start first;
     if (!router_start(w->router, &postmaster, &first))
         return -ENOENT;
+    forget_why(w);
     if (first.domain == s->domain)
         return reach_new(w, s, s->name, depth);
     tell(w, depth, "postmaster", "that of %s", first.domain_name);
-    return go(w, &first, true, depth);
+    int r = go(w, &first, true, depth);
+    if (r == -ELOOP) {
+        forget_why(w);
+        r = go(w, &first, false, depth);
+    }
+    if (r == -ELOOP) {
+        forget_why(w);
+        r = reach_new(w, &first, first.name, depth);
+    }
+    return r;
 }
 
 static int try_all(struct walk *w, const struct route_start *s, bool asks_aliases, unsigned depth)
@@ -379,12 +416,11 @@ static int try_all(struct walk *w, const struct route_start *s, bool asks_aliase
         r = by_catch_all(w, s, depth);
     if (r == -ENOENT)
         r = by_creating(w, s, depth);
-    if (r == -ENOENT)
-        r = by_right_of_postmaster(w, s, depth);
-    return r;
+    return is_nowhere(r) && is_postmaster(s) ? by_right_of_postmaster(w, s, depth) : r;
 }
 
-/* Each address once; one that leads to itself leads nowhere. */
+/* Each address once; one that leads to itself leads nowhere. One that failed does so each time, as what led
+ * to it may be postmaster's, which goes on. */
 static int go(struct walk *w, const struct route_start *s, bool asks_aliases, unsigned depth)
 {
     g_autofree char *key = g_strdup_printf("%s@%s%s", s->name, s->domain_name, asks_aliases ? "" : " itself");
@@ -395,7 +431,10 @@ static int go(struct walk *w, const struct route_start *s, bool asks_aliases, un
         return 0;
     g_hash_table_insert(w->seen, g_strdup(key), ON_THE_WAY);
     int r = try_all(w, s, asks_aliases, depth);
-    g_hash_table_insert(w->seen, g_steal_pointer(&key), GONE);
+    if (r == 0)
+        g_hash_table_insert(w->seen, g_steal_pointer(&key), GONE);
+    else
+        (void)g_hash_table_remove(w->seen, key);
     return r;
 }
 

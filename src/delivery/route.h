@@ -1,8 +1,8 @@
 /*
  * delivery/route.h - the way from an address to mailboxes, step by step: alias, mailbox, subaddress,
- * catch-all; and if all fail, postmaster's home (RFC 5321 4.5.1). What an alias names goes the same way. It
- * asks the disk and the tables: for jobs. Ownership: a route is a value; whoever made it clears it, also
- * after a failure.
+ * catch-all; and if all fail or lead nowhere, postmaster's home (RFC 5321 4.5.1). What an alias names goes
+ * the same way. It asks the disk and the tables: for jobs. Ownership: a route is a value; whoever made it
+ * clears it, also after a failure.
  */
 #pragma once
 

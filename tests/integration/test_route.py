@@ -116,6 +116,19 @@ class Ways(RouteCase):
                    "-> MAILDIRS/postmaster, which is made then",
                    "250 2.1.5 Recipient OK")
 
+    def test_a_postmaster_whose_alias_leads_nowhere(self):
+        self.check(self.configured("postmaster: gone\n"), "postmaster", 0,
+                   "  domain      example.org: [domain example.org]",
+                   "  alias       postmaster: gone",
+                   "    address     gone@example.org",
+                   "    alias       gone: none",
+                   "    mailbox     gone: none",
+                   "  postmaster  gone leads nowhere: on as if there were no alias",
+                   "  mailbox     postmaster: none",
+                   "  create      MAILDIRS/postmaster, at its first delivery",
+                   "-> MAILDIRS/postmaster, which is made then",
+                   "250 2.1.5 Recipient OK")
+
     def test_a_maildir_that_may_not_be_entered(self):
         server = self.configured()
         (server.maildirs / "alice").chmod(0)

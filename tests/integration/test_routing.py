@@ -379,6 +379,26 @@ class OtherWays(RoutingCase):
         self.assertFalse((self.folder / "other" / "postmaster").exists())
         self.assertEqual(stat.S_IMODE((server.maildirs / "postmaster").stat().st_mode), 0o700)
 
+    def check_home(self, **given):
+        """Of postmaster, whom nobody else gets mail for."""
+        server = self.routed(**given)
+        addresses = "postmaster", f"postmaster@{DOMAIN}", f"postmaster@{OTHER}"
+        for address in addresses:
+            self.deliver(server, address)
+        self.assertEqual(len(server.maildir("postmaster").names()), len(addresses))
+        self.assertEqual(server.events("mailbox-lookup-failed"), [])
+        return server
+
+    def test_postmaster_has_a_home_where_the_catch_all_is_missing(self):
+        server = self.check_home(catch_all="gone")
+        self.assertEqual(self.rcpt(server, f"nobody@{DOMAIN}"), (451, "4.3.0"))
+
+    def test_postmaster_has_a_home_where_its_alias_leads_nowhere(self):
+        self.check_home(aliases=self.table("postmaster: nobody\n"))
+
+    def test_postmaster_has_a_home_where_its_alias_leads_back(self):
+        self.check_home(aliases=self.table(f"postmaster: postmaster@{OTHER}\n"))
+
     def test_a_missing_maildir_is_made_at_its_first_delivery(self):
         server = self.routed(create="yes")
         self.assertEqual(self.rcpt(server, f"new@{DOMAIN}"), (250, "2.1.5"))

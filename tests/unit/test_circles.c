@@ -291,6 +291,12 @@ static const struct row {
       NO_CIRCLE,
       true },
     { "disk: who has a mailbox in any case", { { "example.org", "info: postmaster\n" } }, NO_CIRCLE, true },
+    { "disk: postmaster's target that is nowhere",
+      { { "example.org", "PostMaster: gone\n" } },
+      NO_CIRCLE,
+      true,
+      "/t/example.org.a:1: note: postmaster -> gone: there is no such mailbox; mail that would go there goes "
+      "to postmaster's own" },
     { "disk: a directory that is not there", { { "example.com", "info: bob\n" } }, NO_CIRCLE, true },
     { "disk: what is asked elsewhere",
       { { "example.org", "info: gone\n", .mailboxes = "socket:/none m" } },

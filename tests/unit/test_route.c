@@ -295,6 +295,81 @@ static void each_address_is_asked_for_once(void **state)
     world_clear(&w);
 }
 
+/* ---- postmaster ---- */
+
+static const char *any(GRand *random, const char *const *texts, guint count)
+{
+    return texts[g_rand_int_range(random, 0, (gint32)count)];
+}
+
+/* "postmaster: gone, b@example.net\n..." */
+static char *any_aliases(GRand *random)
+{
+    static const char *const names[] = { "postmaster", "postmaster+x", "a", "a+x", "b" };
+    static const char *const targets[] = { "postmaster",
+                                           "postmaster+x",
+                                           "postmaster@empty.example",
+                                           "postmaster@other",
+                                           "postmaster@example.org",
+                                           "a",
+                                           "a+x",
+                                           "b@empty.example",
+                                           "b@example.org",
+                                           "gone",
+                                           "a@other",
+                                           "x@elsewhere.example" };
+    GString *text = g_string_new(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (g_rand_boolean(random))
+            continue;
+        g_string_append_printf(text, "%s: %s", names[i], any(random, targets, G_N_ELEMENTS(targets)));
+        while (g_rand_boolean(random))
+            g_string_append_printf(text, ", %s", any(random, targets, G_N_ELEMENTS(targets)));
+        g_string_append_c(text, '\n');
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void check_any_world(GRand *random)
+{
+    static const char *const names[] = { "empty.example", "other", "example.org" };
+    static const char *const catch_alls[] = {
+        NULL, NULL, "gone", "a", "postmaster", "postmaster@empty.example", "postmaster@other", "b@example.org"
+    };
+    static const char *const paths[] = { "<postmaster>", "<postmaster@empty.example>", "<postmaster@other>",
+                                         "<postmaster@example.org>" };
+    g_autoptr(GPtrArray) aliases = g_ptr_array_new_with_free_func(g_free);
+    struct route_domain domains[ROUTE_DOMAINS_MAX] = { 0 };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_ptr_array_add(aliases, any_aliases(random));
+        domains[i] = (struct route_domain){ names[i], g_ptr_array_index(aliases, i),
+                                            .catch_all = any(random, catch_alls, G_N_ELEMENTS(catch_alls)) };
+    }
+    struct world w;
+    world_init(&w, domains);
+    for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
+        g_autoptr(GString) steps = g_string_new(NULL);
+        const struct route_observer observer = { keep_step, steps };
+        auto_val(route) route = { 0 };
+        int r = find(&w, paths[i], &observer, &route);
+        if (r < 0)
+            print_error("%s%s", steps->str, route.why);
+        assert_int_equal(r, 0);
+        assert_true(route.mailboxes->len > 0);
+        assert_null(route.why);
+    }
+    world_clear(&w);
+}
+
+static void whatever_the_tables_say_postmaster_has_a_home(void **state)
+{
+    (void)state;
+    GRand *random = g_rand_new_with_seed(1);
+    for (unsigned i = 0; i < 3000; i++)
+        check_any_world(random);
+    g_rand_free(random);
+}
+
 /* ---- targets ---- */
 
 static const struct target_row {
@@ -353,6 +428,8 @@ int main(int argc, char **argv)
     suite_add(s, "depth is bounded", depth_is_bounded, NULL);
     suite_add(s, "the number of mailboxes is bounded", the_number_of_mailboxes_is_bounded, NULL);
     suite_add(s, "each address is asked for once", each_address_is_asked_for_once, NULL);
+    suite_add(s, "whatever the tables say, postmaster has a home",
+              whatever_the_tables_say_postmaster_has_a_home, NULL);
     suite_add_rows(s, target_rows, check_target);
     return suite_run(s, argc, argv);
 }
