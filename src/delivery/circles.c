@@ -177,6 +177,16 @@ static bool has_alias(const struct place *p, const char *name, uint32_t *ret_num
     return p->aliases != NULL && table_content_number(p->aliases, name, ret_number);
 }
 
+/* What stands in front of a subaddress; false when there is none. */
+static bool find_base(const struct place *p, const char *name, char ret_base[MAILBOX_NAME_MAX + 1])
+{
+    size_t len = strcspn(name, p->domain->options.subaddress);
+    if (len == 0 || name[len] == '\0')
+        return false;
+    (void)g_strlcpy(ret_base, name, len + 1);
+    return true;
+}
+
 /* An alias of the name, or of what stands in front of a subaddress; or whether it has a mailbox. */
 static enum answer find_by_name(const struct search *s, struct place *p, const char *name, bool asks_aliases,
                                 uint32_t *ret_alias)
@@ -185,11 +195,9 @@ static enum answer find_by_name(const struct search *s, struct place *p, const c
     if (asks_aliases && has_alias(p, name, ret_alias))
         return YES;
     enum answer whole = has_mailbox(s, p, name);
-    size_t len = strcspn(name, p->domain->options.subaddress);
-    if (whole == YES || len == 0 || name[len] == '\0')
-        return whole;
     char base[MAILBOX_NAME_MAX + 1];
-    (void)g_strlcpy(base, name, len + 1);
+    if (whole == YES || !find_base(p, name, base))
+        return whole;
     if (asks_aliases && has_alias(p, base, ret_alias))
         return YES;
     enum answer part = has_mailbox(s, p, base);
@@ -232,7 +240,19 @@ static bool node_equal(struct node a, struct node b)
     return a.place == b.place && a.number == b.number;
 }
 
-/* From a node by one of its targets. A name among its own targets is the mailbox itself. */
+/* A name among its own targets, or a subaddress of it, is the mailbox itself; also where the subaddress has
+ * an alias of its own. */
+static bool is_itself(struct node from, const struct place *p, const char *name)
+{
+    uint32_t alias;
+    char base[MAILBOX_NAME_MAX + 1];
+    if (p != from.place || from.number == CATCH_ALL)
+        return false;
+    return (has_alias(p, name, &alias) && alias == from.number) ||
+           (find_base(p, name, base) && has_alias(p, base, &alias) && alias == from.number);
+}
+
+/* From a node by one of its targets. */
 static struct node follow_target(struct search *s, struct node from, const char *target, bool *ret_is_nowhere)
 {
     struct place *p = NULL;
@@ -240,8 +260,7 @@ static struct node follow_target(struct search *s, struct node from, const char 
     *ret_is_nowhere = false;
     if (!parse(s, from.place, target, &p, name))
         return (struct node){ NULL, 0 };
-    struct node to = find_node(s, p, name, true, ret_is_nowhere);
-    return node_equal(to, from) ? find_node(s, p, name, false, ret_is_nowhere) : to;
+    return find_node(s, p, name, !is_itself(from, p, name), ret_is_nowhere);
 }
 
 /* ---- telling ---- */
