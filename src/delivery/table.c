@@ -76,6 +76,12 @@ bool table_reconsider(struct table *t)
     return t->kind->reconsider != NULL && t->kind->reconsider(t);
 }
 
+void table_tell_again(struct table *t)
+{
+    if (t->kind->tell_again != NULL)
+        t->kind->tell_again(t);
+}
+
 struct table_content *table_content_of(struct table *t, bool waiting)
 {
     return t->kind->content != NULL ? t->kind->content(t, waiting) : NULL;

@@ -64,6 +64,9 @@ void table_use(struct table *t);    /* the version that waits */
 void table_refuse(struct table *t); /* it goes; the next look finds nothing new, unless the file changes */
 /* What was refused may do now: the next look reads it again. False: nothing was. */
 bool table_reconsider(struct table *t);
+/* Whatever is wrong with a version that is not in use is told once more, by the next look: for a process that
+ * has the table from one that does not tell. */
+void table_tell_again(struct table *t);
 
 struct table_content;
 

@@ -25,7 +25,7 @@ struct file_table {
     struct disk_stat seen; /* the version that was looked at last, good or bad; all zero: none */
     int error;             /* or what came of looking, which was told */
     struct table_content *waiting;
-    bool is_refused; /* that version */
+    bool is_broken, is_refused; /* that version */
 };
 
 static struct file_table *file_of(struct table *t)
@@ -217,6 +217,7 @@ static int file_look(struct table *t, struct diag *problems)
     }
     f->is_refused = false;
     f->waiting = load(f, text, problems);
+    f->is_broken = f->waiting == NULL;
     return f->waiting != NULL ? 1 : -EBADMSG;
 }
 
@@ -242,6 +243,15 @@ static bool file_reconsider(struct table *t)
     return was_refused;
 }
 
+static void file_tell_again(struct table *t)
+{
+    struct file_table *f = file_of(t);
+    f->error = 0;
+    if (f->is_broken || f->is_refused)
+        f->seen = (struct disk_stat){ 0 };
+    f->is_broken = f->is_refused = false;
+}
+
 const struct table_kind table_file_kind = {
     .in_memory = true,
     .open = file_open,
@@ -250,5 +260,6 @@ const struct table_kind table_file_kind = {
     .look = file_look,
     .end_look = file_end_look,
     .reconsider = file_reconsider,
+    .tell_again = file_tell_again,
     .content = file_content,
 };

@@ -20,6 +20,7 @@ struct table_kind {
     int (*look)(struct table *t, struct diag *problems); /* NULL: there is nothing to look at */
     void (*end_look)(struct table *t, bool is_used);
     bool (*reconsider)(struct table *t);
+    void (*tell_again)(struct table *t);
     struct table_content *(*content)(struct table *t, bool waiting);
 };
 

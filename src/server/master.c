@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "delivery/table.h"
 #include "delivery/tables.h"
 #include "postern/version.h"
 #include "server/identity.h"
@@ -19,6 +20,7 @@
 #include "server/reload.h"
 #include "server/sockets.h"
 #include "server/worker_process.h"
+#include "worker/lookup.h"
 
 enum {
     SHORT_LIFE_MS = 1000,  /* a worker that dies sooner died at once: the next one is made to wait */
@@ -60,7 +62,8 @@ struct master {
     unsigned alive;
     sigset_t signals;           /* what it waits for; blocked */
     msec_t look_due, dates_due; /* of certificates */
-    bool certificates_wait;     /* there are new ones, and no rows for another generation */
+    msec_t tables_due;
+    bool certificates_wait; /* there are new ones, and no rows for another generation */
     bool stopping, killed;
     msec_t deadline; /* while stopping: workers are killed then */
 };
@@ -220,6 +223,8 @@ static int worker_main(struct master *m, unsigned slot, size_t row, pid_t master
 {
     if (drop_privileges(m) < 0)
         return EXIT_FAILURE;
+    for (guint i = 0; i < m->settings->tables->len; i++)
+        table_tell_again(g_ptr_array_index(m->settings->tables, i));
     struct worker_settings settings = m->settings->worker;
     settings.shares = m->shares;
     settings.share_count = m->rows;
@@ -253,13 +258,28 @@ static void give_row_back(struct master *m, size_t row)
     m->taken[row] = false;
 }
 
-/* A worker inherits what they hold: not what they held when the first one started. */
+/*
+ * A worker inherits what they hold, which must be what the one that died had: should the file be broken by
+ * now, there is nothing else to get it from, and with an older one mail would bounce. What is wrong the
+ * workers tell, who may be able to read less.
+ */
 static void refresh_tables(const struct master *m)
 {
     auto_val(diag) problems = { 0 };
-    (void)tables_refresh(m->settings->router, m->settings->tables, &problems); /* which tell why */
-    for (guint i = 0; i < diag_count(&problems); i++)
-        pst_log(m->log, PST_LOG_ERROR, "table-broken", PST_STR("problem", problems.problems->pdata[i]));
+    if (tables_refresh(m->settings->router, m->settings->tables, &problems))
+        pst_log(m->log, PST_LOG_DEBUG, "table-followed");
+}
+
+/* When to do so again; MSEC_NEVER where there are none. */
+static msec_t look_after_tables(struct master *m)
+{
+    if (m->settings->tables->len == 0)
+        return MSEC_NEVER;
+    if (now_ms() >= m->tables_due) {
+        refresh_tables(m);
+        m->tables_due = now_ms() + LOOKUPS_REFRESH_MS; /* as workers do */
+    }
+    return m->tables_due;
 }
 
 static void start_worker(struct master *m, unsigned slot, msec_t now)
@@ -595,7 +615,8 @@ static void serve(struct master *m)
         if (!m->stopping) {
             msec_t look = look_after_certificates(m); /* which may want new workers */
             msec_t start = start_due(m);
-            until = MIN(look, start);
+            msec_t tables = look_after_tables(m);
+            until = MIN(MIN(look, tables), start);
         }
         on_signal(m, wait_for_signal(m, until));
         if (m->stopping && m->alive > 0 && now_ms() >= m->deadline)
@@ -619,6 +640,7 @@ int master_run(struct settings *take_settings, const struct master_events *event
                            .leaving = g_array_new(FALSE, FALSE, sizeof(struct runner)),
                            .slots = g_new0(struct slot, take_settings->workers) };
     bool logs_to_stderr = m.settings->log.target.kind == LOG_TO_STDERR;
+    worker_process_give_memory_back();
     block_signals(&m);
     if (prepare(&m) < 0) {
         if (!logs_to_stderr)

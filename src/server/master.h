@@ -11,6 +11,8 @@
  *
  * Certificates whose files change are read anew without a signal, and get a new generation of workers; if
  * anything is wrong with them, the log tells and the old ones stay. Only the master ever reads a key.
+ *
+ * Tables whose files change are followed, so that who replaces a worker has the last good ones.
  */
 #pragma once
 

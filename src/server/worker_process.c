@@ -77,7 +77,7 @@ static int start(struct process *p, const struct worker_settings *settings)
  * every now and then would lie, freed, in all of them. And there are few heaps, each of which keeps what the
  * largest job of its threads once needed.
  */
-static void give_memory_back(void)
+void worker_process_give_memory_back(void)
 {
 #ifdef __GLIBC__
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_OCTETS); /* at worst it keeps more */
@@ -106,7 +106,6 @@ int worker_process_run(const struct worker_settings *settings, struct log_sink *
     /* Without a master nobody would restart us or tell us to stop. It may have died before this call. */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != master)
         return EXIT_FAILURE;
-    give_memory_back();
     make_room_for_descriptors(settings->connections_here + SPARE_DESCRIPTORS);
     struct process p = { .sink = sink };
     int r = reactor_new(POOL_THREADS, &p.reactor);

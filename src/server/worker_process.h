@@ -17,5 +17,8 @@ enum {
     SPARE_DESCRIPTORS = 2048,
 };
 
+/* How memory is kept: for the master, before it has workers, which inherit it. */
+void worker_process_give_memory_back(void);
+
 /* Until SIGTERM, and until what was in flight is done. Its result is the process's exit status. */
 int worker_process_run(const struct worker_settings *settings, struct log_sink *sink, pid_t master);

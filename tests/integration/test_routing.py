@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import stat
 import threading
+import time
 from pathlib import Path
 
 import tap
@@ -297,6 +298,25 @@ class ChangedTables(RoutingCase):
         self.table("info: carol\n")
         server.wait_log("table-loaded")
         self.leads_to(server, INFO, "carol")
+
+    def test_a_worker_that_replaces_another_knows_the_last_good_file(self):
+        path = self.table("first: alice\n")
+        wait_until(lambda: time.time() - path.stat().st_ctime > 0.1, "the file is left alone, and so read once")
+        server = self.routed(aliases=path)
+        server.may_lose_workers = True
+        (worker,) = server.workers()
+        self.table("later: carol\n")
+        wait_until(lambda: self.rcpt(server, f"later@{DOMAIN}")[0] == 250, "the new file is in use")
+        server.wait_log("table-followed")  # by the master
+        self.table("later: carol\nbroken line\n")
+        server.wait_log("table-broken")
+        os.kill(worker, signal.SIGKILL)
+        server.workers(other_than=(worker,))
+        for _ in range(3):
+            self.assertEqual(self.rcpt(server, f"first@{DOMAIN}"), (550, "5.1.1"))
+            self.leads_to(server, f"later@{DOMAIN}", "carol")
+        told = server.wait_log("table-broken", 2)  # by each worker once
+        self.assertTrue(all(event["problem"].startswith(f"{path}:2: ") for event in told), told)
 
     def test_a_broken_file_at_the_start_is_no_start(self):
         server = self.routed(start=False, aliases=self.table("info: alice\ninfo: |cat\n/x: alice\n"))

@@ -238,6 +238,40 @@ static void a_missing_file_changes_nothing(void **state)
     rig_check_refresh(t, gone); /* and once more for each time */
 }
 
+/* To a process that has the table from another one. */
+static void what_is_not_in_use_is_told_again(void **state)
+{
+    (void)state;
+    static const char broken[] = "-74\n/etc/aliases:1: bob: expected NAME: TARGET, TARGET";
+    static const char gone[] =
+        "-2\n/etc/aliases: No such file or directory; what it held before stays in use";
+    auto_ptr(table) t = start_with("alice: bob\n");
+    table_tell_again(t);
+    rig_check_refresh(t, "0"); /* all is well */
+    put_settled("bob\n");
+    rig_check_refresh(t, broken);
+    rig_check_refresh(t, "0");
+    table_tell_again(t);
+    rig_check_refresh(t, broken);
+    rig_check_refresh(t, "0");
+    auto_disk int dir = open_etc();
+    assert_int_equal(disk_unlink(dir, "aliases"), 0);
+    rig_check_refresh(t, gone);
+    table_tell_again(t);
+    rig_check_refresh(t, gone);
+    rig_check(t, "alice", "bob");
+    put_settled("alice: carol\n");
+    auto_val(diag) problems = { NULL };
+    assert_int_equal(table_look(t, &problems), 1);
+    table_refuse(t);
+    rig_check_refresh(t, "0");
+    table_tell_again(t);
+    rig_check_refresh(t, "1");
+    table_tell_again(t);
+    rig_check_refresh(t, "0");
+    rig_check(t, "alice", "carol");
+}
+
 static void a_directory_in_its_place_changes_nothing(void **state)
 {
     (void)state;
@@ -414,6 +448,7 @@ static const struct {
     { "refresh: what was not left alone is read again", what_was_not_left_alone_is_read_again },
     { "refresh: a broken file changes nothing", a_broken_file_changes_nothing },
     { "refresh: a missing file changes nothing", a_missing_file_changes_nothing },
+    { "refresh: what is not in use is told again", what_is_not_in_use_is_told_again },
     { "refresh: a directory in its place changes nothing", a_directory_in_its_place_changes_nothing },
     { "refresh: any call may fail", any_call_of_a_refresh_may_fail },
     { "changes while it is read: open reads again", open_reads_again },
