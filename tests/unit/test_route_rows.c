@@ -56,7 +56,7 @@ const struct route_row route_rows[] = {
       { { "example.org" } },
       "<round-new@example.org>",
       -ENODEV,
-      "/mail/example.org/round-new: Too many levels of symbolic links",
+      "/mail/example.org/round-new: No such device",
       NULL },
     { "a folder that is a link to itself",
       { { "example.org" } },
