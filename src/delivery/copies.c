@@ -93,7 +93,8 @@ static int take_over(struct copies *c, size_t i, const struct target_copy *from,
 }
 
 /* A disk that is full keeps what was written before: another target's copy may go on with it. Returns what
- * came of the last one that was tried. */
+ * came of the last one that was tried. As with a source that goes unsynced, the file has to be asked whether
+ * what was read is what had been written; else the body is lost. */
 static int move_on(struct copies *c, int why, struct slice part)
 {
     struct target_copy *full = &c->list[c->staged];
@@ -103,6 +104,11 @@ static int move_on(struct copies *c, int why, struct slice part)
         if (c->results[i] < 0)
             continue;
         r = take_over(c, i, full, part);
+        int lost = r >= 0 ? maildir_copy_check(&full->copy) : 0;
+        if (lost < 0) {
+            maildir_copy_clear(&c->list[i].copy);
+            return lost;
+        }
         if (r >= 0) {
             c->staged = i;
             maildir_copy_clear(&full->copy);
