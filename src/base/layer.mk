@@ -5,6 +5,7 @@ src_base_libbase_a_SOURCES = \
 	src/base/auto.h \
 	src/base/diag.c src/base/diag.h \
 	src/base/log.c src/base/log.h \
+	src/base/nursery.c src/base/nursery.h \
 	src/base/number.c src/base/number.h \
 	src/base/option.c src/base/option.h \
 	src/base/random.c src/base/random.h \

@@ -22,7 +22,8 @@ struct scheduling {
 /*
  * Where nobody else wants to run it changes nothing, and where other programs do, this one still gets its
  * part, which with SCHED_IDLE it would not. Who asks for long slices is preempted at once by those who ask
- * for shorter ones, as everybody else does; by lower priority alone it was not.
+ * for shorter ones, as everybody else does; by lower priority alone it was not. Much longer slices would
+ * have one of these processes wait for another one that loops, if only to die.
  */
 static void go_last(void)
 {
@@ -32,7 +33,7 @@ static void go_last(void)
         .size = sizeof s,
         .policy = SCHED_OTHER,
         .nice = nice,
-        .slice_ns = 100 * 1000 * 1000, /* the longest */
+        .slice_ns = 5 * 1000 * 1000,
     };
     if (syscall(SYS_sched_setattr, 0, &s, 0) < 0)
         (void)setpriority(PRIO_PROCESS, 0, nice); /* cannot fail: that is for those who want more */

@@ -315,6 +315,7 @@ static int host_spawn(struct handler_host *h)
         .channel = &channel,
         .stands_back = true,
         .spare_processors = h->settings->spare_processors,
+        .is_nursed = true,
     };
     return child_spawn(h->r, &options, host_on_exit, h, &h->child);
 }

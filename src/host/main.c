@@ -6,11 +6,14 @@
  * code, reads nothing of what peers or handlers wrote, and waits. When the runner has died, when SIGTERM
  * comes, or when the worker has died, it kills what is left below it, says on the wire what the runner was
  * doing, and ends, so that after it nothing of the host is left.
+ *
+ * With the argument "nursery" it is none of these, but starts them: base/nursery.h.
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -18,6 +21,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/nursery.h"
 #include "handlers/wire.h"
 #include "host/children.h"
 #include "host/runner.h"
@@ -74,8 +78,10 @@ static bool is_alone(void)
     return poll(&wire, 1, 0) > 0 && (wire.revents & (POLLHUP | POLLNVAL)) != 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], NURSERY_ARGUMENT) == 0)
+        nursery_run(argv[0], argv[2]);
     (void)close_range(SCRATCH_FD + 1, ~0U, 0); /* no descriptors but these */
     (void)fcntl(WIRE_FD, F_SETFD, FD_CLOEXEC);
     (void)fcntl(SCRATCH_FD, F_SETFD, FD_CLOEXEC);

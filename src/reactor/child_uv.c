@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/auto.h"
-#include "base/stand_back.h"
+#include "reactor/birth_uv.h"
 #include "reactor/reactor_uv.h"
 
 enum {
@@ -70,105 +70,6 @@ static void child_on_uv_poll(uv_poll_t *poll, int error, int events)
         c->on_exit(c->owner, exited ? end.si_status : 0, exited ? 0 : end.si_status);
 }
 
-/* What the child is made from: its own copies, for the job may come late. */
-struct birth {
-    char *file;
-    char **argv, **env; /* NULL: this process's */
-    int *fds, *moved;   /* at least 0, 1 and 2; and room for their numbers in the child */
-    unsigned fd_count;
-    bool stands_back;
-    uint64_t spare_processors;
-    _Atomic pid_t *pid;
-    _Atomic int *error;
-};
-
-static void birth_free(struct birth *b)
-{
-    for (unsigned i = 0; i < b->fd_count; i++)
-        if (b->fds[i] >= 0)
-            (void)close(b->fds[i]);
-    g_free(b->file);
-    g_strfreev(b->argv);
-    g_strfreev(b->env);
-    g_free(b->fds);
-    g_free(b->moved);
-    g_free(b);
-}
-
-/* -errno when there are no descriptors left. */
-static int plan(const struct child_options *o, int channel_fd, struct child *c)
-{
-    auto_fd int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null_fd < 0)
-        return -errno;
-    struct birth *b = g_new0(struct birth, 1);
-    b->file = g_strdup(o->file);
-    b->argv = g_strdupv((char **)o->argv);
-    b->env = g_strdupv((char **)o->env);
-    b->stands_back = o->stands_back;
-    b->spare_processors = o->spare_processors;
-    b->pid = &c->pid;
-    b->error = &c->error;
-    unsigned fd_count = MAX((unsigned)o->fd_count, 3);
-    b->fds = g_new(int, fd_count);
-    b->moved = g_new(int, fd_count);
-    int error = 0;
-    while (error == 0 && b->fd_count < fd_count) {
-        unsigned i = b->fd_count++;
-        int fd = i < o->fd_count ? o->fds[i] : CHILD_NULL;
-        b->fds[i] = fcntl(fd >= 0 ? fd : fd == CHILD_CHANNEL ? channel_fd : null_fd, F_DUPFD_CLOEXEC, 0);
-        error = b->fds[i] < 0 ? -errno : 0;
-    }
-    if (error < 0)
-        birth_free(b);
-    else
-        c->birth = b;
-    return error;
-}
-
-/*
- * In the child, where the memory is the parent's, of which one thread waits and the others do not: system
- * calls only. All signals are blocked.
- */
-static _Noreturn void become(const struct birth *b)
-{
-    enum { NO_PROGRAM = 127 };      /* as shells say it */
-    atomic_store(b->pid, getpid()); /* before it can say a word */
-    for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        (void)signal(signal_number, SIG_DFL);  /* not for those that cannot be changed */
-    for (unsigned i = 0; i < b->fd_count; i++) /* out of the way of each other's new numbers */
-        b->moved[i] = fcntl(b->fds[i], F_DUPFD_CLOEXEC, (int)b->fd_count);
-    bool is_set = true;
-    for (unsigned i = 0; i < b->fd_count && is_set; i++)
-        is_set = dup2(b->moved[i], (int)i) >= 0;
-    /* Now, and not by execve: what the parent closes meanwhile ends only when it is closed here, too. */
-    if (is_set && close_range(b->fd_count, ~0U, 0) == 0) {
-        if (b->stands_back) /* before its program is loaded, which is work, too; and waits, perhaps */
-            stand_back(b->spare_processors);
-        sigset_t none;
-        (void)sigemptyset(&none);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL);
-        (void)execve(b->file, b->argv, b->env != NULL ? b->env : environ);
-    }
-    atomic_store(b->error, -errno);
-    _exit(NO_PROGRAM);
-}
-
-/* Its number; or -1, when there is none. */
-static pid_t give_birth(const struct birth *b)
-{
-    sigset_t all, former;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_BLOCK, &all, &former); /* our handlers must not run in the child */
-    pid_t pid = vfork();
-    if (pid == 0)
-        become(b);
-    if (pid < 0)
-        atomic_store(b->error, -errno);
-    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
-    return pid;
-}
-
 /* A descriptor that tells of its end, or -errno, and then there is no such process. */
 static int open_pidfd(pid_t pid)
 {
@@ -184,7 +85,7 @@ static int open_pidfd(pid_t pid)
 static void birth_run(void *arg)
 {
     struct child *c = PAST_MAGIC(child, arg, CHILD_MAGIC);
-    pid_t pid = give_birth(c->birth);
+    pid_t pid = birth_give(c->birth);
     if (pid > 0)
         atomic_store(&c->pid, pid); /* it may have died before it could */
     c->pidfd = pid > 0 ? open_pidfd(pid) : -1;
@@ -237,13 +138,18 @@ static int spawn(struct reactor *r, const struct child_options *options, int cha
 {
     if (access(options->file, X_OK) < 0)
         return -errno;
-    struct child *c = g_new0(struct child, 1);
-    int error = plan(options, channel_fd, c);
-    if (error < 0) {
-        g_free(c);
+    int error;
+    struct birth *b = birth_new(options, channel_fd, &error);
+    if (b == NULL)
         return error;
-    }
+    if (options->is_nursed && r->nursery == NULL)
+        r->nursery = nursery_new();
+    struct child *c = g_new0(struct child, 1);
     c->magic = CHILD_MAGIC;
+    c->birth = b;
+    b->nursery = options->is_nursed ? r->nursery : NULL;
+    b->pid = &c->pid;
+    b->error = &c->error;
     c->on_exit = on_exit;
     c->owner = owner;
     c->r = r;

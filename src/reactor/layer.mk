@@ -6,7 +6,8 @@ src_reactor_libreactor_a_SOURCES = \
 	src/reactor/reactor_uv.c src/reactor/reactor_uv.h \
 	src/reactor/stream_uv.c \
 	src/reactor/listener_uv.c \
-	src/reactor/child_uv.c
+	src/reactor/child_uv.c \
+	src/reactor/birth_uv.c src/reactor/birth_uv.h
 
 check_LIBRARIES += src/reactor/libreactor_sim.a
 src_reactor_libreactor_sim_a_SOURCES = \

@@ -199,6 +199,9 @@ struct child_options {
     const struct child_channel *channel;
     bool stands_back; /* runs behind others, and leaves so many processors to them: base/stand_back.h */
     uint64_t spare_processors;
+    /* A process that is `file` with the argument "nursery" starts it (base/nursery.h), so that all such
+     * children together come behind everything else. `argv` is one name, `env` NULL. */
+    bool is_nursed;
 };
 
 /*

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "reactor/birth_uv.h"
 #include "reactor/reactor_uv.h"
 
 enum { REACTOR_MAGIC = 0x72656163, TIMER_MAGIC = 0x74696d65, JOB_MAGIC = 0x6a6f625f };
@@ -164,6 +165,7 @@ int reactor_free(struct reactor *r)
     pst_assert(left == 0);
     if (r->spare >= 0)
         close(r->spare);
+    nursery_free(r->nursery);
     g_array_unref(r->deferred);
     r->magic = 0;
     g_free(r);

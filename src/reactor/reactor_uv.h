@@ -36,6 +36,7 @@ struct reactor {
     reactor_on_turn on_turn; /* NULL: they are not */
     void *on_turn_owner;
     uint64_t away_since; /* uv_hrtime of this turn's first callback; 0: there was none */
+    struct nursery *nursery; /* NULL: there was no nursed child yet */
     size_t random_left;  /* so many bytes at the end of `random` are fresh */
     uint8_t random[RANDOM_BUFFER];
     char read_buffer[READ_BUFFER]; /* for every stream: what is read is handed on before the next read */

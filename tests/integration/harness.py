@@ -77,15 +77,27 @@ def proc_name(pid):
         return None
 
 
-def processes_of_session(session):
-    """The living processes of a session: those that a daemon started, and theirs."""
-    found = []
+def processes_of_sessions(sessions):
+    """
+    The living processes of sessions: those that a daemon started, and theirs. What those have begun as sessions of their own
+    (hosts of handlers have one) comes to the set, and is found later, too, when nothing but that is left of them.
+    """
+    living = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             fields = proc_stat(entry)
-            if fields and fields[0] not in "ZX" and int(fields[3]) == session:
-                found.append(int(entry))
-    return sorted(found)
+            if fields and fields[0] not in "ZX":
+                living[int(entry)] = int(fields[1]), int(fields[3])
+    while True:
+        found = sorted(pid for pid, (_, session) in living.items() if session in sessions)
+        new = {session for parent, session in living.values() if parent in found} - sessions
+        if not new:
+            return found
+        sessions |= new
+
+
+def processes_of_session(session):
+    return processes_of_sessions({session})
 
 
 def anonymous_memory(pid):
@@ -288,6 +300,7 @@ class Postern:
         self.wrapper = list(wrapper)
         self.umask = umask
         self.program = program
+        self.sessions = set()
         self.environment = environment
         self.process = None
         self.may_lose_workers = False  # for a test that kills them, perhaps in the middle of a delivery
@@ -388,7 +401,8 @@ class Postern:
         return "\n".join(self.log[-60:])
 
     def processes(self):
-        return processes_of_session(self.process.pid)
+        self.sessions.add(self.process.pid)
+        return processes_of_sessions(self.sessions)
 
     def children(self):
         return [pid for pid in self.processes() if int((proc_stat(pid) or [0, 0])[1]) == self.process.pid]
@@ -420,6 +434,7 @@ class Postern:
 
     def stop(self):
         """SIGTERM, and all that is to be true then."""
+        self.processes()  # so that their sessions are known
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
         status = self.wait()
