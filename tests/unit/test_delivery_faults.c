@@ -622,6 +622,24 @@ static void check_fault(void **state)
     rig_clear(&rig);
 }
 
+/* A file that is given up is never synced: it has to be asked. */
+static void check_full_disk_lost_what_was_written(void **state)
+{
+    (void)state;
+    const struct rig_plan plan = { .size = LARGE, .chunk = 50000, .count = 3, .each = true };
+    struct rig rig;
+    rig_init(&rig, &plan);
+    disk_sim_fail((struct disk_sim_fault){ .kind = DISK_SIM_APPEND, .nth = 2, .error = ENOSPC });
+    disk_sim_fail((struct disk_sim_fault){ .kind = DISK_SIM_CHECK, .nth = 1, .error = EIO });
+    rig_run(&rig);
+    assert_int_equal(disk_sim_failures(), 2);
+    disk_sim_heal();
+    for (size_t i = 0; i < plan.count; i++)
+        assert_int_equal(rig.results[i], i == 0 ? -ENOSPC : -EIO);
+    rig_check(&rig, RIG_EXACT);
+    rig_clear(&rig);
+}
+
 /* ---- quotas ---- */
 
 static const struct give_back_row {
@@ -909,6 +927,8 @@ int main(int argc, char **argv)
     add_sweep(s, "writes are lost before each call", check_losses);
     add_sweep(s, "the disk is full", check_full);
     suite_add_rows(s, fault_rows, check_fault);
+    suite_add(s, "large: each: what a full disk has lost nobody takes over",
+              check_full_disk_lost_what_was_written, NULL);
     suite_add(s, "a second try after a fault", a_second_try_after_a_fault, NULL);
     suite_add(s, "a second try after a power loss", a_second_try_after_a_power_loss, NULL);
     suite_add(s, "a second try after a kill", a_second_try_after_a_kill, NULL);
