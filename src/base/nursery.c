@@ -15,13 +15,14 @@
 
 struct nursery {
     const char *name, *program;
-    int fds[NURSERY_DESCRIPTORS];
+    int fds[1 + NURSERY_DESCRIPTORS]; /* the socket of the birth before the others */
     unsigned fd_count;
 };
 
-static bool say(int fd, nursery_word word)
+/* To nobody, perhaps. */
+static void say(int fd, nursery_word word)
 {
-    return send(fd, &word, sizeof word, MSG_NOSIGNAL) == sizeof word;
+    (void)send(fd, &word, sizeof word, MSG_NOSIGNAL);
 }
 
 /* Behind all other sessions. Everybody's changes together are ten a second at most; 0, or -errno. */
@@ -36,60 +37,89 @@ static int session_stand_back(void)
     return r;
 }
 
-/* False at the end of the socket. */
+static void close_all(struct nursery *n)
+{
+    for (unsigned i = 0; i < n->fd_count; i++)
+        (void)close(n->fds[i]);
+    n->fd_count = 0;
+}
+
+/* False at the end of the orders. Without descriptors it was none. */
 static bool await_order(struct nursery *n)
 {
-    nursery_word word;
-    struct iovec io = { &word, sizeof word };
+    char octet;
+    struct iovec io = { &octet, sizeof octet };
     _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof n->fds)];
     struct msghdr message = {
         .msg_iov = &io, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room
     };
-    ssize_t len;
-    do {
-        len = recvmsg(NURSERY_FD, &message, MSG_CMSG_CLOEXEC);
-    } while (len < 0 && errno == EINTR);
+    n->fd_count = 0;
+    ssize_t len = recvmsg(NURSERY_FD, &message, MSG_CMSG_CLOEXEC);
     if (len <= 0)
-        return false;
+        return len < 0 && errno == EINTR;
     const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
     size_t octets = c != NULL && c->cmsg_type == SCM_RIGHTS ? c->cmsg_len - CMSG_LEN(0) : 0;
     n->fd_count = (unsigned)(octets / sizeof n->fds[0]);
     if (octets > 0)
         memcpy(n->fds, CMSG_DATA(c), octets);
+    if ((message.msg_flags & MSG_CTRUNC) != 0) {
+        if (n->fd_count > 0)
+            say(n->fds[0], -EMFILE);
+        close_all(n);
+    }
     return true;
 }
 
 /*
  * In the new process, while the nursery waits for its program. What was received has numbers from 4 on, in
- * their order: so none is overwritten before it has its new one.
+ * their order: so none but the socket is overwritten before it has its new one.
  */
 static _Noreturn void become(const struct nursery *n)
 {
-    int control = fcntl(NURSERY_FD, F_DUPFD_CLOEXEC, NURSERY_FD + 1 + NURSERY_DESCRIPTORS);
+    enum { NO_PROGRAM = 127 }; /* as shells say it */
     nursery_word word;
-    if (control < 0 || !say(control, getpid()) || recv(control, &word, sizeof word, 0) != sizeof word)
-        _exit(EX_OSERR); /* nobody is there to tell */
+    say(n->fds[0], getpid());
+    ssize_t len;
+    do {
+        len = recv(n->fds[0], &word, sizeof word, 0);
+    } while (len < 0 && errno == EINTR);
+    if (len <= 0)
+        _exit(NO_PROGRAM); /* nobody wants it any more */
+    int birth = fcntl(n->fds[0], F_DUPFD_CLOEXEC, NURSERY_FD + 1 + NURSERY_DESCRIPTORS);
+    if (birth < 0) {
+        say(n->fds[0], -errno);
+        _exit(NO_PROGRAM);
+    }
     bool is_set = true;
-    for (unsigned i = 0; i < n->fd_count && is_set; i++)
-        is_set = dup2(n->fds[i], (int)i) >= 0;
+    for (unsigned i = 1; i < n->fd_count && is_set; i++)
+        is_set = dup2(n->fds[i], (int)i - 1) >= 0;
     char *const argv[] = { (char *)n->name, NULL };
     if (is_set)
         (void)execv(n->program, argv);
-    (void)say(control, -errno);
-    _exit(127); /* as shells say it */
+    say(birth, -errno);
+    _exit(NO_PROGRAM);
 }
 
-/* False when nobody listens any more. */
-static bool bear(const struct nursery *n)
+/* vfork's waiting keeps it in order; its shared memory is not worth its dangers here. */
+static pid_t new_process(void)
 {
-    /* vfork's waiting, so that only one of the two talks; its shared memory is not worth its dangers here. */
-    pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
-    int error = errno;
+    const long flags = CLONE_PARENT | CLONE_VFORK | SIGCHLD;
+#ifdef __s390__ /* clone(2) */
+    return (pid_t)syscall(SYS_clone, 0, flags, 0, 0, 0);
+#else
+    return (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
+#endif
+}
+
+static void bear(struct nursery *n)
+{
+    if (n->fd_count == 0)
+        return;
+    pid_t pid = new_process();
     if (pid == 0)
         become(n);
-    for (unsigned i = 0; i < n->fd_count; i++)
-        (void)close(n->fds[i]);
-    return (pid > 0 || say(NURSERY_FD, -error)) && say(NURSERY_FD, 0);
+    say(n->fds[0], pid > 0 ? pid : -errno); /* once more, for it may have been killed before it could */
+    close_all(n);
 }
 
 void nursery_run(const char *name, const char *program)
@@ -97,13 +127,17 @@ void nursery_run(const char *name, const char *program)
     enum { AGAIN_MS = 100 };
     struct nursery n = { .name = name, .program = program };
     (void)prctl(PR_SET_NAME, "postern-nursery"); /* in lists of processes */
-    (void)setsid();                              /* fails when it leads one already */
-    bool is_settled = session_stand_back() != -EAGAIN;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);      /* it may have been stopped, and hear of no end */
+    (void)fcntl(NURSERY_FD, F_SETFD, FD_CLOEXEC);
+    bool is_leader = setsid() >= 0; /* else it was started by hand, in somebody's session */
+    bool is_settled = !is_leader || session_stand_back() != -EAGAIN;
     for (;;) {
-        struct pollfd control = { .fd = NURSERY_FD, .events = POLLIN };
-        if (!is_settled && poll(&control, 1, AGAIN_MS) == 0)
+        struct pollfd orders = { .fd = NURSERY_FD, .events = POLLIN };
+        if (!is_settled && poll(&orders, 1, AGAIN_MS) == 0)
             is_settled = session_stand_back() != -EAGAIN;
-        else if (!await_order(&n) || !bear(&n))
+        else if (await_order(&n))
+            bear(&n);
+        else
             _exit(EX_OK);
     }
 }

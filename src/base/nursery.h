@@ -4,15 +4,13 @@
  * sessions (sched_autogroup(7)) it is the session that stands before or behind others, and what a process
  * asks for itself counts within it only. This one's, with all that are started from it, stands behind all.
  *
- * The two talk over a socket (SOCK_SEQPACKET) that is the nursery's NURSERY_FD, in words, one at a time:
+ * It gets its orders over a socket (SOCK_SEQPACKET) that is its NURSERY_FD: messages of one octet, each with
+ * descriptors. The first is a socket of the same kind, for this birth alone; the others become 0, 1, 2, ...
+ * of the new process. On that socket come words: the number of the new process, which waits for a word before
+ * it goes on, or for the socket's end, and then it exits; or -errno, when there is none, or when it does not
+ * get its program (and exits with 127). The socket ends when all is said.
  *
- *     parent    any word, with the descriptors that become 0, 1, 2, ... of the new process
- *     nursery   its number, from itself and before it can have done anything; or -errno
- *     parent    any word: go on
- *     nursery   -errno when the program cannot be had (the process exits with 127)
- *     nursery   0: that is all
- *
- * At the end of the socket, which is the parent's end at the latest, the nursery ends.
+ * The nursery ends with its orders, or with the thread that began it.
  */
 #pragma once
 

@@ -104,8 +104,7 @@ static pid_t give_birth_here(const struct birth *b)
 enum { PATIENCE_S = 10 }; /* with one that was stopped, say: it is given up */
 
 struct nursery {
-    GMutex turn; /* births are one after the other: it is one process */
-    int control; /* -1: it has not begun, or has ended */
+    int control; /* its orders; -1: it has not begun, or has ended */
     pid_t pid;
     /* What it was begun with, and its children have */
     char *file;
@@ -116,7 +115,6 @@ struct nursery {
 struct nursery *nursery_new(void)
 {
     struct nursery *n = g_new0(struct nursery, 1);
-    g_mutex_init(&n->turn);
     n->control = -1;
     return n;
 }
@@ -138,7 +136,6 @@ void nursery_free(struct nursery *n)
         return;
     nursery_end(n);
     g_free(n->file);
-    g_mutex_clear(&n->turn);
     g_free(n);
 }
 
@@ -164,9 +161,6 @@ static bool nursery_begin(struct nursery *n, const struct birth *b)
                                .spare_processors = b->spare_processors,
                                .pid = &pid,
                                .error = b->error };
-    const struct timeval patience = { .tv_sec = PATIENCE_S };
-    (void)setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    (void)setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     g_free(n->file);
     n->file = g_strdup(b->file);
     n->stands_back = b->stands_back;
@@ -186,41 +180,67 @@ static bool is_of_same_kind(const struct nursery *n, const struct birth *b)
            n->spare_processors == b->spare_processors;
 }
 
-static bool order(int control, const struct birth *b)
+static int order(int control, const struct birth *b, int birth)
 {
-    nursery_word word = 0;
-    struct iovec io = { &word, sizeof word };
-    _Alignas(struct cmsghdr) char room[CMSG_SPACE(NURSERY_DESCRIPTORS * sizeof(int))] = { 0 };
-    size_t octets = b->fd_count * sizeof(int);
+    char octet = 0;
+    struct iovec io = { &octet, sizeof octet };
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE((1 + NURSERY_DESCRIPTORS) * sizeof(int))] = { 0 };
+    size_t others = b->fd_count * sizeof(int), octets = sizeof birth + others;
     struct msghdr message = {
         .msg_iov = &io, .msg_iovlen = 1, .msg_control = room, .msg_controllen = CMSG_SPACE(octets)
     };
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
     *c = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(octets) };
-    memcpy(CMSG_DATA(c), b->fds, octets);
-    return sendmsg(control, &message, MSG_NOSIGNAL) == sizeof word;
+    memcpy(CMSG_DATA(c), &birth, sizeof birth);
+    memcpy(CMSG_DATA(c) + sizeof birth, b->fds, others);
+    ssize_t len;
+    do {
+        len = sendmsg(control, &message, MSG_NOSIGNAL);
+    } while (len < 0 && errno == EINTR);
+    return len < 0 ? -errno : 0;
 }
 
-static bool hear(int control, nursery_word *ret_word)
+/* 1, 0 at the end, or -errno: -EAGAIN when it took too long. */
+static int hear(int birth, nursery_word *ret_word)
 {
-    return recv(control, ret_word, sizeof *ret_word, 0) == sizeof *ret_word;
+    ssize_t len;
+    do {
+        len = recv(birth, ret_word, sizeof *ret_word, 0);
+    } while (len < 0 && errno == EINTR);
+    return len < 0 ? -errno : len == sizeof *ret_word;
 }
 
-/* False when the nursery has ended under it, and no child has been told to go on. */
-static bool nursery_bear(struct nursery *n, const struct birth *b)
+/* 0, -ECHILD when there is no child and nobody knows why, or -errno. */
+static int hear_of_birth(int birth, const struct birth *b)
 {
     const nursery_word go_on = 0;
     nursery_word word;
-    if (!order(n->control, b) || !hear(n->control, &word))
-        return false;
-    if (word == 0)
-        return true; /* it was killed before it could say who it is */
-    atomic_store(word > 0 ? b->pid : b->error, word);
-    if (word > 0 && send(n->control, &go_on, sizeof go_on, MSG_NOSIGNAL) < 0)
-        return true; /* it has died: its end tells the rest */
-    while (hear(n->control, &word) && word != 0)
-        atomic_store(b->error, word);
-    return true;
+    int r;
+    while ((r = hear(birth, &word)) > 0) {
+        if (word < 0) {
+            atomic_store(b->error, word);
+        } else if (atomic_load(b->pid) == 0) {
+            atomic_store(b->pid, word);
+            (void)send(birth, &go_on, sizeof go_on, MSG_NOSIGNAL);
+        }
+    }
+    return r < 0 ? r : atomic_load(b->pid) == 0 && atomic_load(b->error) == 0 ? -ECHILD : 0;
+}
+
+/* 0 when there is a child, or what there is instead was told; else the nursery is of no use. */
+static int nursery_bear(struct nursery *n, const struct birth *b)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        atomic_store(b->error, -errno);
+        return 0;
+    }
+    auto_fd int ours = ends[0], theirs = ends[1];
+    const struct timeval patience = { .tv_sec = PATIENCE_S };
+    (void)setsockopt(ours, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    int r = order(n->control, b, theirs);
+    (void)close(steal_fd(&theirs));
+    return r < 0 ? r : hear_of_birth(ours, b);
 }
 
 /* One that was killed is followed by another one, as is one for children of another kind. */
@@ -229,24 +249,21 @@ static pid_t give_birth_there(const struct birth *b)
     enum { TRIES = 2 };
     struct nursery *n = b->nursery;
     pst_assert(b->fd_count <= NURSERY_DESCRIPTORS);
-    g_mutex_lock(&n->turn);
-    bool done = false;
     if (n->control >= 0 && !is_of_same_kind(n, b))
         nursery_end(n);
-    for (int i = 0; i < TRIES && !done; i++) {
+    int r = -ECHILD;
+    for (int i = 0; i < TRIES && r < 0 && atomic_load(b->pid) == 0; i++) {
+        atomic_store(b->error, 0);
         if (n->control < 0 && !nursery_begin(n, b))
-            break;
-        done = nursery_bear(n, b);
-        if (!done)
+            return -1;
+        r = nursery_bear(n, b);
+        if (r < 0)
             nursery_end(n);
     }
-    g_mutex_unlock(&n->turn);
     pid_t pid = atomic_load(b->pid);
-    if (pid > 0)
-        return pid;
-    if (atomic_load(b->error) == 0)
-        atomic_store(b->error, -ECHILD);
-    return -1;
+    if (pid == 0 && atomic_load(b->error) == 0)
+        atomic_store(b->error, r);
+    return pid > 0 ? pid : -1;
 }
 
 pid_t birth_give(const struct birth *b)

@@ -25,7 +25,8 @@ struct birth {
 struct birth *birth_new(const struct child_options *o, int channel_fd, int *ret_error);
 void birth_free(struct birth *b);
 
-/* On a thread that may wait. Its number, or -1; once it has its program, or has none. */
+/* On a thread that may wait. Its number, or -1; once it has its program, or has none. One at a time by the
+ * same nursery. */
 pid_t birth_give(const struct birth *b);
 
 /* base/nursery.h. One for all the nursed children of a reactor; its process begins with the first. */

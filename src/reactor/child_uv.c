@@ -99,9 +99,36 @@ static void child_free(struct child *c)
     g_free(c);
 }
 
+static void birth_done(void *arg);
+
+static void birth_submit(struct child *c)
+{
+    reactor_submit(c->r, birth_run, birth_done, c);
+}
+
+/* A nursery has one at a time: more threads than that would only wait for it. */
+static void birth_queue(struct child *c)
+{
+    if (c->birth->nursery == NULL || g_queue_is_empty(&c->r->nursed))
+        birth_submit(c);
+    if (c->birth->nursery != NULL)
+        g_queue_push_tail(&c->r->nursed, c);
+}
+
+/* Of the first in the queue, if it is one of those. */
+static void birth_queue_next(struct reactor *r, const struct birth *b)
+{
+    if (b->nursery == NULL)
+        return;
+    (void)g_queue_pop_head(&r->nursed);
+    if (!g_queue_is_empty(&r->nursed))
+        birth_submit(g_queue_peek_head(&r->nursed));
+}
+
 static void birth_done(void *arg)
 {
     struct child *c = PAST_MAGIC(child, arg, CHILD_MAGIC);
+    birth_queue_next(c->r, c->birth);
     birth_free(g_steal_pointer(&c->birth));
     c->born = true;
     if (c->pidfd < 0) {
@@ -155,7 +182,7 @@ static int spawn(struct reactor *r, const struct child_options *options, int cha
     c->r = r;
     c->uv.data = c;
     reactor_hold(r);
-    reactor_submit(r, birth_run, birth_done, c);
+    birth_queue(c);
     *ret_child = c;
     return 0;
 }

@@ -114,6 +114,7 @@ int reactor_new(unsigned pool_threads, struct reactor **ret_reactor)
     g_autofree struct reactor *r = g_new0(struct reactor, 1);
     r->magic = REACTOR_MAGIC;
     g_queue_init(&r->broken);
+    g_queue_init(&r->nursed);
     int error = uv_loop_init(&r->loop);
     if (error < 0)
         return error;

@@ -37,6 +37,7 @@ struct reactor {
     void *on_turn_owner;
     uint64_t away_since; /* uv_hrtime of this turn's first callback; 0: there was none */
     struct nursery *nursery; /* NULL: there was no nursed child yet */
+    GQueue nursed;           /* struct child, on their way; the first of them has a job */
     size_t random_left;  /* so many bytes at the end of `random` are fresh */
     uint8_t random[RANDOM_BUFFER];
     char read_buffer[READ_BUFFER]; /* for every stream: what is read is handed on before the next read */

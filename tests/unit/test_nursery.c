@@ -22,7 +22,7 @@
 #include "reactor/reactor.h"
 #include "suite.h"
 
-enum { SAY_FD = 4, SAID = 7, NO_PROGRAM = 127, NICEST = 19, TRIES = 100 };
+enum { SAY_FD = 4, SAID = 7, NO_PROGRAM = 127, NICEST = 19, TRIES = 100, MANY = 50 };
 
 #define NAME "nursed"
 
@@ -218,6 +218,53 @@ static void check_other_kind(void **state)
     world_end(&w);
 }
 
+/* Who is stopped and goes on has his system calls end with EINTR, also those that handlers do not end. */
+static pid_t begin_to_interrupt(void)
+{
+    pid_t us = getpid(), pid = fork();
+    for (; pid == 0; g_usleep(1000)) {
+        if (getppid() != us || kill(us, SIGSTOP) < 0 || kill(us, SIGCONT) < 0)
+            _exit(0);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+static void check_interrupted_keeps_in_step(void **state)
+{
+    (void)state;
+    struct world w;
+    world_begin(&w);
+    pid_t other = begin_to_interrupt();
+    for (int i = 0; i < MANY; i++)
+        (void)bear_well(&w);
+    assert_int_equal(kill(other, SIGKILL), 0);
+    assert_int_equal(waitpid(other, NULL, 0), other);
+    world_end(&w);
+}
+
+static void check_many_at_once(void **state)
+{
+    (void)state;
+    struct world w;
+    struct end ends[MANY];
+    world_begin(&w);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    const int fds[] = { CHILD_NULL, CHILD_NULL, CHILD_NULL, CHILD_NULL, null };
+    const struct child_options options = { .file = w.program,
+                                           .argv = (const char *const[]){ NAME, NULL },
+                                           .fds = fds,
+                                           .fd_count = G_N_ELEMENTS(fds),
+                                           .is_nursed = true };
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(child_spawn(w.r, &options, on_exit_of_child, &ends[i], &ends[i].child), 0);
+    reactor_run(w.r);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(ends[i].status, SAID);
+    assert_int_equal(close(null), 0);
+    world_end(&w);
+}
+
 /* The nursery has it still; what would become a child does not. */
 static void check_no_program(void **state)
 {
@@ -271,6 +318,8 @@ int main(int argc, char **argv)
     suite_add(s, "that session stands behind all others", check_session_stands_back, NULL);
     suite_add(s, "a nursery that was killed is followed by another", check_killed_is_followed, NULL);
     suite_add(s, "children of another kind have another nursery", check_other_kind, NULL);
+    suite_add(s, "a parent that is interrupted keeps in step", check_interrupted_keeps_in_step, NULL);
+    suite_add(s, "many at once are born one after the other", check_many_at_once, NULL);
     suite_add(s, "a child that has no program says so", check_no_program, NULL);
     suite_add(s, "what is no nursery is told as an error", check_no_nursery, NULL);
     return suite_run(s, argc, argv);
