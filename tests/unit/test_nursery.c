@@ -219,13 +219,18 @@ static void check_other_kind(void **state)
 }
 
 /* Who is stopped and goes on has his system calls end with EINTR, also those that handlers do not end. */
+static _Noreturn void interrupt(pid_t parent)
+{
+    while (getppid() == parent && kill(parent, SIGSTOP) == 0 && kill(parent, SIGCONT) == 0)
+        g_usleep(1000);
+    _exit(0);
+}
+
 static pid_t begin_to_interrupt(void)
 {
     pid_t us = getpid(), pid = fork();
-    for (; pid == 0; g_usleep(1000)) {
-        if (getppid() != us || kill(us, SIGSTOP) < 0 || kill(us, SIGCONT) < 0)
-            _exit(0);
-    }
+    if (pid == 0)
+        interrupt(us);
     assert_true(pid > 0);
     return pid;
 }
