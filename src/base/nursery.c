@@ -13,7 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-struct nursery {
+struct order {
     const char *name, *program;
     int fds[1 + NURSERY_DESCRIPTORS]; /* the socket of the birth before the others */
     unsigned fd_count;
@@ -37,35 +37,35 @@ static int session_stand_back(void)
     return r;
 }
 
-static void close_all(struct nursery *n)
+static void close_all(struct order *o)
 {
-    for (unsigned i = 0; i < n->fd_count; i++)
-        (void)close(n->fds[i]);
-    n->fd_count = 0;
+    for (unsigned i = 0; i < o->fd_count; i++)
+        (void)close(o->fds[i]);
+    o->fd_count = 0;
 }
 
 /* False at the end of the orders. Without descriptors it was none. */
-static bool await_order(struct nursery *n)
+static bool await_order(struct order *o)
 {
     char octet;
     struct iovec io = { &octet, sizeof octet };
-    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof n->fds)];
+    _Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof o->fds)];
     struct msghdr message = {
         .msg_iov = &io, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room
     };
-    n->fd_count = 0;
+    o->fd_count = 0;
     ssize_t len = recvmsg(NURSERY_FD, &message, MSG_CMSG_CLOEXEC);
     if (len <= 0)
         return len < 0 && errno == EINTR;
     const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
     size_t octets = c != NULL && c->cmsg_type == SCM_RIGHTS ? c->cmsg_len - CMSG_LEN(0) : 0;
-    n->fd_count = (unsigned)(octets / sizeof n->fds[0]);
+    o->fd_count = (unsigned)(octets / sizeof o->fds[0]);
     if (octets > 0)
-        memcpy(n->fds, CMSG_DATA(c), octets);
+        memcpy(o->fds, CMSG_DATA(c), octets);
     if ((message.msg_flags & MSG_CTRUNC) != 0) {
-        if (n->fd_count > 0)
-            say(n->fds[0], -EMFILE);
-        close_all(n);
+        if (o->fd_count > 0)
+            say(o->fds[0], -EMFILE);
+        close_all(o);
     }
     return true;
 }
@@ -74,28 +74,28 @@ static bool await_order(struct nursery *n)
  * In the new process, while the nursery waits for its program. What was received has numbers from 4 on, in
  * their order: so none but the socket is overwritten before it has its new one.
  */
-static _Noreturn void become(const struct nursery *n)
+static _Noreturn void be_born(const struct order *o)
 {
     enum { NO_PROGRAM = 127 }; /* as shells say it */
     nursery_word word;
-    say(n->fds[0], getpid());
+    say(o->fds[0], getpid());
     ssize_t len;
     do {
-        len = recv(n->fds[0], &word, sizeof word, 0);
+        len = recv(o->fds[0], &word, sizeof word, 0);
     } while (len < 0 && errno == EINTR);
     if (len <= 0)
         _exit(NO_PROGRAM); /* nobody wants it any more */
-    int birth = fcntl(n->fds[0], F_DUPFD_CLOEXEC, NURSERY_FD + 1 + NURSERY_DESCRIPTORS);
+    int birth = fcntl(o->fds[0], F_DUPFD_CLOEXEC, NURSERY_FD + 1 + NURSERY_DESCRIPTORS);
     if (birth < 0) {
-        say(n->fds[0], -errno);
+        say(o->fds[0], -errno);
         _exit(NO_PROGRAM);
     }
     bool is_set = true;
-    for (unsigned i = 1; i < n->fd_count && is_set; i++)
-        is_set = dup2(n->fds[i], (int)i - 1) >= 0;
-    char *const argv[] = { (char *)n->name, NULL };
+    for (unsigned i = 1; i < o->fd_count && is_set; i++)
+        is_set = dup2(o->fds[i], (int)i - 1) >= 0;
+    char *const argv[] = { (char *)o->name, NULL };
     if (is_set)
-        (void)execv(n->program, argv);
+        (void)execv(o->program, argv);
     say(birth, -errno);
     _exit(NO_PROGRAM);
 }
@@ -111,21 +111,21 @@ static pid_t new_process(void)
 #endif
 }
 
-static void bear(struct nursery *n)
+static void bear(struct order *o)
 {
-    if (n->fd_count == 0)
+    if (o->fd_count == 0)
         return;
     pid_t pid = new_process();
     if (pid == 0)
-        become(n);
-    say(n->fds[0], pid > 0 ? pid : -errno); /* once more, for it may have been killed before it could */
-    close_all(n);
+        be_born(o);
+    say(o->fds[0], pid > 0 ? pid : -errno); /* once more, for it may have been killed before it could */
+    close_all(o);
 }
 
 void nursery_run(const char *name, const char *program)
 {
     enum { AGAIN_MS = 100 };
-    struct nursery n = { .name = name, .program = program };
+    struct order o = { .name = name, .program = program };
     (void)prctl(PR_SET_NAME, "postern-nursery"); /* in lists of processes */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);      /* it may have been stopped, and hear of no end */
     (void)fcntl(NURSERY_FD, F_SETFD, FD_CLOEXEC);
@@ -135,8 +135,8 @@ void nursery_run(const char *name, const char *program)
         struct pollfd orders = { .fd = NURSERY_FD, .events = POLLIN };
         if (!is_settled && poll(&orders, 1, AGAIN_MS) == 0)
             is_settled = session_stand_back() != -EAGAIN;
-        else if (await_order(&n))
-            bear(&n);
+        else if (await_order(&o))
+            bear(&o);
         else
             _exit(EX_OK);
     }

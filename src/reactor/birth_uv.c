@@ -180,6 +180,7 @@ static bool is_of_same_kind(const struct nursery *n, const struct birth *b)
            n->spare_processors == b->spare_processors;
 }
 
+/* 0, -ECHILD when no nursery is there to hear it, or -errno. */
 static int order(int control, const struct birth *b, int birth)
 {
     char octet = 0;
@@ -197,7 +198,7 @@ static int order(int control, const struct birth *b, int birth)
     do {
         len = sendmsg(control, &message, MSG_NOSIGNAL);
     } while (len < 0 && errno == EINTR);
-    return len < 0 ? -errno : 0;
+    return len >= 0 ? 0 : errno == EPIPE ? -ECHILD : -errno;
 }
 
 /* 1, 0 at the end, or -errno: -EAGAIN when it took too long. */
