@@ -4,6 +4,7 @@ notices, and what clients have sent as credentials is in no line of the log.
 import base64
 import itertools
 import select
+import signal
 import time
 
 from harness import (DOMAIN, SANITIZED, Wire, anonymous_memory, descriptors, main, parse_logfmt, raise_own_descriptor_limit,
@@ -425,6 +426,18 @@ class OutOfPlace(AuthCase):
         pauses = itertools.count(1)
         told = wait_until(lambda: self.is_told_of_a_guess(next(pauses) * 0.05), "a guess that nobody waited for is told of")
         self.assertEqual((told[0]["user"], told[0]["reason"], told[0]["client"]), (USER, "wrong-credentials", "127.0.0.1"))
+
+    def test_who_guesses_does_not_hold_up_the_end(self):
+        """Failures are answered late, but nobody waits for that when the server stops."""
+        self.authenticating(auth={"failure-delay": "60s"})
+        with self.connected() as wire:
+            self.said(plain(password="wrong one").encode())
+            wire.send(f"NOOP\r\nAUTH PLAIN {plain(password='wrong one')}\r\n".encode())
+            wire.expect(250)  # both were read
+            self.server.signal(signal.SIGTERM)
+            self.assertIn(wire.reply()[0], (454, 535))  # in the job, or in the delay
+            wire.expect(421, "4.3.2")
+            self.assertTrue(wire.at_end())
 
     def hang_up_at(self, wire, step):
         scram = Scram(USER, PASSWORD)
