@@ -22,6 +22,7 @@ src_server_libserver_a_SOURCES = \
 	src/server/spool.c src/server/spool.h \
 	src/server/tls_settings.c src/server/tls_settings.h \
 	src/server/trial.c src/server/trial.h \
+	src/server/trial_login.c src/server/trial_login.h \
 	src/server/trial_mail.c src/server/trial_mail.h \
 	src/server/typed_lines.c src/server/typed_lines.h \
 	src/server/values.c src/server/values.h \

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "server/trial_login.h"
 #include "server/trial_mail.h"
 #include "server/typed_lines.h"
 #include "worker/session_log.h"
@@ -23,6 +24,7 @@ struct session {
     const struct pst_log *log;
     struct smtp_service service;
     struct smtp_session *smtp;
+    struct trial_login *login; /* NULL: the listener has no AUTH */
     struct trial_mail mail;
     GByteArray *replies; /* not written yet */
     struct typed_lines lines;
@@ -31,6 +33,7 @@ struct session {
     bool ended; /* by the server */
     enum smtp_outcome why;
     int error; /* of `in` or `out` */
+    char client[NET_ADDRESS_TEXT];
     char id[ID_SIZE];
     size_t kept; /* octets in `input`, not taken yet */
     uint8_t input[SMTP_KEEP_MAX + 2 * READ_SIZE];
@@ -143,16 +146,31 @@ static void log_refusal(const struct session *s, const struct smtp_effect *e)
         session_log_command_refused(s->log, s->id, e);
 }
 
+/* TLS itself is left out: what follows counts as said inside it. */
+static void log_tls_left_out(const struct session *s)
+{
+    pst_log(s->log, PST_LOG_INFO, "tls-left-out", PST_STR("session", s->id),
+            PST_STR("advice", "the session goes on as inside TLS, without a handshake"));
+}
+
 static void perform(struct session *s, const struct smtp_effect *e)
 {
     switch (e->kind) {
     case SMTP_EFFECT_WRITE:
         write_reply(s, e->bytes);
         break;
-    case SMTP_EFFECT_STARTTLS: /* neither is offered */
+    case SMTP_EFFECT_STARTTLS:
+        log_tls_left_out(s);
+        smtp_session_secured(s->smtp, trial_login_mechanisms(s->login, true), now_ms());
+        break;
     case SMTP_EFFECT_AUTH:
     case SMTP_EFFECT_AUTH_RESPONSE:
+        flush(s); /* it may take its time */
+        smtp_session_answer(s->smtp, e->ticket,
+                            trial_login_step(s->login, e, smtp_session_is_secure(s->smtp)), now_ms());
+        break;
     case SMTP_EFFECT_AUTH_CANCEL:
+        trial_login_cancel(s->login);
         break;
     case SMTP_EFFECT_XCLIENT:
         session_log_facts(s->log, s->id, e);
@@ -223,22 +241,29 @@ static void session_begin(struct session *s, const struct trial *trial, const st
     s->service = (struct smtp_service){ .protocol = listener->protocol,
                                         .hostname = trial->settings->worker.hostname,
                                         .limits = trial->settings->worker.smtp };
-    /* No greeting is held back: input that is all there at once would always have spoken too early. */
-    const struct smtp_client terms = {
-        .may_xclient = net_networks_have(listener->xclient, &trial->client),
-        .may_xforward = net_networks_have(listener->xforward, &trial->client),
-    };
     s->replies = g_byte_array_new();
     s->lines.kind = isatty(trial->in) ? TYPED_LINES_TEXT : TYPED_LINES_UNKNOWN;
-    char client[NET_ADDRESS_TEXT];
-    net_address_host(&trial->client, client);
+    net_address_host(&trial->client, s->client);
     (void)snprintf(s->id, sizeof s->id, "%08" PRIx32 "%04" PRIx32, g_random_int(), g_random_int() >> 16);
     trial_mail_init(&s->mail, log, trial->settings->router, s->id, listener->protocol);
-    session_log_opened(log, s->id, client, listener->name);
+    session_log_opened(log, s->id, s->client, listener->name);
     if (listener->proxy != NULL)
         pst_log(
             log, PST_LOG_INFO, "proxy-left-out", PST_STR("session", s->id),
             PST_STR("advice", "this is the session behind the PROXY header, and --client who that names"));
+    if (listener->tls == WORKER_TLS_IMPLICIT)
+        log_tls_left_out(s);
+    if (listener->auth != WORKER_AUTH_OFF)
+        s->login = trial_login_new(trial->settings, listener, log, s->id, s->client);
+    /* No greeting is held back: input that is all there at once would always have spoken too early. */
+    const struct smtp_client terms = {
+        .may_xclient = net_networks_have(listener->xclient, &trial->client),
+        .may_xforward = net_networks_have(listener->xforward, &trial->client),
+        .tls = worker_tls_at_start(listener->tls),
+        .auth_required = listener->auth == WORKER_AUTH_REQUIRED,
+        .auth_in_tls = listener->auth != WORKER_AUTH_OFF && listener->tls != WORKER_TLS_OFF,
+        .mechanisms = trial_login_mechanisms(s->login, listener->tls == WORKER_TLS_IMPLICIT),
+    };
     s->smtp = smtp_session_new(&s->service, &terms, now_ms());
 }
 
@@ -270,6 +295,7 @@ static int session_end(struct session *s)
     int error = hung_up ? 0 : s->error;
     trial_mail_clear(&s->mail);
     smtp_session_free(s->smtp);
+    trial_login_free(s->login);
     g_byte_array_unref(s->replies);
     return error;
 }

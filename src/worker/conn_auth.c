@@ -1,5 +1,7 @@
 /* AUTH (RFC 4954): carries the session's questions to the authenticator, and its steps back. */
 #include "worker/conn_internal.h"
+#include "worker/session_log.h"
+#include "worker/verdict.h"
 
 /* ---- what is known of the client ---- */
 
@@ -41,48 +43,12 @@ const char *conn_mechanisms(const struct conn *c)
 
 /* ---- what comes of it ---- */
 
-static enum smtp_outcome outcome_of(enum auth_kind kind)
-{
-    switch (kind) {
-    case AUTH_CHALLENGE:
-        return SMTP_AUTH_CHALLENGE;
-    case AUTH_DONE:
-        return SMTP_AUTHENTICATED;
-    case AUTH_FAILED:
-        return SMTP_AUTH_FAILED;
-    case AUTH_MALFORMED:
-        return SMTP_AUTH_MALFORMED;
-    case AUTH_UNKNOWN_MECHANISM:
-        return SMTP_AUTH_UNKNOWN_MECHANISM;
-    default:
-        return SMTP_AUTH_UNAVAILABLE;
-    }
-}
-
-static void log_step(const struct conn *c, const struct auth_step *step)
-{
-    bool is_done = step->kind == AUTH_DONE;
-    struct pst_field fields[6] = { PST_STR("session", c->id), PST_STR("client", c->client) };
-    size_t count = 2;
-    if (step->user != NULL)
-        fields[count++] = PST_STR("user", step->user);
-    if (step->mechanism != NULL)
-        fields[count++] = PST_STR("mechanism", step->mechanism);
-    if (!is_done)
-        fields[count++] = PST_STR("reason", step->reason);
-    pst_log_fields(c->host->log, is_done ? PST_LOG_INFO : PST_LOG_WARNING,
-                   is_done                     ? "authenticated"
-                   : step->kind == AUTH_FAILED ? "auth-failed"
-                                               : "auth-refused",
-                   fields, count);
-}
-
 static void on_step(void *owner, const struct auth_step *step)
 {
     struct conn *c = conn_of(owner);
     if (step->kind != AUTH_CHALLENGE) {
         c->login = NULL;
-        log_step(c, step);
+        session_log_auth(c->host->log, c->id, c->client, step);
     }
     if (step->kind == AUTH_DONE) {
         counters_add(c->host->counters, COUNTER_AUTH_SUCCESSES, 1);
@@ -91,7 +57,7 @@ static void on_step(void *owner, const struct auth_step *step)
     } else if (step->kind == AUTH_FAILED) {
         counters_add(c->host->counters, COUNTER_AUTH_FAILURES, 1);
     }
-    const struct smtp_verdict verdict = { .outcome = outcome_of(step->kind), .detail = step->challenge };
+    const struct smtp_verdict verdict = { .outcome = verdict_of_auth(step->kind), .detail = step->challenge };
     conn_answer(c, c->login_ticket, verdict, false);
 }
 

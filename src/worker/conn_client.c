@@ -27,20 +27,6 @@ static void name_client(struct conn *c, const struct net_address *client)
 
 /* ---- the session's begin ---- */
 
-static enum smtp_tls tls_of(const struct conn *c)
-{
-    switch (c->host->tls_mode) {
-    case WORKER_TLS_OPTIONAL:
-        return SMTP_TLS_OFFERED;
-    case WORKER_TLS_REQUIRED:
-        return SMTP_TLS_REQUIRED;
-    case WORKER_TLS_IMPLICIT:
-        return SMTP_TLS_ACTIVE;
-    default:
-        return SMTP_TLS_NONE;
-    }
-}
-
 void conn_begin(struct conn *c)
 {
     c->terms.mechanisms = conn_mechanisms(c);
@@ -55,7 +41,7 @@ static void greet(struct conn *c, const struct net_address *client, bool is_know
         .may_xclient = is_known && net_networks_have(host->xclient, client),
         .may_xforward = is_known && net_networks_have(host->xforward, client),
         .greeting_delay = greeting_delay(host->greeting_delay, host->service.protocol, client),
-        .tls = tls_of(c),
+        .tls = worker_tls_at_start(host->tls_mode),
         .auth_required = host->auth_mode == WORKER_AUTH_REQUIRED,
         .auth_in_tls = host->auth_mode != WORKER_AUTH_OFF && host->tls_mode != WORKER_TLS_OFF,
     };

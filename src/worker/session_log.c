@@ -34,6 +34,23 @@ void session_log_facts(const struct pst_log *log, const char *session, const str
     pst_log_fields(log, PST_LOG_INFO, e->kind == SMTP_EFFECT_XCLIENT ? "xclient" : "xforward", fields, count);
 }
 
+void session_log_auth(const struct pst_log *log, const char *session, const char *client,
+                      const struct auth_step *last)
+{
+    struct pst_field fields[5] = { PST_STR("session", session), PST_STR("client", client) };
+    size_t count = 2;
+    if (last->user != NULL)
+        fields[count++] = PST_STR("user", last->user);
+    if (last->mechanism != NULL)
+        fields[count++] = PST_STR("mechanism", last->mechanism);
+    if (last->kind != AUTH_DONE)
+        fields[count++] = PST_STR("reason", last->reason);
+    const char *event = last->kind == AUTH_DONE     ? "authenticated"
+                        : last->kind == AUTH_FAILED ? "auth-failed"
+                                                    : "auth-refused";
+    pst_log_fields(log, last->kind == AUTH_DONE ? PST_LOG_INFO : PST_LOG_WARNING, event, fields, count);
+}
+
 void session_log_command_refused(const struct pst_log *log, const char *session,
                                  const struct smtp_effect *refused)
 {

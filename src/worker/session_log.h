@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "auth/auth.h"
 #include "base/log.h"
 #include "smtp/session.h"
 
@@ -14,6 +15,10 @@ void session_log_closed(const struct pst_log *log, const char *session, const ch
 
 /* XCLIENT or XFORWARD. What was said, and no more; empty where the client does not know either. */
 void session_log_facts(const struct pst_log *log, const char *session, const struct smtp_effect *e);
+
+/* The last step of an exchange of AUTH. */
+void session_log_auth(const struct pst_log *log, const char *session, const char *client,
+                      const struct auth_step *last);
 
 void session_log_command_refused(const struct pst_log *log, const char *session,
                                  const struct smtp_effect *refused);

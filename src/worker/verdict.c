@@ -43,3 +43,21 @@ enum smtp_outcome verdict_of_delivery(int result, const struct domain *domain)
         return SMTP_LOCAL_ERROR;
     }
 }
+
+enum smtp_outcome verdict_of_auth(enum auth_kind kind)
+{
+    switch (kind) {
+    case AUTH_CHALLENGE:
+        return SMTP_AUTH_CHALLENGE;
+    case AUTH_DONE:
+        return SMTP_AUTHENTICATED;
+    case AUTH_FAILED:
+        return SMTP_AUTH_FAILED;
+    case AUTH_MALFORMED:
+        return SMTP_AUTH_MALFORMED;
+    case AUTH_UNKNOWN_MECHANISM:
+        return SMTP_AUTH_UNKNOWN_MECHANISM;
+    default:
+        return SMTP_AUTH_UNAVAILABLE;
+    }
+}

@@ -1,8 +1,10 @@
 /*
- * worker/verdict.h - from what a look-up or a delivery came to (-errno) to what the client is told. Pure.
+ * worker/verdict.h - from what a look-up or a delivery (-errno) or an exchange of AUTH came to, to what the
+ * client is told. Pure.
  */
 #pragma once
 
+#include "auth/auth.h"
 #include "delivery/router.h"
 #include "smtp/outcome.h"
 
@@ -11,3 +13,6 @@ enum smtp_outcome verdict_of_lookup(int result, const struct mailbox *full);
 
 /* Of one copy; `domain` is its mailbox's. */
 enum smtp_outcome verdict_of_delivery(int result, const struct domain *domain);
+
+/* Of a step of AUTH. */
+enum smtp_outcome verdict_of_auth(enum auth_kind kind);

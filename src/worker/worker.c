@@ -27,6 +27,20 @@ const char *const worker_auth_names[] = {
     NULL,
 };
 
+enum smtp_tls worker_tls_at_start(enum worker_tls tls)
+{
+    switch (tls) {
+    case WORKER_TLS_OPTIONAL:
+        return SMTP_TLS_OFFERED;
+    case WORKER_TLS_REQUIRED:
+        return SMTP_TLS_REQUIRED;
+    case WORKER_TLS_IMPLICIT:
+        return SMTP_TLS_ACTIVE;
+    default:
+        return SMTP_TLS_NONE;
+    }
+}
+
 #define ROW(field, ...)                                                                                      \
     {                                                                                                        \
         .offset = OPTION_OFFSET(worker_limits, field), __VA_ARGS__                                           \

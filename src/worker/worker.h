@@ -26,7 +26,8 @@ enum worker_tls {
     WORKER_TLS_REQUIRED, /* and before it nothing is done */
     WORKER_TLS_IMPLICIT, /* from the first octet, or the first one behind a PROXY header */
 };
-extern const char *const worker_tls_names[]; /* "off", ..., NULL: as the configuration has them */
+extern const char *const worker_tls_names[];            /* "off", ..., NULL: as the configuration has them */
+enum smtp_tls worker_tls_at_start(enum worker_tls tls); /* of a session */
 
 enum worker_auth { WORKER_AUTH_OFF, WORKER_AUTH_OPTIONAL, WORKER_AUTH_REQUIRED };
 extern const char *const worker_auth_names[];

@@ -3,10 +3,12 @@ import contextlib
 import json
 import os
 import pwd
+import socket
 import subprocess
 import threading
 
 from harness import Case, DOMAIN, HOSTNAME, PATIENCE, POSTERN, ROOT, WORKER_USER, main, parse_logfmt, proc_status, simple_message
+from tls import USER, certificate_of_host, passwords, plain, tls_rows
 
 ALICE = f"alice@{DOMAIN}"
 KEPT_NOTHING = "250 2.0.0 Would be delivered; this was a try, nothing is kept"
@@ -310,6 +312,63 @@ class Options(TryCase):
         _, events = self.run_try(server, script("QUIT"), "--log", f"file:{path}", "--log-format", "json")
         self.assertEqual(self.event(events, "session-closed")["messages"], 0)
         self.assertFalse(path.exists())
+
+
+class Secure(TryCase):
+    """TLS is left out, and what it changes is not."""
+
+    def configured_with(self, means=None, **rows):
+        return self.configured(sections={"tls": tls_rows(certificate_of_host(HOSTNAME)), "listen smtp": rows,
+                                         "auth": means or {"passwords": passwords()}})
+
+    def codes(self, server, *lines):
+        said, events = self.run_try(server, script(*lines, "QUIT"))
+        return [line[:3] for line in said if line[3:4] == " "], events
+
+    def test_where_TLS_is_required_nothing_is_done_without(self):
+        server = self.configured_with(tls="required")
+        codes, events = self.codes(server, *ENVELOPE, "STARTTLS", *ENVELOPE)
+        self.assertEqual(codes, ["220", "250", "530", "530", "220", "250", "250", "250", "221"])
+        self.event(events, "tls-left-out")
+
+    def test_behind_STARTTLS_all_is_offered_that_needs_it(self):
+        server = self.configured_with(tls="optional", auth="optional")
+        said, _ = self.run_try(server, script("EHLO x", "STARTTLS", "EHLO x", "QUIT"))
+        first, second = "\n".join(said).split("220 2.0.0", 1)
+        self.assertIn("STARTTLS", first)
+        self.assertNotIn("AUTH", first)
+        self.assertIn("REQUIRETLS", second)
+        self.assertRegex(second, "AUTH .*PLAIN")
+
+    def test_who_must_log_in_can(self):
+        server = self.configured_with(tls="implicit", auth="required")
+        codes, events = self.codes(server, *ENVELOPE[:2], f"AUTH PLAIN {plain()}", *ENVELOPE[1:])
+        self.assertEqual(codes, ["220", "250", "530", "235", "250", "250", "221"])
+        self.assertEqual(self.event(events, "authenticated")["user"], USER)
+
+    def test_a_wrong_password_is_refused_and_a_challenge_can_be_cancelled(self):
+        server = self.configured_with({"passwords": passwords(), "failure-delay": "10ms"}, tls="implicit", auth="optional")
+        codes, events = self.codes(server, "EHLO x", f"AUTH PLAIN {plain(password='wrong one')}", "AUTH LOGIN", "*", "AUTH PLAIN", plain())
+        self.assertEqual(codes, ["220", "250", "535", "334", "501", "334", "235", "221"])
+        failed = self.event(events, "auth-failed")
+        self.assertEqual((failed["client"], failed["reason"]), ("127.0.0.1", "wrong-credentials"))
+
+    def test_the_end_in_the_middle_of_an_exchange_is_one(self):
+        server = self.configured_with(tls="implicit", auth="optional")
+        said, _ = self.run_try(server, script("EHLO x", "AUTH LOGIN"))
+        self.assertEqual(said[-1][:3], "334")
+
+    def test_dovecot_is_not_asked(self):
+        server = self.configured_with(tls="implicit", auth="required")
+        path = server.folder / "auth.sock"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            listening.listen()
+            server.sections["auth"] = {"dovecot": path}
+            server.config.write_text(server.config_text())
+            codes, events = self.codes(server, "EHLO x", f"AUTH PLAIN {plain()}", ENVELOPE[1])
+        self.assertEqual(codes, ["220", "250", "454", "530", "221"])
+        self.event(events, "auth-left-out")
 
 
 class Access(TryCase):
