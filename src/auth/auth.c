@@ -17,6 +17,8 @@
  * passwords. */
 enum { JOBS_MAX = 2 };
 
+enum { LOOK_MS = 1000 }; /* between two looks at the passwords file */
+
 struct authenticator {
     struct reactor *reactor;
     const struct pst_log *log;
@@ -25,13 +27,15 @@ struct authenticator {
     struct failures *failures;
     struct auth_counts counts;
 
-    struct dovecot *dovecot; /* or the three of a passwords file: */
+    struct dovecot *dovecot; /* or those of a passwords file: */
     Gsasl *context;
     unsigned supported; /* mechanisms that the library has */
     struct credentials *credentials;
+    struct timer *next_look;
+    struct diag problems; /* that the look under way has found */
 
     struct turns *turns; /* exchanges whose job has to wait */
-    unsigned jobs;       /* under way */
+    unsigned jobs;       /* under way, a look among them */
     unsigned exchanges;  /* neither cancelled nor ended */
     bool is_closing;
 };
@@ -56,7 +60,6 @@ struct auth_exchange {
     bool is_in_job, is_cancelled;
     char *response; /* the job's; NULL: none */
     struct sasl_answer answer;
-    struct diag problems;
 };
 
 /* ---- the end of an exchange, and of the authenticator ---- */
@@ -67,6 +70,7 @@ static void authenticator_free(struct authenticator *a)
     turns_free(a->turns);
     dovecot_close(a->dovecot);
     credentials_free(a->credentials);
+    diag_clear(&a->problems);
     if (a->context != NULL)
         gsasl_done(a->context);
     g_free(a);
@@ -79,7 +83,6 @@ static void exchange_free(struct auth_exchange *x)
     sasl_free(x->sasl);
     password_wipe(x->response);
     g_free(x->answer.challenge);
-    diag_clear(&x->problems);
     g_free(x->client);
     g_free(x->user);
     g_free(x);
@@ -178,14 +181,16 @@ static void start_waiting(struct authenticator *a);
 static void run_job(void *arg)
 {
     struct auth_exchange *x = arg;
-    x->answer = sasl_step(x->sasl, x->response, x->asked_at, &x->problems);
+    x->answer = sasl_step(x->sasl, x->response);
 }
 
-static void log_problems(const struct authenticator *a, const struct diag *problems)
+static void end_job(struct authenticator *a)
 {
-    for (guint i = 0; i < diag_count(problems); i++)
-        pst_log(a->log, PST_LOG_WARNING, "passwords-problem",
-                PST_STR("problem", (const char *)g_ptr_array_index(problems->problems, i)));
+    a->jobs--;
+    if (!a->is_closing)
+        start_waiting(a);
+    else if (a->jobs == 0)
+        authenticator_free(a);
 }
 
 static void take_job_answer(struct auth_exchange *x)
@@ -208,14 +213,8 @@ static void on_job_done(void *arg)
     struct auth_exchange *x = arg;
     struct authenticator *a = x->auth;
     x->is_in_job = false;
-    log_problems(a, &x->problems);
-    diag_clear(&x->problems);
     take_job_answer(x); /* `a` stays: this job still counts */
-    a->jobs--;
-    if (!a->is_closing)
-        start_waiting(a);
-    else if (a->jobs == 0)
-        authenticator_free(a);
+    end_job(a);
 }
 
 static void submit(struct auth_exchange *x)
@@ -237,6 +236,52 @@ static void step_in_job(struct auth_exchange *x, const char *response)
     x->response = g_strdup(response);
     turns_join(x->auth->turns, &x->turn, x->client, x);
     start_waiting(x->auth);
+}
+
+/* ---- the passwords file ---- */
+
+static void log_problems(struct authenticator *a)
+{
+    for (guint i = 0; i < diag_count(&a->problems); i++)
+        pst_log(a->log, PST_LOG_WARNING, "passwords-problem",
+                PST_STR("problem", (const char *)g_ptr_array_index(a->problems.problems, i)));
+    diag_clear(&a->problems);
+}
+
+static void look(void *arg)
+{
+    struct authenticator *a = arg;
+    credentials_look(a->credentials, &a->problems);
+}
+
+static void on_looked(void *arg)
+{
+    struct authenticator *a = arg;
+    log_problems(a);
+    if (!a->is_closing)
+        timer_start(a->next_look, reactor_now(a->reactor) + LOOK_MS);
+    end_job(a);
+}
+
+/* By the clock, and not when somebody logs in: who is offered nothing, for want of users, never does. */
+static void on_next_look(void *owner)
+{
+    struct authenticator *a = owner;
+    a->jobs++;
+    reactor_submit(a->reactor, look, on_looked, a);
+}
+
+static int open_passwords(struct authenticator *a, const char *path)
+{
+    int r = sasl_context_new(&a->context);
+    if (r < 0)
+        return r;
+    a->supported = sasl_mechanisms(a->context);
+    a->credentials = credentials_new(path, (struct origin){ NULL, 0 }, &a->problems);
+    log_problems(a);
+    a->next_look = timer_new(a->reactor, on_next_look, a);
+    timer_start(a->next_look, reactor_now(a->reactor) + LOOK_MS);
+    return 0;
 }
 
 /* ---- Dovecot ---- */
@@ -365,18 +410,6 @@ void auth_cancel(struct auth_exchange *x)
 
 /* ---- the authenticator ---- */
 
-static int open_passwords(struct authenticator *a, const char *path)
-{
-    auto_val(diag) problems = { 0 };
-    int r = sasl_context_new(&a->context);
-    if (r < 0)
-        return r;
-    a->supported = sasl_mechanisms(a->context);
-    a->credentials = credentials_new(path, (struct origin){ NULL, 0 }, &problems);
-    log_problems(a, &problems);
-    return 0;
-}
-
 int authenticator_new(struct reactor *r, const struct auth_settings *s, const struct pst_log *log,
                       struct authenticator **ret_authenticator)
 {
@@ -405,6 +438,7 @@ void authenticator_close(struct authenticator *a)
         return;
     pst_assert(a->exchanges == 0 && !a->is_closing);
     a->is_closing = true;
+    timer_close(g_steal_pointer(&a->next_look));
     if (a->jobs == 0)
         authenticator_free(a);
 }

@@ -28,10 +28,9 @@ struct credentials {
     char *path;
     struct origin at;
 
-    GMutex lock;                     /* of all that follows, held for moments only, but: */
-    struct credentials_table *table; /* NULL: none yet */
-    msec_t next_look;
-    bool is_looking; /* one looks at the file: what follows is that one's */
+    GMutex lock;                     /* held for moments only, of: */
+    struct credentials_table *table; /* NULL: none yet; set by who looks */
+    /* Of who looks at the file: */
     struct disk_stat seen;
     int error; /* what came of the last look, which was told */
 };
@@ -212,11 +211,12 @@ static void tell(struct credentials *c, int error, bool is_first, struct diag *p
                  explain(error));
 }
 
-/* By one at a time. NULL: nothing that is new and good. */
-static struct credentials_table *look(struct credentials *c, bool is_first, struct diag *problems)
+/* NULL: nothing that is new and good. */
+static struct credentials_table *read_table(struct credentials *c, struct diag *problems)
 {
     g_autoptr(GByteArray) text = g_byte_array_new();
     struct disk_stat version;
+    bool is_first = c->table == NULL;
     int r = read_new_version(c, is_first, text, &version);
     if (r < 0 && r != c->error)
         tell(c, r, is_first, problems);
@@ -230,22 +230,16 @@ static struct credentials_table *look(struct credentials *c, bool is_first, stru
     return t;
 }
 
-/* Under the lock, which is not held while the file is read. */
-static void refresh(struct credentials *c, msec_t now, struct diag *problems)
+void credentials_look(struct credentials *c, struct diag *problems)
 {
-    if (c->is_looking || now < c->next_look)
-        return;
-    c->is_looking = true;
-    bool is_first = c->table == NULL;
-    g_mutex_unlock(&c->lock);
-    struct credentials_table *fresh = look(c, is_first, problems);
-    g_mutex_lock(&c->lock);
-    c->is_looking = false;
-    c->next_look = now + CREDENTIALS_LOOK_MS;
+    struct credentials_table *fresh = read_table(c, problems);
     if (fresh == NULL)
         return;
-    table_unref(c->table); /* who uses it has a reference */
+    g_mutex_lock(&c->lock);
+    struct credentials_table *former = c->table;
     c->table = fresh;
+    g_mutex_unlock(&c->lock);
+    table_unref(former); /* who uses it has a reference */
 }
 
 struct credentials *credentials_new(const char *path, struct origin at, struct diag *problems)
@@ -254,7 +248,7 @@ struct credentials *credentials_new(const char *path, struct origin at, struct d
     c->path = g_strdup(path);
     c->at = at;
     g_mutex_init(&c->lock);
-    c->table = look(c, true, problems);
+    credentials_look(c, problems);
     return c;
 }
 
@@ -262,7 +256,6 @@ void credentials_free(struct credentials *c)
 {
     if (c == NULL)
         return;
-    pst_assert(!c->is_looking);
     table_unref(c->table);
     g_mutex_clear(&c->lock);
     g_free(c->path);
@@ -315,11 +308,9 @@ static void fill(struct credential *c, const struct password *p, const char *use
                                                    c->decoy_server_key };
 }
 
-int credentials_find(struct credentials *c, const char *user, msec_t now, struct credential *ret_credential,
-                     struct diag *problems)
+int credentials_find(struct credentials *c, const char *user, struct credential *ret_credential)
 {
     g_mutex_lock(&c->lock);
-    refresh(c, now, problems);
     struct credentials_table *t = c->table;
     if (t != NULL)
         g_atomic_int_inc(&t->references);

@@ -3,9 +3,9 @@
  * is not there, or is locked, has credentials too: such as nobody can meet, that cost what others cost, and
  * that are the same each time. So no caller can forget to treat them alike.
  *
- * The file is read anew when it has changed, looked at once a second at most; a version with a wrong line, or
- * one that cannot be read, is told once, and what there was before stays in use. May be asked from several
- * threads at once; asking may block: for jobs.
+ * The file is read anew by the next look at it when it has changed; a version with a wrong line, or one that
+ * cannot be read, is told once, and what there was before stays in use. May be asked from several threads at
+ * once, while one looks; asking does not wait for that.
  */
 #pragma once
 
@@ -14,16 +14,17 @@
 #include "auth/password.h"
 #include "base/auto.h"
 #include "base/diag.h"
-#include "base/number.h"
 
 struct credentials;
 
-enum { CREDENTIALS_LOOK_MS = 1000 };
-
 /* Reads the file, which need not work. Problems say why. The path is copied. */
 struct credentials *credentials_new(const char *path, struct origin at, struct diag *problems);
-void credentials_free(struct credentials *c); /* with no question under way; NULL is welcome */
+void credentials_free(struct credentials *c); /* with no look or question under way; NULL is welcome */
 AUTO_PTR_DEFINE(credentials);
+
+/* To be called once in a while, by one at a time. What is wrong with a new version of the file is added to
+ * `problems`. May block: for jobs. */
+void credentials_look(struct credentials *c, struct diag *problems);
 
 /* What could be read, if anything, has keys for SCRAM in at least one line. */
 bool credentials_have_scram(struct credentials *c);
@@ -40,9 +41,5 @@ struct credential {
 void credential_clear(struct credential *c);
 AUTO_VAL_DEFINE(credential);
 
-/*
- * `user` is prepared; NULL: nobody. `now` is the reactor's. What is wrong with a new version of the file is
- * added to `problems`. -EHOSTDOWN: there was never one that could be used.
- */
-int credentials_find(struct credentials *c, const char *user, msec_t now, struct credential *ret_credential,
-                     struct diag *problems);
+/* `user` is prepared; NULL: nobody. -EHOSTDOWN: there was never a file that could be used. */
+int credentials_find(struct credentials *c, const char *user, struct credential *ret_credential);

@@ -22,9 +22,6 @@ struct sasl {
     bool is_broken;     /* there is no file to compare with */
     char *user;         /* NULL: not known, or no name that may be repeated */
     const char *reason; /* why it failed, if that is known better than by the library */
-
-    msec_t now; /* of the step */
-    struct diag *problems;
 };
 
 /* ---- whom and what the client has shown ---- */
@@ -45,7 +42,7 @@ static bool find(struct sasl *s, struct credential *ret_credential)
     const char *name = gsasl_property_fast(s->session, GSASL_AUTHID);
     g_free(s->user);
     s->user = name != NULL ? user_prepare(name, USER_ASKED) : NULL;
-    if (credentials_find(s->credentials, s->user, s->now, ret_credential, s->problems) < 0) {
+    if (credentials_find(s->credentials, s->user, ret_credential) < 0) {
         s->is_broken = true;
         return false;
     }
@@ -305,12 +302,10 @@ static struct sasl_answer advance(struct sasl *s, const struct slice *in)
     return step(s, *in);
 }
 
-struct sasl_answer sasl_step(struct sasl *s, const char *response, msec_t now, struct diag *problems)
+struct sasl_answer sasl_step(struct sasl *s, const char *response)
 {
     char *bytes = NULL;
     size_t len = 0;
-    s->now = now;
-    s->problems = problems;
     if (s->is_proven)
         return response != NULL && *response == '\0' ? answer(s, AUTH_DONE, NULL)
                                                      : answer(s, AUTH_MALFORMED, "malformed");

@@ -1,7 +1,7 @@
 /*
  * auth/sasl.h - one SASL exchange, the server's side of it, driven by GNU SASL against a file of passwords.
- * Without loop and jobs: a step hashes, and may read the file, so that it belongs into a job. An exchange is
- * in one thread at a time; a context is shared by all of them and does not change.
+ * Without loop and jobs: a step hashes, so that it belongs into a job. An exchange is in one thread at a
+ * time; a context is shared by all of them and does not change.
  */
 #pragma once
 
@@ -32,8 +32,6 @@ struct sasl_answer {
     const char *reason; /* the same */
 };
 
-/*
- * What the client said, in base64; NULL: nothing yet. `now` is the reactor's. After any answer but a
- * challenge the exchange is only freed. Problems of the passwords file are added.
- */
-struct sasl_answer sasl_step(struct sasl *s, const char *response, msec_t now, struct diag *problems);
+/* What the client said, in base64; NULL: nothing yet. After any answer but a challenge the exchange is only
+ * freed. */
+struct sasl_answer sasl_step(struct sasl *s, const char *response);

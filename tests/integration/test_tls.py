@@ -456,6 +456,20 @@ class Users(TlsCase):
             out.write(password_line("bob", "new"))
         wait_until(is_known, "bob is known")
 
+    def test_what_is_offered_follows_the_file(self):
+        """Though nobody can say AUTH where it is not offered, and so ask for the file."""
+        file = self.folder / "passwords"
+        file.write_text("# nobody yet\n")
+        give_to_workers(file)
+        server = self.secured(auth={"passwords": file, "mechanisms": "SCRAM-SHA-256"})
+
+        def is_offered():
+            with implicit(server.listeners["smtps"]) as wire:
+                return features(wire.hello()).get("AUTH") == "SCRAM-SHA-256"
+        self.assertFalse(is_offered())
+        file.write_text(password_line(USER, PASSWORD))
+        wait_until(is_offered, "SCRAM is offered")
+
 
 if __name__ == "__main__":
     main()

@@ -743,6 +743,63 @@ static void test_no_file(void **state)
     rig_close(&rig);
 }
 
+/* What is offered follows the file by itself: where there is nothing to log in with, nobody begins to. */
+static void test_offers_follow(void **state)
+{
+    (void)state;
+    char text[AUTH_MECHANISMS_SIZE];
+    struct auth_rig rig = { 0 };
+    set_mechanisms(&rig, "SCRAM-SHA-256");
+    g_autofree char *alice = rig_line("alice", "wonder land", true);
+    disk_sim_reset(1);
+    rig_write_passwords("");
+    rig_open(&rig);
+    assert_string_equal(offer(&rig, text), "(none)");
+    rig_change_passwords(alice);
+    reactor_sim_run_until(rig.reactor, reactor_now(rig.reactor) + 2000);
+    assert_string_equal(offer(&rig, text), "SCRAM-SHA-256");
+    assert_int_equal(rig_log_in(&rig, "SCRAM-SHA-256", &(struct rig_client){ "alice", "wonder land" }),
+                     AUTH_DONE);
+    rig_change_passwords("nobody\n");
+    reactor_sim_run_until(rig.reactor, reactor_now(rig.reactor) + 2000);
+    assert_non_null(strstr(rig.logged->str, "event=passwords-problem"));
+    assert_string_equal(offer(&rig, text), "SCRAM-SHA-256");
+    rig_change_passwords("");
+    reactor_sim_run_until(rig.reactor, reactor_now(rig.reactor) + 2000);
+    assert_string_equal(offer(&rig, text), "(none)");
+    rig_close(&rig);
+}
+
+static void test_looks_once_a_second(void **state)
+{
+    (void)state;
+    struct auth_rig rig = { 0 };
+    open_usual(&rig);
+    uint64_t before = disk_sim_calls();
+    reactor_sim_run_until(rig.reactor, reactor_now(rig.reactor) + 10500);
+    assert_in_range(disk_sim_calls() - before, 10, 20); /* opened and looked at, but not read */
+    before = disk_sim_calls();
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(rig_log_in(&rig, "PLAIN", &(struct rig_client){ "alice", "wonder land" }),
+                         AUTH_DONE);
+    assert_int_equal(disk_sim_calls(), before);
+    rig_close(&rig);
+}
+
+/* At each step of two looks. */
+static void test_closed_with_look(void **state)
+{
+    (void)state;
+    for (int steps = 0; steps < 8; steps++) {
+        struct auth_rig rig = { 0 };
+        open_usual(&rig);
+        rig_change_passwords("");
+        for (int i = 0; i < steps; i++)
+            assert_true(reactor_sim_step(rig.reactor));
+        rig_close(&rig);
+    }
+}
+
 static void test_closed_with_jobs(void **state)
 {
     (void)state;
@@ -771,6 +828,9 @@ int main(int argc, char **argv)
     suite_add(s, "what is permitted", test_permitted, NULL);
     suite_add(s, "nobody has keys", test_nobody_has_keys, NULL);
     suite_add(s, "a file that comes later", test_no_file, NULL);
+    suite_add(s, "what is offered follows the file", test_offers_follow, NULL);
+    suite_add(s, "the file is looked at once a second", test_looks_once_a_second, NULL);
+    suite_add(s, "closed at each moment of a look", test_closed_with_look, NULL);
     suite_add(s, "closed with a job under way", test_closed_with_jobs, NULL);
     return suite_run(s, argc, argv);
 }
