@@ -46,6 +46,8 @@ static bool is_out_of_place(const struct smtp_session *s, enum smtp_outcome *ret
 {
     if (s->client.mechanisms == NULL && s->client.auth_in_tls && s->client.tls == SMTP_TLS_OFFERED)
         *ret_why = SMTP_AUTH_NEEDS_TLS;
+    else if (s->client.mechanisms == NULL && s->client.auth_required)
+        *ret_why = SMTP_AUTH_UNAVAILABLE; /* MAIL wants it: it is wrong to say that there is none */
     else if (s->client.mechanisms == NULL)
         *ret_why = SMTP_AUTH_NOT_OFFERED;
     else if (s->authenticated)

@@ -219,6 +219,24 @@ static void a_challenge_is_told_whole_or_not_at_all(void **state)
     smtp_session_free(s);
 }
 
+/* It is wanted of the client, so that it is here, if only not now. */
+static void auth_that_is_required_and_not_offered(void **state)
+{
+    (void)state;
+    const struct smtp_client required = { .auth_required = true };
+    const struct smtp_client inside = { .auth_required = true, .auth_in_tls = true, .tls = SMTP_TLS_OFFERED };
+    g_autoptr(GString) trace = g_string_new(NULL);
+    static const char input[] = "EHLO c\r\nMAIL FROM:<>\r\nAUTH PLAIN AGEAYg==\r\n";
+    struct smtp_session *s = smtp_session_new(&rig_smtp, &required, 0);
+    assert_string_equal(rig_feed(s, input, 0, trace, NULL), "");
+    assert_trace(trace, "220 250 refused 530 refused 454 ");
+    smtp_session_free(s);
+    s = smtp_session_new(&rig_smtp, &inside, 0);
+    assert_string_equal(rig_feed(s, input, 0, trace, NULL), "");
+    assert_trace(trace, "220 250 refused 530 refused 538 ");
+    smtp_session_free(s);
+}
+
 /* ---- TLS ---- */
 
 static void tls_forgets_what_was_said(void **state)
@@ -308,6 +326,7 @@ int main(int argc, char **argv)
     suite_add(s, "an answer to what was cancelled is ignored", an_answer_to_what_was_cancelled_is_ignored,
               NULL);
     suite_add(s, "a challenge is told whole or not at all", a_challenge_is_told_whole_or_not_at_all, NULL);
+    suite_add(s, "AUTH that is required and not offered", auth_that_is_required_and_not_offered, NULL);
     suite_add(s, "TLS forgets what was said", tls_forgets_what_was_said, NULL);
     suite_add(s, "REQUIRETLS is told", requiretls_is_told, NULL);
     suite_add(s, "what must be kept of AUTH is bounded", what_must_be_kept_of_auth_is_bounded, NULL);
