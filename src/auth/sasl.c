@@ -221,6 +221,16 @@ static struct sasl_answer conclude(struct sasl *s, int r, const char *output, si
     }
 }
 
+/*
+ * LOGIN has its prompts from drafts, and clients such as Go's many copies of "loginAuth" compare them with
+ * those that all other servers send. The library's are "User Name" and "Password".
+ */
+static struct sasl_answer prompt(const struct sasl *s, struct slice output)
+{
+    const char *usual = slice_equal_nocase(output, "User Name") ? "Username:" : "Password:";
+    return challenge(s, usual, strlen(usual));
+}
+
 static struct sasl_answer step(struct sasl *s, struct slice in)
 {
     char *output = NULL;
@@ -229,6 +239,8 @@ static struct sasl_answer step(struct sasl *s, struct slice in)
     struct sasl_answer a;
     if (r == GSASL_NEEDS_MORE && s->is_broken)
         a = answer(s, AUTH_UNAVAILABLE, "no-passwords");
+    else if (r == GSASL_NEEDS_MORE && s->mechanism == MECHANISM_LOGIN)
+        a = prompt(s, slice_of(output, len));
     else if (r == GSASL_NEEDS_MORE)
         a = challenge(s, output, len);
     else
