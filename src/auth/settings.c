@@ -48,7 +48,8 @@ const struct option_row auth_rows[] = {
                     "passwords can do."),
     ROW(failure_delay, .name = "failure-delay", .kind = OPTION_DURATION, .fallback = "2s", .max = 60 * 1000,
         .sentence = "How long a client waits for the answer that its credentials are wrong: twice as long "
-                    "each time it fails again, up to eight times; forgotten after ten minutes."),
+                    "each time it fails again, up to eight times; forgotten after ten minutes. Each worker "
+                    "counts the failures that it has seen, and after a reload they all begin anew."),
 };
 const size_t auth_row_count = G_N_ELEMENTS(auth_rows);
 
