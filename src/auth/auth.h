@@ -42,6 +42,10 @@ enum { AUTH_SOCKET_PATH_SIZE = 108 }; /* of sun_path */
 
 bool auth_is_configured(const struct auth_settings *s);
 
+/* Whether any of the mechanisms is one for clients that come in TLS or do not, with certificates or without;
+ * whoever the users are. */
+bool auth_has_mechanism_for(const struct auth_settings *s, bool in_tls, bool with_certificate);
+
 /*
  * For `postern check` and before a start: both or neither of passwords and dovecot are set where `is_wanted`
  * (a listener offers authentication); the file can be read, has no wrong line, and is not open to others than

@@ -58,6 +58,16 @@ bool auth_is_configured(const struct auth_settings *s)
     return s->passwords != NULL || s->dovecot != NULL;
 }
 
+bool auth_has_mechanism_for(const struct auth_settings *s, bool in_tls, bool with_certificate)
+{
+    unsigned set = s->mechanisms != 0 ? s->mechanisms : MECHANISMS_ALL;
+    if (!with_certificate)
+        set &= ~MECHANISM_BIT(MECHANISM_EXTERNAL);
+    if (!in_tls || s->dovecot != NULL) /* which is not told what the channel is bound by */
+        set &= ~MECHANISM_BIT(MECHANISM_SCRAM_SHA_256_PLUS);
+    return set != 0;
+}
+
 /* ---- the check ---- */
 
 /* A file that can be read by all can be guessed at by all. */

@@ -170,12 +170,16 @@ static void check_auth(const struct config_section *at, const struct listen_mean
 {
     const struct listen_section *values = config_section_values(at);
     const char *problem = NULL;
-    if (values->auth != WORKER_AUTH_OFF && !means->auth)
+    bool in_tls = values->tls != WORKER_TLS_OFF;
+    if (means->auth == NULL)
         problem = "nobody knows the passwords; expected passwords = FILE or dovecot = PATH in [auth]";
-    else if (values->auth != WORKER_AUTH_OFF && values->tls == WORKER_TLS_OFF && !values->auth_without_tls)
+    else if (!in_tls && !values->auth_without_tls)
         problem = "it is offered inside TLS alone, which there is none of here; expected tls = optional, "
                   "required or implicit, or auth-without-tls = yes";
-    if (problem != NULL)
+    else if (!auth_has_mechanism_for(means->auth, in_tls, in_tls && values->tls_client != TLS_CLIENT_OFF))
+        problem = "no mechanism of [auth] can be used here; expected tls-client = request or require for "
+                  "EXTERNAL, tls and passwords = FILE for SCRAM-SHA-256-PLUS, or another one";
+    if (values->auth != WORKER_AUTH_OFF && problem != NULL)
         diag_add(d, config_key_origin(at, "auth"), "auth = %s: %s", worker_auth_names[values->auth], problem);
     if (values->auth_without_tls && values->auth == WORKER_AUTH_OFF)
         diag_add(d, config_key_origin(at, "auth-without-tls"),

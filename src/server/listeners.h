@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "auth/auth.h"
 #include "base/diag.h"
 #include "config/config.h"
 #include "worker/worker.h"
@@ -29,7 +30,8 @@ struct settings_listener {
 
 /* What other sections have for them, be it wrong: a problem is told once. */
 struct listen_means {
-    bool certificates, client_ca, auth;
+    bool certificates, client_ca;
+    const struct auth_settings *auth; /* NULL: nobody knows the passwords */
 };
 
 /* An array to be g_free'd, which borrows the configuration's values. `is_whole`: there must be one. All that

@@ -339,10 +339,11 @@ static bool certificates_are_given(const struct config *c)
 static void take_listeners(struct settings *s, bool is_whole, struct diag *d)
 {
     const struct config_section *auth = config_next(s->config, "auth", NULL);
+    bool has_source = config_key_is_given(auth, "passwords") || config_key_is_given(auth, "dovecot");
     const struct listen_means means = {
         .certificates = certificates_are_given(s->config),
         .client_ca = config_key_is_given(config_next(s->config, "tls", NULL), "client-ca"),
-        .auth = config_key_is_given(auth, "passwords") || config_key_is_given(auth, "dovecot"),
+        .auth = has_source ? config_section_values(auth) : NULL,
     };
     s->listeners = listeners_take(s->config, is_whole, &means, &s->listener_count, d);
 }

@@ -81,7 +81,10 @@ struct problem_row {
 #define PATHS       "absolute paths of what there is, separated by commas"
 #define TLS_HERE    "[tls]\ncertificate = /c\nprivate-key = /k\n"
 #define AUTH_HERE   "[auth]\npasswords = /p\n"
-#define NETWORKS    "networks such as 127.0.0.0/8, ::1 or unix, separated by commas"
+#define NO_MECHANISM                                                                                         \
+    "no mechanism of [auth] can be used here; expected tls-client = request or require for EXTERNAL, tls "   \
+    "and passwords = FILE for SCRAM-SHA-256-PLUS, or another one\n"
+#define NETWORKS "networks such as 127.0.0.0/8, ::1 or unix, separated by commas"
 
 static const struct problem_row problem_rows[] = {
     { "all that is needed", SERVER LISTEN DOMAIN_HERE, "" },
@@ -333,6 +336,23 @@ static const struct problem_row problem_rows[] = {
     { "AUTH without TLS", SERVER DOMAIN_HERE LISTEN "auth = required\n" AUTH_HERE,
       "f:7: auth = required: it is offered inside TLS alone, which there is none of here; expected tls = "
       "optional, required or implicit, or auth-without-tls = yes\n" },
+    { "mechanisms that can be used somewhere",
+      SERVER DOMAIN_HERE LISTEN "tls = required\ntls-client = request\nauth = required\n[listen b]\n"
+                                "address = [::1]:25\ntls = optional\nauth = required\n" TLS_HERE
+                                "client-ca = /ca\n" AUTH_HERE "mechanisms = EXTERNAL, SCRAM-SHA-256-PLUS\n",
+      "" },
+    { "EXTERNAL alone, and clients without certificates",
+      SERVER DOMAIN_HERE LISTEN "tls = required\nauth = required\n" TLS_HERE AUTH_HERE
+                                "mechanisms = EXTERNAL\n",
+      "f:8: auth = required: " NO_MECHANISM },
+    { "mechanisms for TLS alone, and none of it",
+      SERVER DOMAIN_HERE LISTEN "auth = optional\nauth-without-tls = yes\n" AUTH_HERE
+                                "mechanisms = EXTERNAL, SCRAM-SHA-256-PLUS\n",
+      "f:7: auth = optional: " NO_MECHANISM },
+    { "channel binding, and Dovecot, which has none",
+      SERVER DOMAIN_HERE LISTEN "tls = required\nauth = required\n" TLS_HERE
+                                "[auth]\ndovecot = /run/s\nmechanisms = SCRAM-SHA-256-PLUS\n",
+      "f:8: auth = required: " NO_MECHANISM },
     { "AUTH in clear text through the network",
       SERVER DOMAIN_HERE "[listen in]\naddress = 127.0.0.1:25, 192.0.2.1:25, [::]:25\n"
                          "auth = optional\nauth-without-tls = yes\n" AUTH_HERE,
