@@ -35,8 +35,11 @@ struct signal_watch;
  */
 int reactor_new(unsigned pool_threads, struct reactor **ret_reactor);
 
-/* Runs until no handle is open and no job is under way. */
+/* Runs until no handle is open and no job is under way, or until a callback has it stop. */
 void reactor_run(struct reactor *r);
+
+/* From a callback: reactor_run returns soon. What is open stays so, and goes on when it is run again. */
+void reactor_stop(struct reactor *r);
 
 /* -EBUSY, and nothing is freed, while a handle is open or a job under way. NULL is welcome. */
 int reactor_free(struct reactor *r);

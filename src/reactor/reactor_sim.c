@@ -93,8 +93,14 @@ void reactor_sim_run_until(struct reactor *r, msec_t deadline)
 
 void reactor_run(struct reactor *r)
 {
-    while (r->open > 0 && reactor_sim_step(r))
+    r->is_stopped = false;
+    while (r->open > 0 && !r->is_stopped && reactor_sim_step(r))
         ;
+}
+
+void reactor_stop(struct reactor *r)
+{
+    r->is_stopped = true;
 }
 
 /* ---- how long others wait: each event is a turn ---- */

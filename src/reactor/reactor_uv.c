@@ -146,6 +146,11 @@ void reactor_run(struct reactor *r)
     uv_run(&r->loop, UV_RUN_DEFAULT);
 }
 
+void reactor_stop(struct reactor *r)
+{
+    uv_stop(&r->loop);
+}
+
 /* What is left then is ours, or is a process that its owner has forgotten. */
 static void close_left(uv_handle_t *handle, void *unused)
 {

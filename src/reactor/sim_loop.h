@@ -28,6 +28,7 @@ struct reactor {
     struct sim_queue events;
     uint64_t next_object;
     size_t open;
+    bool is_stopped;
     struct pst_random dice;    /* of the world */
     struct pst_random numbers; /* of reactor_random: the world stays the same when more are asked for */
     struct reactor_sim_settings settings;

@@ -5,7 +5,7 @@
 #include "worker/verdict.h"
 
 struct trial_login {
-    struct reactor *reactor; /* which runs while a step is awaited, and has nothing to do but that */
+    struct reactor *reactor;             /* which runs while a step is awaited */
     struct authenticator *authenticator; /* NULL: none that could be asked here */
     const struct worker_listener *listener;
     const struct pst_log *log;
@@ -71,6 +71,7 @@ static void on_step(void *owner, const struct auth_step *step)
     g_free(l->challenge);
     l->challenge = g_strdup(step->challenge);
     l->verdict = (struct smtp_verdict){ .outcome = verdict_of_auth(step->kind), .detail = l->challenge };
+    reactor_stop(l->reactor);
 }
 
 struct smtp_verdict trial_login_step(struct trial_login *l, const struct smtp_effect *e, bool is_secure)

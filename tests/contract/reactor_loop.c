@@ -31,6 +31,32 @@ static void runs_again(void **state)
     diary_end(&d, "abc");
 }
 
+static void stop_loop(struct entry *e)
+{
+    timer_close(g_steal_pointer(&e->t));
+    reactor_stop(e->d->w.r);
+}
+
+static void stops(void **state)
+{
+    (void)state;
+    struct diary d;
+    diary_begin(&d);
+    struct entry a = entry_of(&d, 'a'), b = entry_of(&d, 'b'), c = entry_of(&d, 'c');
+    a.then = c.then = stop_loop;
+    entry_start(&a, reactor_now(d.w.r) + 1);
+    entry_start(&b, reactor_now(d.w.r) + 50);
+    reactor_run(d.w.r);
+    assert_string_equal(d.text->str, "a");
+    reactor_run(d.w.r); /* until nothing is open */
+    assert_string_equal(d.text->str, "ab");
+    entry_start(&c, reactor_now(d.w.r) + 1); /* the last one */
+    reactor_run(d.w.r);
+    struct entry e = entry_of(&d, 'd');
+    entry_start(&e, reactor_now(d.w.r) + 1); /* that stop has been */
+    diary_end(&d, "abcd");
+}
+
 static void busy_with_handle(void **state)
 {
     (void)state;
@@ -430,6 +456,7 @@ void add_loop_cases(struct suite *suite)
     } cases[] = {
         { "the loop ends when nothing is open", runs_nothing },
         { "the loop runs again", runs_again },
+        { "the loop stops when it is told to, and goes on when it is run again", stops },
         { "a reactor with a handle is not freed", busy_with_handle },
         { "a reactor is freed right after the last handle's close", free_right_after_close },
         { "the clock stands still during a callback", clock_stands_still },
