@@ -93,6 +93,11 @@ static msec_t now_ms(void)
     return (msec_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int64_t wall_s(void)
+{
+    return g_get_real_time() / G_USEC_PER_SEC;
+}
+
 /* ---- becoming a server ---- */
 
 /* Few enough for what a worker's descriptors allow. A large message has three besides its connection's: some
@@ -476,7 +481,7 @@ static void begin_generation(struct master *m)
 
 static void log_dates(struct master *m, msec_t now)
 {
-    tls_settings_log_dates(&m->settings->tls, g_get_real_time() / G_USEC_PER_SEC, m->log);
+    tls_settings_log_dates(&m->settings->tls, wall_s(), m->log);
     m->dates_due = now + DATES_EACH_MS;
 }
 
@@ -534,7 +539,7 @@ static msec_t look_after_certificates(struct master *m)
         return MSEC_NEVER;
     msec_t now = now_ms();
     if (now >= m->look_due) {
-        m->certificates_wait |= tls_settings_have_changed(&m->settings->tls);
+        m->certificates_wait |= tls_settings_have_changed(&m->settings->tls, wall_s());
         m->look_due = now + LOOK_EACH_MS;
     }
     if (m->certificates_wait && free_rows(m) >= m->settings->workers) {

@@ -102,6 +102,9 @@ void reload_prepare(const struct reload_former *former, const struct master_even
     struct log_sink *sink = NULL;
     struct sockets *sockets = NULL;
     if (diag_count(problems) == 0)
+        tls_settings_check_renewal(&next->tls, former->settings->tls.store, next->tls.store,
+                                   g_get_real_time() / G_USEC_PER_SEC, problems);
+    if (diag_count(problems) == 0)
         check_same(former, next, problems);
     if (diag_count(problems) == 0)
         reload_check_as_worker(next, problems);

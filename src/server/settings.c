@@ -288,7 +288,7 @@ int settings_drop_privileges(const struct settings *s, struct diag *problems)
 
 int settings_load_certificates(struct settings *s, struct diag *problems)
 {
-    int r = tls_settings_load(&s->tls, problems);
+    int r = tls_settings_load(&s->tls, g_get_real_time() / G_USEC_PER_SEC, problems);
     s->worker.tls = s->tls.store;
     return r;
 }

@@ -165,25 +165,44 @@ static struct watch *watch_paths(const struct tls_settings *t)
     return watch_new(list);
 }
 
-int tls_settings_load(struct tls_settings *t, struct diag *problems)
+/* When the last of them begins to be valid, if that is still to come; or 0. */
+static int64_t last_begin(const struct tls_store *s, int64_t now_s)
+{
+    int64_t begin_s = 0;
+    for (size_t i = 0; i < tls_store_count(s); i++)
+        begin_s = MAX(begin_s, tls_store_certificate(s, i)->not_before_s);
+    return begin_s > now_s ? begin_s : 0;
+}
+
+int tls_settings_load(struct tls_settings *t, int64_t now_s, struct diag *problems)
 {
     if (!tls_settings_have_certificates(t))
         return 0;
     /* Before they are read: what changes meanwhile is a change. */
     if (t->watch == NULL)
         t->watch = watch_paths(t);
-    struct tls_store *store =
+    t->due_s = 0;
+    auto_ptr(tls_store) store =
         tls_store_new(&t->policy, (const struct tls_host *)(void *)t->hosts->data, t->hosts->len, problems);
     if (store == NULL)
         return -EINVAL;
+    unsigned before = diag_count(problems);
+    tls_settings_check_renewal(t, t->store, store, now_s, problems);
+    if (diag_count(problems) > before) {
+        t->due_s = last_begin(store, now_s);
+        return -EINVAL;
+    }
     tls_store_free(t->store);
-    t->store = store;
+    t->store = g_steal_pointer(&store);
     return 0;
 }
 
-bool tls_settings_have_changed(struct tls_settings *t)
+bool tls_settings_have_changed(struct tls_settings *t, int64_t now_s)
 {
-    return t->watch != NULL && watch_has_changed(t->watch);
+    bool is_due = t->due_s != 0 && now_s >= t->due_s;
+    if (is_due)
+        t->due_s = 0;
+    return (t->watch != NULL && watch_has_changed(t->watch)) || is_due;
 }
 
 /* ---- how long they are good ---- */
@@ -200,6 +219,12 @@ static struct origin origin_of(const struct tls_settings *t, const struct tls_ce
     return (struct origin){ 0 };
 }
 
+static void tell_invalid(struct origin at, const struct tls_certificate *c, const char *text,
+                         struct diag *problems)
+{
+    diag_add(problems, at, "certificate = %s: %s; expected one that is valid now", c->path, text);
+}
+
 void tls_settings_check_dates(const struct tls_settings *t, int64_t now_s, struct diag *problems,
                               struct diag *notes)
 {
@@ -207,10 +232,43 @@ void tls_settings_check_dates(const struct tls_settings *t, int64_t now_s, struc
         const struct tls_certificate *c = tls_store_certificate(t->store, i);
         g_autofree char *text = NULL;
         enum tls_dates dates = tls_certificate_dates(c, now_s, &text);
-        if (dates != TLS_DATES_GOOD)
-            diag_add(dates == TLS_DATES_END_SOON ? notes : problems, origin_of(t, c),
-                     "certificate = %s: %s%s", c->path, text,
-                     dates == TLS_DATES_END_SOON ? "" : "; expected one that is valid now");
+        if (dates == TLS_DATES_END_SOON)
+            diag_add(notes, origin_of(t, c), "certificate = %s: %s", c->path, text);
+        else if (dates != TLS_DATES_GOOD)
+            tell_invalid(origin_of(t, c), c, text, problems);
+    }
+}
+
+/* NULL: there is none in that place of a section of that name. */
+static const struct tls_certificate *find_certificate(const struct tls_store *s, const char *host,
+                                                      size_t place)
+{
+    for (size_t i = 0; s != NULL && i < tls_store_count(s); i++) {
+        const struct tls_certificate *c = tls_store_certificate(s, i);
+        if (g_strcmp0(c->host, host) == 0 && place-- == 0)
+            return c;
+    }
+    return NULL;
+}
+
+static bool is_valid(const struct tls_certificate *c, int64_t now_s, char **ret_text)
+{
+    enum tls_dates dates = tls_certificate_dates(c, now_s, ret_text);
+    return dates == TLS_DATES_GOOD || dates == TLS_DATES_END_SOON;
+}
+
+void tls_settings_check_renewal(const struct tls_settings *t, const struct tls_store *former,
+                                const struct tls_store *next, int64_t now_s, struct diag *problems)
+{
+    for (guint i = 0; i < t->hosts->len; i++) {
+        const struct tls_host *host = &g_array_index(t->hosts, struct tls_host, i);
+        for (size_t k = 0; k < host->pair_count; k++) {
+            const struct tls_certificate *was = find_certificate(former, host->name, k);
+            const struct tls_certificate *c = find_certificate(next, host->name, k);
+            g_autofree char *text = NULL;
+            if (was != NULL && is_valid(was, now_s, NULL) && !is_valid(c, now_s, &text))
+                tell_invalid(host->pairs[k].certificate.origin, c, text, problems);
+        }
     }
 }
 

@@ -2,12 +2,12 @@
  * server/tls_settings.h - what the sections [tls] and [tls NAME] say, and the certificates that come of it.
  *
  *     tls_settings_take(config, &t, &problems);      the sections
- *     tls_settings_load(&t, &problems);              the files, as whoever we are: t.store
- *     tls_settings_have_changed(&t)                  every now and then; then load again
+ *     tls_settings_load(&t, now_s, &problems);       the files, as whoever we are: t.store
+ *     tls_settings_have_changed(&t, now_s)           every now and then; then load again
  *
  * Only who serves or checks reads the files: they need not be readable for whom the other commands are run
  * by. Ownership: it borrows the configuration. Failure: all that is wrong is told; a store that is there
- * stays until there is a better one.
+ * stays until there is one that is no worse.
  */
 #pragma once
 
@@ -38,6 +38,7 @@ struct tls_settings {
     GPtrArray *paths;        /* char *, of all files */
     struct watch *watch;     /* NULL: nothing was loaded yet */
     struct tls_store *store; /* NULL: nothing was loaded, or there are no certificates */
+    int64_t due_s; /* since 1970: when what was too early to be taken is to be loaded again; 0: never */
 };
 
 /* Fills in *ret_settings, which is empty. */
@@ -49,12 +50,23 @@ static inline bool tls_settings_have_certificates(const struct tls_settings *t)
     return t->hosts->len > 0;
 }
 
-/* 0, also when there are no certificates; -EINVAL: there are problems, and the store is the one it was. */
-int tls_settings_load(struct tls_settings *t, struct diag *problems);
+/*
+ * 0, also when there are no certificates; -EINVAL: there are problems, those of tls_settings_check_renewal
+ * among them, and the store is the one it was.
+ */
+int tls_settings_load(struct tls_settings *t, int64_t now_s, struct diag *problems);
 
 /* Whether there is something new to load, since the last time that this was true or the first load. It looks
  * at the files, and waits until what it sees has settled. */
-bool tls_settings_have_changed(struct tls_settings *t);
+bool tls_settings_have_changed(struct tls_settings *t, int64_t now_s);
+
+/*
+ * Of `next`, which is made by these settings, what is not valid at that time is a problem where it takes the
+ * place of what is, in `former`: that in a section of the same name, with as many in front of it. What is
+ * new, or was no better before, is none: mail wants to arrive. Either may be NULL: there are none.
+ */
+void tls_settings_check_renewal(const struct tls_settings *t, const struct tls_store *former,
+                                const struct tls_store *next, int64_t now_s, struct diag *problems);
 
 /* What has expired, or is for later, is a problem; what expires soon is a note. */
 void tls_settings_check_dates(const struct tls_settings *t, int64_t now_s, struct diag *problems,

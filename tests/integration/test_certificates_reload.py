@@ -1,5 +1,4 @@
-"""Certificates that change while the server runs: new ones are used, bad ones are not, and nobody who has a connection
-notices either."""
+"""Certificates that change while the server runs: new ones are used, bad ones are not, and no transaction is cut off."""
 import contextlib
 import os
 import signal
@@ -172,6 +171,33 @@ class Certificates(Case):
         self.assertEqual(self.served(server), used)
         self.key.chmod(0o600)
         server.wait_log("certificates-reloaded")
+
+    def test_expired_ones_keep_the_old_while_those_are_valid(self):
+        server = self.server()
+        workers = server.workers()
+        used = self.of_file()
+        self.replace(days=-1)
+        (event,) = server.wait_log("certificates-kept")
+        self.assertIn(f"{server.config}:", event["problem"])
+        self.assertIn(f"certificate = {self.certificate}: has expired on ", event["problem"])
+        server.signal(signal.SIGHUP)
+        (event,) = server.wait_log("reload-failed")
+        self.assertIn(f"certificate = {self.certificate}: has expired on ", event["problem"])
+        self.assertEqual(server.workers(), workers)
+        self.assertEqual(self.served(server), used)
+        self.replace()
+        self.wait_used(server, workers)
+        self.assertEqual(self.served(server), self.of_file())
+
+    def test_expired_ones_take_the_place_of_expired_ones(self):
+        self.replace(days=-1)
+        server = self.server()
+        for event, tell in (("certificates-reloaded", lambda: None), ("reloaded", lambda: server.signal(signal.SIGHUP))):
+            former = server.workers()
+            self.replace(days=-1)
+            tell()
+            self.wait_used(server, former, event=event)
+        self.assertFalse(server.events("certificates-kept"))
 
     def test_a_reload_with_bad_ones_keeps_all(self):
         server = self.server()

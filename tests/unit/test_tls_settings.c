@@ -1,5 +1,6 @@
 /* Certificates of a configuration: when they are read, what stays when that fails, and what is told of their
  * dates. */
+#include <errno.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 
@@ -88,7 +89,7 @@ static void check_nothing_to_load(void **state)
     auto_ptr(settings) s = settings_new_partial(c, &d);
     assert_int_equal(settings_load_certificates(s, &d), 0);
     assert_null(s->worker.tls);
-    assert_false(tls_settings_have_changed(&s->tls));
+    assert_false(tls_settings_have_changed(&s->tls, 0));
 }
 
 static void check_bad_ones_change_nothing(void **state)
@@ -98,22 +99,22 @@ static void check_bad_ones_change_nothing(void **state)
     scene_make(&s);
     assert_int_equal(settings_load_certificates(s.settings, &s.problems), 0);
     const struct tls_store *good = s.settings->worker.tls;
-    assert_false(tls_settings_have_changed(&s.settings->tls));
+    assert_false(tls_settings_have_changed(&s.settings->tls, s.now_s));
 
     struct certificate *next = certificate_new(&(struct certificate_wish){ .names = "DNS:mx.example.org" });
     put(&s, "mx.pem", next, "unused.key"); /* and so without its key */
-    assert_false(tls_settings_have_changed(&s.settings->tls));
-    assert_true(tls_settings_have_changed(&s.settings->tls));
+    assert_false(tls_settings_have_changed(&s.settings->tls, s.now_s));
+    assert_true(tls_settings_have_changed(&s.settings->tls, s.now_s));
     assert_true(settings_load_certificates(s.settings, &s.problems) < 0);
     assert_told(&s, &s.problems,
                 "$DIR/postern.conf:3: private-key = $DIR/mx.key: does not fit certificate = $DIR/mx.pem\n");
     assert_ptr_equal(s.settings->worker.tls, good);
-    assert_false(tls_settings_have_changed(&s.settings->tls));
+    assert_false(tls_settings_have_changed(&s.settings->tls, s.now_s));
 
     put(&s, "mx.pem", next, "mx.key");
     certificate_free(next);
-    assert_false(tls_settings_have_changed(&s.settings->tls));
-    assert_true(tls_settings_have_changed(&s.settings->tls));
+    assert_false(tls_settings_have_changed(&s.settings->tls, s.now_s));
+    assert_true(tls_settings_have_changed(&s.settings->tls, s.now_s));
     diag_clear(&s.problems);
     assert_int_equal(settings_load_certificates(s.settings, &s.problems), 0);
     assert_int_equal(diag_count(&s.problems), 0);
@@ -121,6 +122,21 @@ static void check_bad_ones_change_nothing(void **state)
 }
 
 /* ---- dates ---- */
+
+/* Of mx.pem, which comes in the place of one for 90 days, beside other.pem, which is for 20. */
+static const struct renewal_row {
+    const char *name;
+    int from_days, to_days; /* 0, 0: 90 days */
+    int days;               /* from now: when it is read */
+    const char *problem;    /* NULL: it is used */
+} renewal_rows[] = {
+    { "a good one is used", 0, 0, 1, NULL },
+    { "an expired one in the place of a good one is not used", -10, -1, 1, "has expired on *" },
+    { "one for later in the place of a good one is not used", 10, 100, 1, "is not valid before *" },
+    { "an expired one in the place of an expired one is used", -10, -1, 100, NULL },
+    { "beside one that has expired long since, a good one is used", 0, 0, 25, NULL },
+    { "beside one that has expired long since, an expired one is not used", -10, -1, 25, "has expired on *" },
+};
 
 #define MX    "$DIR/postern.conf:2: certificate = $DIR/mx.pem: "
 #define OTHER "$DIR/postern.conf:5: certificate = $DIR/other.pem: "
@@ -163,6 +179,47 @@ static void assert_diag_like(const struct scene *s, const struct diag *d, const 
     assert_like(s, told->str, wanted);
 }
 
+static void check_renewal(void **state)
+{
+    const struct renewal_row *row = *state;
+    auto_val(scene) s;
+    scene_make(&s);
+    struct tls_settings *t = &s.settings->tls;
+    int64_t then_s = s.now_s + (int64_t)row->days * DAY_S;
+    assert_int_equal(tls_settings_load(t, s.now_s, &s.problems), 0);
+    const struct tls_store *former = t->store;
+    struct certificate *next = certificate_new(&(struct certificate_wish){
+        .names = "DNS:mx.example.org", .from_days = row->from_days, .to_days = row->to_days });
+    put(&s, "mx.pem", next, "mx.key");
+    certificate_free(next);
+    assert_int_equal(tls_settings_load(t, then_s, &s.problems), row->problem != NULL ? -EINVAL : 0);
+    g_autofree char *wanted = row->problem != NULL ? g_strconcat(MX, row->problem, NOW, NULL) : g_strdup("");
+    assert_diag_like(&s, &s.problems, wanted);
+    assert_int_equal(t->store == former, row->problem != NULL);
+}
+
+/* Nothing else would tell that its time has come. */
+static void check_one_for_later_is_used_then(void **state)
+{
+    (void)state;
+    auto_val(scene) s;
+    scene_make(&s);
+    struct tls_settings *t = &s.settings->tls;
+    assert_int_equal(tls_settings_load(t, s.now_s, &s.problems), 0);
+    struct certificate *next = certificate_new(
+        &(struct certificate_wish){ .names = "DNS:mx.example.org", .from_days = 10, .to_days = 100 });
+    put(&s, "mx.pem", next, "mx.key");
+    certificate_free(next);
+    assert_false(tls_settings_have_changed(t, s.now_s));
+    assert_true(tls_settings_have_changed(t, s.now_s));
+    assert_int_equal(tls_settings_load(t, s.now_s, &s.problems), -EINVAL);
+    assert_false(tls_settings_have_changed(t, s.now_s + 9 * DAY_S));
+    assert_true(tls_settings_have_changed(t, s.now_s + 11 * DAY_S));
+    assert_false(tls_settings_have_changed(t, s.now_s + 11 * DAY_S));
+    assert_int_equal(tls_settings_load(t, s.now_s + 11 * DAY_S, &s.problems), 0);
+    assert_false(tls_settings_have_changed(t, s.now_s + 12 * DAY_S));
+}
+
 static void append_line(void *owner, enum pst_log_level level, const char *line, size_t len)
 {
     (void)level;
@@ -193,6 +250,8 @@ int main(int argc, char **argv)
     suite_add(s, "all are read", check_load, NULL);
     suite_add(s, "nothing to read", check_nothing_to_load, NULL);
     suite_add(s, "bad ones change nothing, and good ones come next", check_bad_ones_change_nothing, NULL);
+    suite_add_rows(s, renewal_rows, check_renewal);
+    suite_add(s, "one for later is used then", check_one_for_later_is_used_then, NULL);
     suite_add_rows(s, date_rows, check_dates);
     return suite_run(s, argc, argv);
 }
