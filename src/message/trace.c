@@ -164,7 +164,7 @@ static void append_date(struct field *f, int64_t wall_us)
  * certificates, and those who read Received look for parentheses, "for <", and the semicolon before the date
  * with little care: all but a few characters become "?", rather than a quoted-pair (RFC 5322 3.2.1).
  */
-static void append_comment(struct field *f, const char *what, const char *text)
+static void append_comment(struct field *f, const char *what, const char *text, const char *after)
 {
     enum { COMMENT_MAX = 200 };
     static const char safe[] = "!#$%&'*+,-./:=@^_`{|}~";
@@ -177,6 +177,7 @@ static void append_comment(struct field *f, const char *what, const char *text)
         bool is_safe = g_ascii_isalnum(text[i]) || strchr(safe, text[i]) != NULL || text[i] == ' ';
         g_string_append_c(f->text, is_safe ? text[i] : '?');
     }
+    append(f->text, after);
     g_string_append_c(f->text, ')');
     fold_word_if_wide(f);
 }
@@ -185,11 +186,12 @@ static void append_security(struct field *f, const struct trace *t)
 {
     if (t->tls_version != NULL) {
         g_autofree char *tls = g_strjoin(" ", t->tls_version, t->tls_cipher, NULL);
-        append_comment(f, "", tls);
+        append_comment(f, "", tls, "");
     }
-    append_comment(f, "server name ", t->tls_server_name);
-    append_comment(f, "client certificate ", t->tls_client);
-    append_comment(f, "authenticated as ", t->user);
+    append_comment(f, "server name ", t->tls_server_name, "");
+    append_comment(f, "client certificate ", t->tls_client,
+                   t->tls_client_is_verified ? "" : ", not verified");
+    append_comment(f, "authenticated as ", t->user, "");
 }
 
 static void append_received(GString *to, const struct trace *t, const struct smtp_address *for_recipient)

@@ -25,6 +25,7 @@ struct trace {
     const char *tls_version, *tls_cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
     const char *tls_server_name;          /* whom the client thought it was connecting to */
     const char *tls_client;               /* the subject of its certificate */
+    bool tls_client_is_verified;          /* else anybody can have made one that says so */
     const char *user;                     /* whom it authenticated as */
 };
 

@@ -206,7 +206,7 @@ static struct wire_message tell(struct handling *h, const struct delivery_body *
         .tls_version = h->trace.tls_version,
         .tls_cipher = h->trace.tls_cipher,
         .tls_server_name = h->trace.tls_server_name,
-        .tls_client = h->trace.tls_client,
+        .tls_client = h->trace.tls_client_is_verified ? h->trace.tls_client : NULL,
         .user = h->trace.user,
         .reverse_path = keep_address(h, &t->reverse_path),
         .body = body_name(t),

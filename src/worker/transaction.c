@@ -362,6 +362,7 @@ void transaction_open(struct transaction *t)
         .tls_cipher = tls != NULL ? tls->cipher : NULL,
         .tls_server_name = tls != NULL ? tls->server_name : NULL,
         .tls_client = tls != NULL ? tls->client_subject : NULL,
+        .tls_client_is_verified = tls != NULL && tls->client_is_verified,
         .user = conn_user(t->conn),
     };
     guint count = t->envelope.targets->len;

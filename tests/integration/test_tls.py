@@ -82,6 +82,22 @@ class Trace(TlsCase):
         self.assertIn(f"by {HOSTNAME} with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384) (server name {HOSTNAME}) "
                       f"(client certificate CN=Alice Example,O=Example) (authenticated as {USER}) id ", received(trace))
 
+    def test_a_certificate_of_a_stranger_is_told_as_such(self):
+        """Anybody can write a name into one: handlers are told no more than that there is none to go by."""
+        act = TOOLS / "handlers" / "act.so"
+        if not act.exists():
+            self.skipTest(f"{act} was not built")
+        server = self.secured(tls={"client-ca": authority().certificate},
+                              sections={"handler act": {"load": act, "option.do": "envelope"}, "listen smtps": {"tls-client": "request"}})
+        with implicit(server.listeners["smtps"], with_context=context(TLS13, certificate_of_stranger(ALICE))) as wire:
+            wire.hello()
+            wire.deliver(simple_message(), ALICE)
+        (secured,) = server.wait_log("secured")
+        self.assertEqual((secured["certificate"], secured["verified"]), ("CN=Alice Example,O=Example", "no"))
+        self.assertIn(" (client certificate CN=Alice Example,O=Example, not verified) id ", received(server.maildir().only()))
+        told = [event["text"] for event in server.wait_log("handler-log", 12)]
+        self.assertEqual(told[7:12], ["TLSv1.3", "TLS_AES_256_GCM_SHA384", HOSTNAME, "(none)", "(none)"])
+
     def test_nothing_is_told_that_is_not_known(self):
         server = self.secured()
         with server.connect() as wire:

@@ -193,6 +193,7 @@ static const struct security_row {
     const char *name;
     const char *version, *cipher, *server_name, *client, *user;
     const char *want;
+    bool is_verified; /* the client's certificate */
 } security_rows[] = {
     { "TLS", "TLSv1.3", "TLS_AES_256_GCM_SHA384", NULL, NULL, NULL,
       "with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384)\n\tid 4XyZ; " },
@@ -203,7 +204,10 @@ static const struct security_row {
       "with ESMTPSA (TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256)\n"
       "\t(server name mx.example.org)\n"
       "\t(client certificate CN=client.example.net,O=Example)\n"
-      "\t(authenticated as alice@example.org) id 4XyZ;\n" },
+      "\t(authenticated as alice@example.org) id 4XyZ;\n",
+      true },
+    { "a certificate that anybody can have made", "TLSv1.3", "X", NULL, "CN=alice", NULL,
+      "with ESMTPSA (TLSv1.3 X)\n\t(client certificate CN=alice, not verified) id 4XyZ;\n" },
     { "a user without TLS", NULL, NULL, NULL, NULL, "alice",
       "with ESMTPSA (authenticated as alice) id 4XyZ;\n" },
     { "a user who would be a header", NULL, NULL, NULL, NULL, "a\r\nBcc: b",
@@ -218,7 +222,7 @@ static const struct security_row {
       "with ESMTPSA (authenticated as p?\?) id 4XyZ;\n" },
     { "a user of nothing", NULL, NULL, NULL, NULL, "", "with ESMTPSA (authenticated as ) id 4XyZ;\n" },
     { "a quoted subject", "TLSv1.3", "X", NULL, "CN=\"a b\"\x7f", NULL,
-      "with ESMTPSA (TLSv1.3 X)\n\t(client certificate CN=?a b?\?) id 4XyZ;\n" },
+      "with ESMTPSA (TLSv1.3 X)\n\t(client certificate CN=?a b?\?) id 4XyZ;\n", true },
 };
 
 static void check_security(void **state)
@@ -236,6 +240,7 @@ static void check_security(void **state)
         .tls_cipher = row->cipher,
         .tls_server_name = row->server_name,
         .tls_client = row->client,
+        .tls_client_is_verified = row->is_verified,
         .user = row->user,
     };
     g_autoptr(GString) got = g_string_new(NULL);

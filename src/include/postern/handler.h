@@ -58,7 +58,7 @@ typedef struct postern_envelope {
     const char *tls_version; /* "TLSv1.3", or NULL: without TLS; so are the next three */
     const char *tls_cipher;
     const char *tls_server_name; /* SNI, or NULL */
-    const char *tls_client;      /* the subject of the client's certificate, or NULL */
+    const char *tls_client;      /* the subject of the client's certificate, verified; or NULL */
     const char *user;            /* who the client is by AUTH, or NULL */
     const char *reverse_path;    /* "": the null reverse-path of bounces */
     const char *body;            /* RFC 1652, 3030: "7BIT", "8BITMIME" or "BINARYMIME" */
