@@ -73,7 +73,7 @@ static bool gather_names(struct show *s, struct diag *notes)
         all = false;
         g_autofree char *names = g_strjoinv(", ", (char **)c->names);
         diag_add(notes, (struct origin){ c->path, 0 },
-                 "%s is not among its names (%s); MTA-STS, and whoever else checks names, will not take it",
+                 "%s is not among its names (%s); who checks names (MTA-STS, TLSA 2 1 1) will not take it",
                  s->host, *names != '\0' ? names : "there are none");
     }
     if (all)
@@ -126,6 +126,13 @@ static void print_digest(const struct show *s, const char *usage, const uint8_t 
                       usage, hex);
 }
 
+/* RFC 7672 3.1.2: by who signed it a client takes it only with the right name; its own key needs none
+ * (3.1.1). */
+static bool counts_by_issuer(const struct show *s, const struct tls_certificate *c)
+{
+    return c->has_issuer && certificate_covers(c, s->host, true);
+}
+
 /* RFC 7672 3.1: usages 3 and 2 are those that there are in SMTP. */
 static void print_tlsa(const struct show *s, FILE *to)
 {
@@ -133,11 +140,11 @@ static void print_tlsa(const struct show *s, FILE *to)
         const struct tls_certificate *c = g_ptr_array_index(s->chosen, i);
         (void)fprintf(to, "; %s (%s)\n", c->path, c->kind);
         print_digest(s, "3 1 1", c->key_sha256, to);
-        bool is_told = !c->has_issuer;
+        bool is_told = !counts_by_issuer(s, c);
         for (guint k = 0; k < i; k++) {
             const struct tls_certificate *other = g_ptr_array_index(s->chosen, k);
-            is_told |=
-                other->has_issuer && memcmp(other->issuer_key_sha256, c->issuer_key_sha256, TLS_SHA256) == 0;
+            is_told |= counts_by_issuer(s, other) &&
+                       memcmp(other->issuer_key_sha256, c->issuer_key_sha256, TLS_SHA256) == 0;
         }
         if (is_told)
             continue;

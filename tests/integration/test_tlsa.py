@@ -98,9 +98,21 @@ class Tlsa(Case):
     def test_a_host_that_no_certificate_names(self):
         out, err = self.tlsa("--host", "mx.example.com")
         self.assertIn("mx.example.com is not among its names (mx.example.org, *.example.net)", err)
-        self.assertEqual(len(self.records(out)), 3)  # 3 1 1 does without names
+        self.assertIn("TLSA 2 1 1", err)
+        # RFC 7672 3.1.1 and 3.1.2: 3 1 1 does without names, 2 1 1 does not, and mail would wait for ever.
+        self.assertEqual(self.records(out), [
+            f"_25._tcp.mx.example.com. IN TLSA 3 1 1 {key_digest(self.ec[0])}",
+            f"_25._tcp.mx.example.com. IN TLSA 3 1 1 {key_digest(self.rsa[0])}"])
+        self.assertNotIn("enough by itself", out)
         self.assertNotIn("STSv1", out)
         self.tlsa("--host", "mx.example.com", "--policy", status=1)
+
+    def test_who_signed_counts_for_certificates_that_have_the_name(self):
+        self.rsa = self.authority.issue("rsa", "mx.example.com", kind="rsa")
+        authority = f"_25._tcp.mx.example.%s. IN TLSA 2 1 1 {key_digest(self.authority.certificate)}"
+        for domain, place in (("org", 1), ("com", 2)):
+            records = self.records(self.tlsa("--host", f"mx.example.{domain}")[0])
+            self.assertEqual((len(records), records.index(authority % domain)), (3, place), domain)
 
     def test_nothing_to_tell(self):
         out, err = self.tlsa(tls="\n", listen="[listen in]\naddress = 127.0.0.1:25\n", status=1)
