@@ -82,9 +82,13 @@ int tls_session_on_server_name(SSL *ssl, int *alert, void *unused)
     struct tls_session *t = SSL_get_app_data(ssl);
     const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     g_clear_pointer(&t->server_name, g_free); /* a second ClientHello, after HelloRetryRequest */
-    if (asked == NULL || !tls_host_is_plain(asked))
+    if (asked == NULL)
         return SSL_TLSEXT_ERR_NOACK;
-    t->server_name = g_ascii_strdown(asked, -1);
+    /* RFC 6066 section 3: "without a trailing dot", which some clients send all the same. */
+    g_autofree char *name = g_ascii_strdown(asked, (gssize)strlen(asked) - g_str_has_suffix(asked, "."));
+    if (!tls_host_is_plain(name))
+        return SSL_TLSEXT_ERR_NOACK;
+    t->server_name = g_steal_pointer(&name);
     SSL_CTX *host = tls_store_find(t->store, t->server_name);
     if (host != NULL)
         (void)SSL_set_SSL_CTX(ssl, host);

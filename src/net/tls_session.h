@@ -66,7 +66,8 @@ const char *tls_session_problem(const struct tls_session *t);
 struct tls_facts {
     const char *version; /* "TLSv1.3" */
     const char *cipher;  /* "TLS_AES_256_GCM_SHA384", as OpenSSL names them */
-    /* What the client asked for, in lower case; NULL: nothing, or what no host can be called. */
+    /* What the client asked for, in lower case, without a dot behind it; NULL: nothing, or what no host can
+     * be called. */
     const char *server_name;
     /* Of its certificate: RFC 2253; NULL: it has none. */
     const char *client_subject;
