@@ -65,7 +65,8 @@ static const struct option_row listen_rows[] = {
       .sentence =
           "Whether clients can use TLS, with the certificates of [tls]: optional, by STARTTLS; required, so "
           "that nothing is done for them before it; implicit, from the first octet. Where other servers "
-          "send mail to, required would turn some of them away." },
+          "send mail to, required would turn some of them away. For the handshake a client has the "
+          "handshake-timeout of [limits], by default 30 seconds." },
     { .name = "tls-client",
       .kind = OPTION_CHOICE,
       .offset = OPTION_OFFSET(listen_section, tls_client),

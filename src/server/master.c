@@ -517,8 +517,8 @@ static void reload(struct master *m)
 
 /* ---- certificates ---- */
 
-/* New ones are a new generation, as after a reload: nobody who has a connection notices. Whatever is wrong
- * with them, mail goes on with the old ones. */
+/* New ones are a new generation, as after a reload: messages in flight are finished, and who is idle is told
+ * 421 and comes again. Whatever is wrong with them, mail goes on with the old ones. */
 static void renew_certificates(struct master *m, msec_t now)
 {
     auto_val(diag) problems = { 0 };
