@@ -7,6 +7,7 @@ import ssl
 import statistics
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -102,6 +103,17 @@ class TlsBenches:
         finally:
             os.sched_setaffinity(0, all_there)
 
+    def standstill(self, seconds):
+        """The longest time, in ms, that a program stood still which only looks at the clock: what the machine itself takes from a loop."""
+        all_there, longest = os.sched_getaffinity(0), 0
+        os.sched_setaffinity(0, {min(all_there)})
+        start = last = time.monotonic()
+        while last - start < seconds:
+            now = time.monotonic()
+            longest, last = max(longest, now - last), now
+        os.sched_setaffinity(0, all_there)
+        return longest * 1000
+
     def tls(self):
         sessions, count, limit_ms = 100, self.scaled(10_000), 5
         what, told, stalled = f"4 KiB over STARTTLS, {sessions} connections, a new one each", {}, {}
@@ -126,6 +138,7 @@ class TlsBenches:
             longer = statistics.median(times for _, times in runs)
             self.row(f"{name}: a loop's longest stall", [longest for longest, _ in runs], "ms",
                      limit_ms if name == "postern" else None, f"longer than {limit_ms} ms: {longer:.0f}")
+        self.row("nothing at all: the longest standstill", self.runs(lambda: self.standstill(20 * self.options.scale)), "ms")
 
     # ---- one large message
 
