@@ -165,15 +165,6 @@ static struct watch *watch_paths(const struct tls_settings *t)
     return watch_new(list);
 }
 
-/* When the last of them begins to be valid, if that is still to come; or 0. */
-static int64_t last_begin(const struct tls_store *s, int64_t now_s)
-{
-    int64_t begin_s = 0;
-    for (size_t i = 0; i < tls_store_count(s); i++)
-        begin_s = MAX(begin_s, tls_store_certificate(s, i)->not_before_s);
-    return begin_s > now_s ? begin_s : 0;
-}
-
 int tls_settings_load(struct tls_settings *t, int64_t now_s, struct diag *problems)
 {
     if (!tls_settings_have_certificates(t))
@@ -187,11 +178,9 @@ int tls_settings_load(struct tls_settings *t, int64_t now_s, struct diag *proble
     if (store == NULL)
         return -EINVAL;
     unsigned before = diag_count(problems);
-    tls_settings_check_renewal(t, t->store, store, now_s, problems);
-    if (diag_count(problems) > before) {
-        t->due_s = last_begin(store, now_s);
+    t->due_s = tls_settings_check_renewal(t, t->store, store, now_s, problems);
+    if (diag_count(problems) > before)
         return -EINVAL;
-    }
     tls_store_free(t->store);
     t->store = g_steal_pointer(&store);
     return 0;
@@ -257,19 +246,24 @@ static bool is_valid(const struct tls_certificate *c, int64_t now_s, char **ret_
     return dates == TLS_DATES_GOOD || dates == TLS_DATES_END_SOON;
 }
 
-void tls_settings_check_renewal(const struct tls_settings *t, const struct tls_store *former,
-                                const struct tls_store *next, int64_t now_s, struct diag *problems)
+int64_t tls_settings_check_renewal(const struct tls_settings *t, const struct tls_store *former,
+                                   const struct tls_store *next, int64_t now_s, struct diag *problems)
 {
+    int64_t due_s = 0;
     for (guint i = 0; i < t->hosts->len; i++) {
         const struct tls_host *host = &g_array_index(t->hosts, struct tls_host, i);
         for (size_t k = 0; k < host->pair_count; k++) {
             const struct tls_certificate *was = find_certificate(former, host->name, k);
             const struct tls_certificate *c = find_certificate(next, host->name, k);
             g_autofree char *text = NULL;
-            if (was != NULL && is_valid(was, now_s, NULL) && !is_valid(c, now_s, &text))
-                tell_invalid(host->pairs[k].certificate.origin, c, text, problems);
+            if (was == NULL || !is_valid(was, now_s, NULL) || is_valid(c, now_s, &text))
+                continue;
+            tell_invalid(host->pairs[k].certificate.origin, c, text, problems);
+            if (c->not_before_s > now_s && (due_s == 0 || c->not_before_s < due_s))
+                due_s = c->not_before_s;
         }
     }
+    return due_s;
 }
 
 static int64_t days_until(int64_t then_s, int64_t now_s)

@@ -63,10 +63,11 @@ bool tls_settings_have_changed(struct tls_settings *t, int64_t now_s);
 /*
  * Of `next`, which is made by these settings, what is not valid at that time is a problem where it takes the
  * place of what is, in `former`: that in a section of the same name, with as many in front of it. What is
- * new, or was no better before, is none: mail wants to arrive. Either may be NULL: there are none.
+ * new, or was no better before, is none: mail wants to arrive. Either may be NULL: there are none. Returns
+ * when the first of those that are only too early begins to be valid; 0: there is no such.
  */
-void tls_settings_check_renewal(const struct tls_settings *t, const struct tls_store *former,
-                                const struct tls_store *next, int64_t now_s, struct diag *problems);
+int64_t tls_settings_check_renewal(const struct tls_settings *t, const struct tls_store *former,
+                                   const struct tls_store *next, int64_t now_s, struct diag *problems);
 
 /* What has expired, or is for later, is a problem; what expires soon is a note. */
 void tls_settings_check_dates(const struct tls_settings *t, int64_t now_s, struct diag *problems,

@@ -220,6 +220,37 @@ static void check_one_for_later_is_used_then(void **state)
     assert_false(tls_settings_have_changed(t, s.now_s + 12 * DAY_S));
 }
 
+/* The first of them that is waited for may not be the last. */
+static void check_two_for_later_are_used_then(void **state)
+{
+    (void)state;
+    auto_val(scene) s;
+    scene_make(&s);
+    struct tls_settings *t = &s.settings->tls;
+    assert_int_equal(tls_settings_load(t, s.now_s, &s.problems), 0);
+    static const struct {
+        const char *name, *pem, *key;
+        int from_days;
+    } next[] = { { "DNS:mx.example.org", "mx.pem", "mx.key", 10 },
+                 { "DNS:other.example.org", "other.pem", "other.key", 15 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(next); i++) {
+        struct certificate *c = certificate_new(&(struct certificate_wish){
+            .names = next[i].name, .from_days = next[i].from_days, .to_days = 100 });
+        put(&s, next[i].pem, c, next[i].key);
+        certificate_free(c);
+    }
+    assert_int_equal(tls_settings_load(t, s.now_s, &s.problems), -EINVAL);
+    assert_false(tls_settings_have_changed(t, s.now_s)); /* it settles */
+    assert_true(tls_settings_have_changed(t, s.now_s));
+    assert_int_equal(tls_settings_load(t, s.now_s, &s.problems), -EINVAL);
+    assert_false(tls_settings_have_changed(t, s.now_s + 9 * DAY_S));
+    assert_true(tls_settings_have_changed(t, s.now_s + 11 * DAY_S));
+    assert_int_equal(tls_settings_load(t, s.now_s + 11 * DAY_S, &s.problems), -EINVAL); /* the other one */
+    assert_false(tls_settings_have_changed(t, s.now_s + 14 * DAY_S));
+    assert_true(tls_settings_have_changed(t, s.now_s + 16 * DAY_S));
+    assert_int_equal(tls_settings_load(t, s.now_s + 16 * DAY_S, &s.problems), 0);
+}
+
 static void append_line(void *owner, enum pst_log_level level, const char *line, size_t len)
 {
     (void)level;
@@ -251,6 +282,7 @@ int main(int argc, char **argv)
     suite_add(s, "nothing to read", check_nothing_to_load, NULL);
     suite_add(s, "bad ones change nothing, and good ones come next", check_bad_ones_change_nothing, NULL);
     suite_add_rows(s, renewal_rows, check_renewal);
+    suite_add(s, "two for later are used then", check_two_for_later_are_used_then, NULL);
     suite_add(s, "one for later is used then", check_one_for_later_is_used_then, NULL);
     suite_add_rows(s, date_rows, check_dates);
     return suite_run(s, argc, argv);
