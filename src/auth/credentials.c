@@ -109,18 +109,23 @@ static struct slice trim_end(struct slice line)
     return line;
 }
 
-/* NULL when a line is wrong: all that are wrong are told. */
+enum { PROBLEMS_MAX = 100 }; /* in a file: with so many, it is another kind of file */
+
+/* NULL when a line is wrong: all that are wrong are told, but for very many. */
 static struct credentials_table *table_load(const char *path, struct slice text, struct diag *problems)
 {
     struct credentials_table *t = table_new();
     unsigned before = diag_count(problems);
-    for (unsigned number = 1; text.len > 0; number++) {
+    for (unsigned number = 1; text.len > 0 && diag_count(problems) - before < PROBLEMS_MAX; number++) {
         size_t end = slice_find(text, 0, '\n');
         struct slice line = trim_end(slice_first(text, end));
         text = slice_skip(text, end + 1);
         if (line.len > 0 && line.data[0] != '#')
             add_line(t, line, (struct origin){ path, number }, problems);
     }
+    if (text.len > 0)
+        diag_add(problems, (struct origin){ path, 0 }, "what comes behind these %d lines was not looked at",
+                 PROBLEMS_MAX);
     if (diag_count(problems) > before) {
         table_unref(t);
         return NULL;

@@ -128,6 +128,22 @@ static void test_asking(void **state)
     close_world(&w);
 }
 
+/* Each is told, and would be logged, one after the other, by a loop. */
+static void test_another_kind_of_file(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, NULL);
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (int i = 0; i < 100 * 1000; i++)
+        g_string_append(text, "x\n");
+    rig_change_passwords(text->str);
+    assert_string_equal(look_and_ask(&w, "alice"), "yes");
+    assert_int_equal(diag_count(&w.problems), 101);
+    assert_true(told(&w, "behind these 100 lines"));
+    close_world(&w);
+}
+
 /* Half a file is none: whoever is in the other half could not log in. */
 static void test_broken_later(void **state)
 {
@@ -268,6 +284,7 @@ int main(int argc, char **argv)
     suite_add(s, "a file that changes", test_changed, NULL);
     suite_add(s, "asking reads nothing", test_asking, NULL);
     suite_add(s, "a wrong line, later", test_broken_later, NULL);
+    suite_add(s, "a file of another kind, later", test_another_kind_of_file, NULL);
     suite_add(s, "a file that goes and comes again", test_gone_later, NULL);
     suite_add(s, "a file that is being written", test_half_written, NULL);
     suite_add(s, "a file that is not there", test_never_there, NULL);
