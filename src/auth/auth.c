@@ -57,7 +57,7 @@ struct auth_exchange {
     struct sasl *sasl;
 
     struct turn turn;
-    bool is_in_job, is_cancelled;
+    bool is_in_job, is_cancelled, is_in_hurry;
     char *response; /* the job's; NULL: none */
     struct sasl_answer answer;
 };
@@ -133,7 +133,7 @@ static void fail(struct auth_exchange *x)
     msec_t now = reactor_now(a->reactor);
     msec_t due = x->asked_at + failures_add(a->failures, x->client, a->failure_delay, now);
     a->counts.failures++;
-    tell_at(x, MAX(due, now));
+    tell_at(x, x->is_in_hurry ? now : MAX(due, now));
 }
 
 /* The last answer, which has come from a callback of its own. */
@@ -406,6 +406,15 @@ void auth_cancel(struct auth_exchange *x)
         tell(x);
     else
         end(x);
+}
+
+void auth_hurry(struct auth_exchange *x)
+{
+    if (x == NULL)
+        return;
+    x->is_in_hurry = true;
+    if (x->timer != NULL && x->kind == AUTH_FAILED)
+        tell(x);
 }
 
 /* ---- the authenticator ---- */

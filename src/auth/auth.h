@@ -140,3 +140,6 @@ void auth_go_on(struct auth_exchange *x, struct slice response);
  * same.
  */
 void auth_cancel(struct auth_exchange *x);
+
+/* A failure is not answered late any more; one that is known by now, inside this call. NULL is welcome. */
+void auth_hurry(struct auth_exchange *x);

@@ -361,8 +361,7 @@ void conn_shut(struct conn *c, enum smtp_outcome outcome)
         return;
     }
     smtp_session_shut(c->session, outcome, reactor_now(c->host->reactor));
-    if (c->login != NULL && smtp_session_is_waiting(c->session))
-        conn_cut_login_short(c);
+    auth_hurry(c->login);
     conn_resume(c);
 }
 

@@ -83,14 +83,6 @@ void conn_cancel_login(struct conn *c)
     auth_cancel(g_steal_pointer(&c->login));
 }
 
-/* A failure whose answer is put off is answered as such. */
-void conn_cut_login_short(struct conn *c)
-{
-    conn_cancel_login(c);
-    if (smtp_session_is_waiting(c->session))
-        conn_answer(c, c->login_ticket, (struct smtp_verdict){ .outcome = SMTP_AUTH_UNAVAILABLE }, false);
-}
-
 void conn_log_out(struct conn *c)
 {
     g_clear_pointer(&c->user, g_free);

@@ -115,6 +115,4 @@ const char *conn_mechanisms(const struct conn *c);
 void conn_begin_login(struct conn *c, const struct smtp_effect *e);
 void conn_go_on_with_login(struct conn *c, const struct smtp_effect *e);
 void conn_cancel_login(struct conn *c);
-/* Its answer comes now; unless it is known, that it cannot be told. */
-void conn_cut_login_short(struct conn *c);
 void conn_log_out(struct conn *c); /* nobody has authenticated any more */
