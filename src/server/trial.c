@@ -32,8 +32,8 @@ struct session {
     size_t answered, answers;
     bool ended; /* by the server */
     enum smtp_outcome why;
-    int error; /* of `in` or `out` */
-    char client[NET_ADDRESS_TEXT];
+    int error;                     /* of `in` or `out` */
+    char client[NET_ADDRESS_TEXT]; /* as XCLIENT has told it, perhaps */
     char id[ID_SIZE];
     size_t kept; /* octets in `input`, not taken yet */
     uint8_t input[SMTP_KEEP_MAX + 2 * READ_SIZE];
@@ -173,6 +173,7 @@ static void perform(struct session *s, const struct smtp_effect *e)
         trial_login_cancel(s->login);
         break;
     case SMTP_EFFECT_XCLIENT:
+        smtp_facts_take_client(&e->facts, s->client, sizeof s->client);
         session_log_facts(s->log, s->id, e);
         break;
     case SMTP_EFFECT_XFORWARD:

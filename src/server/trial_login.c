@@ -1,5 +1,7 @@
 #include "server/trial_login.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "worker/session_log.h"
 #include "worker/verdict.h"
@@ -11,6 +13,8 @@ struct trial_login {
     const struct pst_log *log;
     const char *session, *client;
     struct auth_exchange *exchange;
+    const struct smtp_effect *said; /* in a step: what the client has said, and where */
+    bool is_secure;
     struct smtp_verdict verdict;
     char *challenge;
 };
@@ -47,6 +51,7 @@ static struct auth_facts facts_of(const struct trial_login *l, bool is_secure)
 {
     return (struct auth_facts){ .service = smtp_protocol_names[l->listener->protocol],
                                 .session = l->session,
+                                .client = strcmp(l->client, "unix") == 0 ? NULL : l->client,
                                 .is_secure = is_secure };
 }
 
@@ -74,6 +79,20 @@ static void on_step(void *owner, const struct auth_step *step)
     reactor_stop(l->reactor);
 }
 
+/* On the loop, whose clock has stood still while the client was waited for. A look at the file that was due
+ * meanwhile is the first job. */
+static void go_on(void *arg)
+{
+    struct trial_login *l = arg;
+    const struct smtp_effect *e = l->said;
+    const struct auth_facts facts = facts_of(l, l->is_secure);
+    if (e->kind == SMTP_EFFECT_AUTH)
+        l->exchange =
+            auth_begin(l->authenticator, &facts, e->bytes, e->has_initial ? &e->initial : NULL, on_step, l);
+    else
+        auth_go_on(l->exchange, e->bytes);
+}
+
 struct smtp_verdict trial_login_step(struct trial_login *l, const struct smtp_effect *e, bool is_secure)
 {
     if (l->authenticator == NULL) {
@@ -81,12 +100,9 @@ struct smtp_verdict trial_login_step(struct trial_login *l, const struct smtp_ef
                 PST_STR("advice", "Dovecot is asked by the server only"));
         return (struct smtp_verdict){ .outcome = SMTP_AUTH_UNAVAILABLE };
     }
-    const struct auth_facts facts = facts_of(l, is_secure);
-    if (e->kind == SMTP_EFFECT_AUTH)
-        l->exchange =
-            auth_begin(l->authenticator, &facts, e->bytes, e->has_initial ? &e->initial : NULL, on_step, l);
-    else
-        auth_go_on(l->exchange, e->bytes);
+    l->said = e;
+    l->is_secure = is_secure;
+    reactor_defer(l->reactor, 1, go_on, l);
     reactor_run(l->reactor);
     return l->verdict;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <netinet/in.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/number.h"
@@ -199,4 +200,16 @@ const char *smtp_facts_names(unsigned allowed, char text[SMTP_FACTS_NAMES])
             pst_assert(len < SMTP_FACTS_NAMES);
         }
     return text;
+}
+
+void smtp_facts_take_client(const struct smtp_facts *f, char *client, size_t size)
+{
+    struct slice address = f->value[SMTP_FACT_ADDR];
+    if ((f->unavailable & SMTP_FACT_BIT(SMTP_FACT_ADDR)) != 0)
+        address = slice_str("unknown");
+    if (address.len == 0)
+        return;
+    size_t len = address.len < size ? address.len : size - 1;
+    memcpy(client, address.data, len);
+    client[len] = '\0';
 }

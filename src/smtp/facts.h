@@ -59,3 +59,7 @@ int smtp_facts_parse(struct slice argument, unsigned allowed, char *text, size_t
 /* "NAME ADDR PORT ..." for EHLO. */
 enum { SMTP_FACTS_NAMES = 80 };
 const char *smtp_facts_names(unsigned allowed, char text[SMTP_FACTS_NAMES]);
+
+/* The client's address, as XCLIENT has told it, into `client`, of `size` octets: "unknown" where it says that
+ * nobody knows; and what was there stays where it says nothing. */
+void smtp_facts_take_client(const struct smtp_facts *f, char *client, size_t size);

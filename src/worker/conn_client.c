@@ -102,16 +102,10 @@ size_t conn_feed_proxy(struct conn *c, struct slice in)
 /* The client is the one that this one speaks for. */
 void conn_take_client(struct conn *c, const struct smtp_facts *facts)
 {
-    struct slice address = facts->value[SMTP_FACT_ADDR], name = facts->value[SMTP_FACT_NAME];
-    if ((facts->unavailable & SMTP_FACT_BIT(SMTP_FACT_ADDR)) != 0)
-        address = slice_str("unknown");
+    struct slice name = facts->value[SMTP_FACT_NAME];
     if (c->met_as == NULL)
         c->met_as = g_strdup(c->client);
-    if (address.len > 0) {
-        size_t len = MIN(address.len, sizeof c->client - 1);
-        memcpy(c->client, address.data, len);
-        c->client[len] = '\0';
-    }
+    smtp_facts_take_client(facts, c->client, sizeof c->client);
     if ((facts->given & (SMTP_FACT_BIT(SMTP_FACT_NAME) | SMTP_FACT_BIT(SMTP_FACT_ADDR))) != 0) {
         g_free(c->client_name); /* which is not the name of another address */
         c->client_name = name.len > 0 ? slice_dup(name) : NULL;

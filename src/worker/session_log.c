@@ -37,6 +37,9 @@ void session_log_facts(const struct pst_log *log, const char *session, const str
 void session_log_auth(const struct pst_log *log, const char *session, const char *client,
                       const struct auth_step *last)
 {
+    enum pst_log_level level = last->kind == AUTH_DONE ? PST_LOG_INFO : PST_LOG_WARNING;
+    if (level < log->threshold)
+        return;
     struct pst_field fields[5] = { PST_STR("session", session), PST_STR("client", client) };
     size_t count = 2;
     if (last->user != NULL)
@@ -48,7 +51,7 @@ void session_log_auth(const struct pst_log *log, const char *session, const char
     const char *event = last->kind == AUTH_DONE     ? "authenticated"
                         : last->kind == AUTH_FAILED ? "auth-failed"
                                                     : "auth-refused";
-    pst_log_fields(log, last->kind == AUTH_DONE ? PST_LOG_INFO : PST_LOG_WARNING, event, fields, count);
+    pst_log_fields(log, level, event, fields, count);
 }
 
 void session_log_command_refused(const struct pst_log *log, const char *session,

@@ -6,9 +6,10 @@ import pwd
 import socket
 import subprocess
 import threading
+import time
 
 from harness import Case, DOMAIN, HOSTNAME, PATIENCE, POSTERN, ROOT, WORKER_USER, main, parse_logfmt, proc_status, simple_message
-from tls import USER, certificate_of_host, passwords, plain, tls_rows
+from tls import USER, certificate_of_host, give_to_workers, passwords, plain, tls_rows
 
 ALICE = f"alice@{DOMAIN}"
 KEPT_NOTHING = "250 2.0.0 Would be delivered; this was a try, nothing is kept"
@@ -62,6 +63,16 @@ class TryCase(Case):
                 yield process
             finally:
                 patience.cancel()
+
+    def say(self, process, *lines):
+        process.stdin.write(script(*lines))
+        process.stdin.flush()
+
+    def code(self, process):
+        line = process.stdout.readline()
+        while line[3:4] == b"-":
+            line = process.stdout.readline()
+        return line[:3].decode()
 
     def event(self, events, name):
         (event,) = [event for event in events if event["event"] == name]
@@ -129,23 +140,14 @@ class Sessions(TryCase):
     def test_each_reply_comes_before_the_next_command_is_waited_for(self):
         server = self.configured()
         with self.dialogue(server) as process:
-            def expect(code):
-                line = process.stdout.readline()
-                while line[3:4] == b"-":
-                    line = process.stdout.readline()
-                self.assertEqual(line[:3], code)
-
-            expect(b"220")
-            for line, code in [*zip(ENVELOPE, [b"250"] * 3), ("DATA", b"354")]:
-                process.stdin.write(script(line))
-                process.stdin.flush()
-                expect(code)
-            process.stdin.write(script(*MESSAGE))
-            process.stdin.flush()
-            expect(b"250")
-            process.stdin.write(script("QUIT"))
-            process.stdin.flush()
-            expect(b"221")
+            self.assertEqual(self.code(process), "220")
+            for line, code in [*zip(ENVELOPE, ["250"] * 3), ("DATA", "354")]:
+                self.say(process, line)
+                self.assertEqual(self.code(process), code)
+            self.say(process, *MESSAGE)
+            self.assertEqual(self.code(process), "250")
+            self.say(process, "QUIT")
+            self.assertEqual(self.code(process), "221")
             self.assertEqual(process.wait(PATIENCE), 0)
 
     def test_the_end_of_the_input_is_a_client_that_hangs_up(self):
@@ -317,9 +319,9 @@ class Options(TryCase):
 class Secure(TryCase):
     """TLS is left out, and what it changes is not."""
 
-    def configured_with(self, means=None, **rows):
+    def configured_with(self, means=None, limits=None, **rows):
         return self.configured(sections={"tls": tls_rows(certificate_of_host(HOSTNAME)), "listen smtp": rows,
-                                         "auth": means or {"passwords": passwords()}})
+                                         "auth": means or {"passwords": passwords()}, "limits": limits or {}})
 
     def codes(self, server, *lines):
         said, events = self.run_try(server, script(*lines, "QUIT"))
@@ -352,6 +354,40 @@ class Secure(TryCase):
         self.assertEqual(codes, ["220", "250", "535", "334", "501", "334", "235", "221"])
         failed = self.event(events, "auth-failed")
         self.assertEqual((failed["client"], failed["reason"]), ("127.0.0.1", "wrong-credentials"))
+
+    def test_quiet_says_nothing_of_a_login_either(self):
+        server = self.configured_with({"passwords": passwords(), "failure-delay": "10ms"}, tls="implicit", auth="optional")
+        lines = script("EHLO x", f"AUTH PLAIN {plain(password='wrong one')}", f"AUTH PLAIN {plain()}", "QUIT")
+        self.assertEqual(self.run_try(server, lines, "--quiet")[1], [])
+
+    def test_who_has_failed_is_whom_xclient_told(self):
+        server = self.configured_with({"passwords": passwords(), "failure-delay": "10ms"}, tls="implicit", auth="optional",
+                                      xclient="127.0.0.1")
+        codes, events = self.codes(server, "EHLO x", "XCLIENT ADDR=198.51.100.7", "EHLO x",
+                                   f"AUTH PLAIN {plain(password='wrong one')}")
+        self.assertEqual(codes, ["220", "250", "220", "250", "535", "221"])
+        self.assertEqual(self.event(events, "auth-failed")["client"], "198.51.100.7")
+
+    def test_passwords_are_those_that_are_there_by_now(self):
+        path = self.folder / "passwords"
+        path.write_text("")
+        give_to_workers(path)
+        server = self.configured_with({"passwords": path, "failure-delay": "10ms"}, {"auth-failures": 1000}, tls="implicit",
+                                      auth="optional")
+        with self.dialogue(server) as process:
+            self.assertEqual(self.code(process), "220")
+            self.say(process, "EHLO x")
+            self.assertEqual(self.code(process), "250")
+            path.write_text(passwords().read_text())
+            deadline, said = time.monotonic() + PATIENCE, None
+            while said != "235" and time.monotonic() < deadline:
+                time.sleep(0.1)
+                self.say(process, "RSET", f"AUTH PLAIN {plain()}")
+                self.assertEqual(self.code(process), "250")
+                said = self.code(process)
+            self.assertEqual(said, "235")
+            self.say(process, "QUIT")
+            self.assertEqual(self.code(process), "221")
 
     def test_the_end_in_the_middle_of_an_exchange_is_one(self):
         server = self.configured_with(tls="implicit", auth="optional")
