@@ -100,14 +100,13 @@ static bool is_in(const struct smtp_session *s, unsigned phases)
 /* Between commands, a client may take its time anew. */
 static msec_t patience(const struct smtp_session *s)
 {
-    enum { SHUT_GRACE_MS = 5000 }; /* for a transaction whose message has not come yet */
     const struct smtp_limits *limits = &s->service->limits;
     if (is_in(s, WAITING | IN(ENDED))) /* ours to act, or nobody's */
         return MSEC_NEVER;
     if (is_in(s, IN(SILENT)))
         return s->client.greeting_delay;
     if (s->shutting && is_in(s, IN(MAIL) | IN(CHUNKING)))
-        return SHUT_GRACE_MS;
+        return SMTP_SHUT_GRACE_MS;
     return is_in(s, UNDERWAY) ? limits->data_timeout : limits->command_timeout;
 }
 

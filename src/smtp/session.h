@@ -161,10 +161,12 @@ msec_t smtp_session_deadline(const struct smtp_session *s);
 /* While the owner takes no more of a message, the peer's time stands still. */
 void smtp_session_set_paused(struct smtp_session *s, bool paused, msec_t now);
 
+enum { SMTP_SHUT_GRACE_MS = 5000 };
+
 /*
  * The server wants to stop. Without a transaction: 421 at once, or once the question that is open is
  * answered, or the handshake done. A message that is on its way may finish first; a transaction without one
- * has a few seconds to begin it. `outcome` says why (SMTP_SHUTTING_DOWN).
+ * has SMTP_SHUT_GRACE_MS to begin it. `outcome` says why (SMTP_SHUTTING_DOWN).
  */
 void smtp_session_shut(struct smtp_session *s, enum smtp_outcome outcome, msec_t now);
 

@@ -352,17 +352,22 @@ void conn_set_paused(struct conn *c, bool paused)
         conn_resume(c);
 }
 
-void conn_shut(struct conn *c, enum smtp_outcome outcome)
+void conn_shut(struct conn *c)
 {
+    msec_t now = reactor_now(c->host->reactor);
     if (c->closing)
         return;
-    if (c->session == NULL || c->shaking) { /* nothing can be said now */
+    if (c->shaking) { /* nothing can be said before that is done */
+        c->shut = true;
+        c->limit = MIN(c->limit, now + SMTP_SHUT_GRACE_MS);
+        conn_settle(c);
+    } else if (c->session == NULL) {
         conn_close(c, "shutting-down");
-        return;
+    } else {
+        smtp_session_shut(c->session, SMTP_SHUTTING_DOWN, now);
+        auth_hurry(c->login);
+        conn_resume(c);
     }
-    smtp_session_shut(c->session, outcome, reactor_now(c->host->reactor));
-    auth_hurry(c->login);
-    conn_resume(c);
 }
 
 void conn_shed(struct conn *c, bool may_linger)

@@ -61,8 +61,8 @@ struct conn;
 /* Accepts from the listener into the crowd. 0, or -errno and nothing is kept. */
 int conn_accept(const struct conn_host *host, struct listener *listener);
 
-void conn_shut(struct conn *c, enum smtp_outcome outcome); /* ends it as soon as its transaction allows */
-void conn_abort(struct conn *c);                           /* at once */
+void conn_shut(struct conn *c);  /* ends it as soon as its handshake or its transaction allows */
+void conn_abort(struct conn *c); /* at once */
 
 /* Its turn for its handshake has come: it takes what the peer has sent, goes on with that on a thread of the
  * pool, where nothing else of it is touched, and carries out what follows. It stays until then. */

@@ -22,6 +22,7 @@ struct conn {
     bool pumping;    /* feed() is on the stack: what is answered or resumed now, it will see */
     bool shaking;    /* a handshake is under way: what comes, and what is kept, is its */
     bool in_turn;    /* the pool goes on with the handshake: the TLS session is the pool's */
+    bool shut;       /* behind the handshake, the server shuts down */
     unsigned messages;
     struct crowd_member place;
     const struct conn_host *host;

@@ -129,6 +129,8 @@ static void on_secured(struct conn *c)
         conn_begin(c);
     else
         smtp_session_secured(c->session, conn_mechanisms(c), reactor_now(c->host->reactor));
+    if (c->shut)
+        conn_shut(c);
 }
 
 void conn_begin_turn(struct conn *c)

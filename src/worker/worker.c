@@ -449,7 +449,7 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
 
 static void shut(void *who)
 {
-    conn_shut(who, SMTP_SHUTTING_DOWN);
+    conn_shut(who);
 }
 
 static void cut_off(void *who)

@@ -4,6 +4,7 @@ that make work: nothing of a message that did not come whole is stored, nobody e
 import contextlib
 import os
 import random
+import signal
 import socket
 import ssl
 import struct
@@ -290,6 +291,37 @@ class Unfinished(Attacked):
         if not SANITIZED:
             self.assertLess(each, 64 * 1024)
             self.assertLess(memory[1] - memory[0], memory[0] / 4)
+
+    def half_shaken(self, wire):
+        """The server waits for our Finished."""
+        wire.socket = HandTls(wire.socket)
+        _, flight = wire.socket.shake()
+        wire.socket.raw.sendall(flight)
+        self.assertTrue(wire.socket.take())
+        return wire
+
+    def implicit(self):
+        wire = Wire.__new__(Wire)
+        wire.socket, wire.buffer = self.raw(), b""
+        return wire
+
+    def test_who_is_in_a_handshake_at_the_end_is_told_behind_it(self):
+        """Who never finishes it holds nothing up."""
+        self.attacked()
+        starttls, implicit, *_ = wires = [self.half_shaken(wire()) for wire in (self.ready_for_tls, self.implicit) * 2]
+        self.server.signal(signal.SIGTERM)
+        self.server.wait_log("draining")
+        for wire in (starttls, implicit):
+            wire.socket.handshake()
+        implicit.expect(220)
+        for wire in (starttls, implicit):
+            wire.expect(421, "4.3.2")
+            self.assertTrue(wire.at_end())
+        self.server.stop()
+        self.assertEqual([event["reason"] for event in self.server.events("handshake-failed")], ["timeout"] * 2)
+        self.assertEqual(self.server.events("drain-cut-short"), [])
+        for wire in wires:
+            wire.close()
 
     def test_a_handshake_octet_by_octet_is_a_handshake(self):
         """And one whose records hold an octet each."""
