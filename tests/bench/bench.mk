@@ -30,7 +30,9 @@ tests_bench_parse_LDADD = $(GMIME_LIBS)
 
 # Messages as MTAs send them: pipelined, and over TLS. smtp-source does neither.
 EXTRA_DIST += tests/bench/tls_benches.py
+if HAVE_GNUTLS
 check_PROGRAMS += tests/bench/source
-tests_bench_source_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
+endif
+tests_bench_source_CFLAGS = $(AM_CFLAGS) $(GNUTLS_CFLAGS)
 tests_bench_source_LDFLAGS = -pthread
-tests_bench_source_LDADD = $(OPENSSL_LIBS)
+tests_bench_source_LDADD = $(GNUTLS_LIBS)

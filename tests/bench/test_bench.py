@@ -9,6 +9,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 from harness import Case, PATIENCE, main  # noqa: E402
 
+TOOLS = Path(os.environ.get("TEST_TOOLS", "tests")) / "bench"
+needs_source = unittest.skipUnless((TOOLS / "source").exists(), "tests/bench/source was not made: there is no GnuTLS")
+
 
 class Smoke(Case):
     def smoke(self, name):
@@ -23,7 +26,7 @@ class Smoke(Case):
         self.smoke("core")
 
     def test_tables(self):
-        program = Path(os.environ.get("TEST_TOOLS", "tests")) / "bench" / "tables"
+        program = TOOLS / "tables"
         for kind in "local", "chain", "address":
             done = subprocess.run([str(program), kind, "100"], capture_output=True, text=True, timeout=PATIENCE)
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -43,14 +46,17 @@ class Smoke(Case):
         self.need_package("postfix", "usr/sbin/smtp-sink")
         self.smoke("medium")
 
+    @needs_source
     def test_durable_messages(self):
         self.need_package("postfix", "usr/sbin/smtp-sink")
         self.smoke("durable")
 
+    @needs_source
     def test_reused_connections(self):
         self.need_package("postfix", "usr/sbin/smtp-sink")
         self.smoke("reused")
 
+    @needs_source
     def test_latency(self):
         self.need_package("postfix", "usr/sbin/smtp-sink")
         self.smoke("latency")
@@ -76,10 +82,12 @@ class Smoke(Case):
     def test_idle_sessions_in_tls(self):
         self.smoke("tls-idle")
 
+    @needs_source
     @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
     def test_messages_over_tls(self):
         self.smoke("tls")
 
+    @needs_source
     @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
     def test_a_large_message_over_tls(self):
         self.smoke("tls-large")

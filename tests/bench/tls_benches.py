@@ -16,7 +16,7 @@ import harness  # noqa: E402
 import peers  # noqa: E402
 from harness import HOSTNAME, Wire  # noqa: E402
 
-SUITE = "TLS_AES_256_GCM_SHA384"
+SUITE, CIPHER = "TLS_AES_256_GCM_SHA384", "AES-256-GCM"
 MIB = 1 << 20
 
 
@@ -86,32 +86,44 @@ class TlsBenches:
     # ---- small messages, a handshake each
 
     @contextlib.contextmanager
-    def server_apart(self, sections):
-        """
-        A daemon on half of the processors, and the clients on the others, so that its loops do not stand still because of those. Where
-        the kernel shares the processors between sessions (sched_autogroup(7)), it is served before others that are busy.
-        """
+    def apart(self, starting):
+        """A server on half of the processors, and its clients on the others, so that what those cost is not in its rate."""
         all_there = sorted(os.sched_getaffinity(0))
         middle = max(1, len(all_there) // 2)
         try:
             os.sched_setaffinity(0, all_there[:middle])
-            with self.server(sections=sections) as server:
+            with starting as server:
                 os.sched_setaffinity(0, all_there[middle:] or all_there)
-                with contextlib.suppress(OSError):
-                    Path(f"/proc/{server.process.pid}/autogroup").write_text("-20")
                 yield server
         finally:
             os.sched_setaffinity(0, all_there)
 
+    @contextlib.contextmanager
+    def daemon_apart(self, sections):
+        """Where the kernel shares the processors between sessions (sched_autogroup(7)), it is served before others that are busy."""
+        with self.apart(self.server(sections={**sections, "metrics": {"address": "127.0.0.1:0"}})) as server:
+            with contextlib.suppress(OSError):
+                Path(f"/proc/{server.process.pid}/autogroup").write_text("-20")
+            yield server
+
     def standstill(self, seconds):
-        """The longest time, in ms, that a program stood still which only looks at the clock: what the machine itself takes from a loop."""
-        all_there, longest = os.sched_getaffinity(0), 0
-        os.sched_setaffinity(0, {min(all_there)})
-        start = last = time.monotonic()
-        while last - start < seconds:
-            now = time.monotonic()
-            longest, last = max(longest, now - last), now
-        os.sched_setaffinity(0, all_there)
+        """
+        The longest time, in ms, that a program stood still which only looks at the clock, on one processor, while the others are busy:
+        what the machine itself takes from a loop.
+        """
+        all_there = sorted(os.sched_getaffinity(0))
+        spin = "import os, sys\nos.sched_setaffinity(0, [int(sys.argv[1])])\nwhile True: pass"
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.sched_setaffinity, 0, all_there)
+            for processor in all_there[1:]:
+                other = stack.enter_context(subprocess.Popen([sys.executable, "-c", spin, str(processor)]))
+                stack.callback(other.kill)
+            os.sched_setaffinity(0, all_there[:1])
+            longest, start = 0, time.monotonic()
+            last = start
+            while last - start < seconds:
+                now = time.monotonic()
+                longest, last = max(longest, now - last), now
         return longest * 1000
 
     def tls(self):
@@ -119,21 +131,30 @@ class TlsBenches:
         what, told, stalled = f"4 KiB over STARTTLS, {sessions} connections, a new one each", {}, {}
         starttls = ["-t", "starttls"]
         ways = {"postern": (self.tls_sections(), starttls), "postern without TLS": ({}, [])}
+
+        def load(name, server, count, options):
+            told.setdefault(name, []).append(self.timed(server, sessions, count, options, load=self.source_load))
+
+        def postfix():
+            return self.peer(peers.Postfix, certificate=self.certificate())
+
         for _ in range(self.options.runs):
             for name, (sections, options) in ways.items():
                 with self.server(sections=sections) as server:
-                    told.setdefault(name, []).append(self.timed(server, sessions, count, options, load=self.source_load))
-                with self.server_apart({**sections, "metrics": {"address": "127.0.0.1:0"}}) as server:
-                    self.timed(server, sessions, count, options, load=self.source_load)
+                    load(name, server, count, options)
+                with self.daemon_apart(sections) as server:
+                    load(f"{name}, apart", server, count, options)
                     stalled.setdefault(name, []).append(stalls(server, limit_ms / 1000))
             try:
-                with self.peer(peers.Postfix, certificate=self.certificate()) as peer:
-                    told.setdefault(peer.name, []).append(self.timed(peer, sessions, max(1, count // 5), starttls,
-                                                                               load=self.source_load))
+                with postfix() as peer:
+                    load("Postfix", peer, max(1, count // 5), starttls)
+                with self.apart(postfix()) as peer:
+                    load("Postfix, apart", peer, max(1, count // 5), starttls)
             except LookupError as missing:
                 print(f"  {peers.Postfix.name} is left out: {missing}", file=sys.stderr)
         self.rates(what, told)
-        self.ratio("over Postfix", self.by_reply(told, "postern"), self.by_reply(told, "Postfix"), 3)
+        for how in "", ", apart":
+            self.ratio(f"over Postfix{how}", self.by_reply(told, f"postern{how}"), self.by_reply(told, f"Postfix{how}"), 3)
         for name, runs in stalled.items():
             longer = statistics.median(times for _, times in runs)
             self.row(f"{name}: a loop's longest stall", [longest for longest, _ in runs], "ms",
@@ -144,7 +165,7 @@ class TlsBenches:
 
     def content_seconds(self, server, way, size):
         """How long the octets of one message took."""
-        command = self.source(server, "-t", way, "-l", size, "-c", SUITE)
+        command = self.source(server, "-t", way, "-l", size, "-c", CIPHER)
         done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True)
         return float(done.stdout)
 
