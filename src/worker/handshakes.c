@@ -1,67 +1,61 @@
 #include "worker/handshakes.h"
 
+#include <string.h>
+
 #include "worker/conn.h"
 
-/* The dear step of a handshake takes a third of a millisecond with P-256, and one with RSA of 2048 bits. Who
- * comes while others have their turn gathers, so that one job serves several. */
-enum {
-    JOBS = 2, /* at a time */
-    EACH_JOB = 4
-};
+/*
+ * The dear step of a handshake takes a third of a millisecond with P-256, and one with RSA of 2048 bits. Two
+ * at most are a job, which costs a wake-up each way, and there is one job at a time: more of either, where
+ * processors are few, and the loop waits for its own behind them, with everybody else whom it serves.
+ */
+enum { EACH_JOB = 2 };
 
 struct handshakes {
     struct reactor *reactor;
-    struct timer *timer; /* started while somebody waits and a job is free */
+    struct timer *timer; /* started when somebody has come and there is no job */
     GQueue waiting;      /* of links, whose data is NULL when they are not in it */
-    unsigned jobs;
-};
-
-struct job {
-    struct handshakes *handshakes;
-    size_t count;
     struct conn *conns[EACH_JOB];
+    size_t count; /* of these, who have their turn; 0: there is no job */
 };
 
 static void run(void *arg)
 {
-    struct job *job = arg;
-    for (size_t i = 0; i < job->count; i++)
-        conn_shake(job->conns[i]);
+    const struct handshakes *h = arg;
+    for (size_t i = 0; i < h->count; i++)
+        conn_shake(h->conns[i]);
 }
 
-static void await_job(struct handshakes *h)
+static void on_done(void *arg);
+
+static void start(struct handshakes *h)
 {
-    if (h->jobs < JOBS && !g_queue_is_empty(&h->waiting))
-        timer_start(h->timer, reactor_now(h->reactor)); /* when the loop has seen what else there is */
+    h->count = 0;
+    while (h->count < EACH_JOB && !g_queue_is_empty(&h->waiting)) {
+        GList *link = g_queue_pop_head_link(&h->waiting);
+        struct conn *c = g_steal_pointer(&link->data);
+        conn_begin_turn(c);
+        h->conns[h->count++] = c;
+    }
+    if (h->count > 0)
+        reactor_submit(h->reactor, run, on_done, h);
 }
 
 static void on_done(void *arg)
 {
-    g_autofree struct job *job = arg;
-    job->handshakes->jobs--;
-    await_job(job->handshakes);
-    for (size_t i = 0; i < job->count; i++)
-        conn_end_turn(job->conns[i]); /* the last one may have been what the row was still there for */
-}
-
-static void start(struct handshakes *h)
-{
-    struct job *job = g_new0(struct job, 1);
-    job->handshakes = h;
-    while (job->count < EACH_JOB && !g_queue_is_empty(&h->waiting)) {
-        GList *link = g_queue_pop_head_link(&h->waiting);
-        struct conn *c = g_steal_pointer(&link->data);
-        conn_begin_turn(c);
-        job->conns[job->count++] = c;
-    }
-    h->jobs++;
-    reactor_submit(h->reactor, run, on_done, job);
+    struct handshakes *h = arg;
+    struct conn *done[EACH_JOB];
+    size_t count = h->count;
+    memcpy(done, h->conns, sizeof done);
+    start(h); /* whoever is next has a thread while the loop goes on with these */
+    for (size_t i = 0; i < count; i++)
+        conn_end_turn(done[i]); /* the last one may have been what the row was still there for */
 }
 
 static void on_timer(void *owner)
 {
     struct handshakes *h = owner;
-    while (h->jobs < JOBS && !g_queue_is_empty(&h->waiting))
+    if (h->count == 0)
         start(h);
 }
 
@@ -87,7 +81,8 @@ void handshakes_join(struct handshakes *h, GList *link, struct conn *c)
         return;
     link->data = c;
     g_queue_push_tail_link(&h->waiting, link);
-    await_job(h);
+    if (h->count == 0)
+        timer_start(h->timer, reactor_now(h->reactor)); /* when the loop has seen what else there is */
 }
 
 void handshakes_leave(struct handshakes *h, GList *link)
