@@ -98,14 +98,6 @@ class TlsBenches:
         finally:
             os.sched_setaffinity(0, all_there)
 
-    @contextlib.contextmanager
-    def daemon_apart(self, sections):
-        """Where the kernel shares the processors between sessions (sched_autogroup(7)), it is served before others that are busy."""
-        with self.apart(self.server(sections={**sections, "metrics": {"address": "127.0.0.1:0"}})) as server:
-            with contextlib.suppress(OSError):
-                Path(f"/proc/{server.process.pid}/autogroup").write_text("-20")
-            yield server
-
     def standstill(self, seconds):
         """
         The longest time, in ms, that a program stood still which only looks at the clock, on one processor, while the others are busy:
@@ -142,7 +134,7 @@ class TlsBenches:
             for name, (sections, options) in ways.items():
                 with self.server(sections=sections) as server:
                     load(name, server, count, options)
-                with self.daemon_apart(sections) as server:
+                with self.apart(self.server(sections={**sections, "metrics": {"address": "127.0.0.1:0"}})) as server:
                     load(f"{name}, apart", server, count, options)
                     stalled.setdefault(name, []).append(stalls(server, limit_ms / 1000))
             try:
