@@ -292,6 +292,14 @@ int tls_session_handshake(struct tls_session *t)
     return 1;
 }
 
+/* A certificate of the client's would come behind our Finished, too, and is dear to verify. */
+bool tls_session_awaits_finished(const struct tls_session *t)
+{
+    uint8_t octet;
+    return t->phase == SHAKING_HANDS && t->mode == TLS_CLIENT_OFF &&
+           SSL_get_finished(t->ssl, &octet, sizeof octet) > 0;
+}
+
 ssize_t tls_session_read(struct tls_session *t, void *to, size_t size)
 {
     pst_assert(t->phase != SHAKING_HANDS);

@@ -45,6 +45,10 @@ void tls_session_feed(struct tls_session *t, struct slice in);
 /* 1: done, from now on. 0: more octets are needed. -EPROTO. */
 int tls_session_handshake(struct tls_session *t);
 
+/* Whether all that the handshake still lacks is the peer's Finished (RFC 8446 4.4.4, RFC 5246 7.4.9): its
+ * next step is cheap. */
+bool tls_session_awaits_finished(const struct tls_session *t);
+
 /*
  * After the handshake: octets of the application into `to`; 0: all that was fed is used. -ESHUTDOWN: the peer
  * said that no more comes (close_notify); it may still be written to. -EPROTO.

@@ -81,17 +81,6 @@ static void pump(struct conn *c)
         conn_resume(c);
 }
 
-void conn_take_wire(struct conn *c, struct slice bytes)
-{
-    if (c->shaking) {
-        conn_keep(c, bytes);
-        conn_settle(c);
-        return;
-    }
-    tls_session_feed(c->tls, bytes);
-    pump(c);
-}
-
 /* ---- the handshake ---- */
 
 void conn_start_tls(struct conn *c)
@@ -133,6 +122,21 @@ static void on_secured(struct conn *c)
         conn_shut(c);
 }
 
+/* After a step of the handshake, which has returned so. */
+static void follow(struct conn *c, int shaken)
+{
+    if (shaken < 0) {
+        conn_fail_tls(c, tls_session_problem(c->tls));
+        return;
+    }
+    if (shaken == 0) {
+        conn_settle(c);
+        return;
+    }
+    on_secured(c);
+    pump(c); /* behind the end of the handshake there may be more */
+}
+
 void conn_begin_turn(struct conn *c)
 {
     pst_assert(c->shaking && !c->closing && !c->in_turn);
@@ -150,29 +154,34 @@ void conn_shake(struct conn *c)
     c->shaken = tls_session_handshake(c->tls);
 }
 
-static void follow(struct conn *c)
-{
-    if (c->flight->len > 0)
-        stream_write(c->stream, slice_of(c->flight->data, c->flight->len));
-    if (c->shaken < 0) {
-        conn_fail_tls(c, tls_session_problem(c->tls));
-        return;
-    }
-    if (c->shaken == 0) {
-        conn_settle(c);
-        return;
-    }
-    on_secured(c);
-    pump(c); /* behind the end of the handshake there may be more */
-}
-
 void conn_end_turn(struct conn *c)
 {
     c->in_turn = false;
     tls_session_set_out(c->tls, c->host->wire);
+    if (!c->closing && c->flight->len > 0)
+        stream_write(c->stream, slice_of(c->flight->data, c->flight->len));
     if (!c->closing)
-        follow(c);
+        follow(c, c->shaken);
     g_clear_pointer(&c->flight, g_byte_array_unref);
     g_clear_pointer(&c->came, g_free);
     conn_release(c);
+}
+
+/* ---- what comes ---- */
+
+void conn_take_wire(struct conn *c, struct slice bytes)
+{
+    if (c->shaking && (c->in_turn || c->kept_len > 0 || !tls_session_awaits_finished(c->tls))) {
+        conn_keep(c, bytes);
+        conn_settle(c);
+        return;
+    }
+    tls_session_feed(c->tls, bytes);
+    if (c->shaking) { /* its last step, for which no job is worth its while */
+        int shaken = tls_session_handshake(c->tls);
+        send_wire(c);
+        follow(c, shaken);
+    } else {
+        pump(c);
+    }
 }

@@ -77,6 +77,42 @@ static void check_data_behind_handshake(void **state)
     talk_check_got(&t, "NOOP\r\n");
 }
 
+/* What the steps of handshakes cost, as the session tells before each: 'd' for dear, 'c' for cheap. */
+static const struct steps_row {
+    const char *name;
+    struct tls_peer_wish wish;
+    enum tls_client_mode mode;
+    const char *steps;
+} steps_rows[] = {
+    { "steps: TLS 1.2", { TLS1_2_VERSION }, TLS_CLIENT_OFF, "dd" },
+    { "steps: TLS 1.3", { TLS1_3_VERSION }, TLS_CLIENT_OFF, "dc" },
+    { "steps: another curve is asked for",
+      { TLS1_3_VERSION, .curves = "P-521:X25519" },
+      TLS_CLIENT_OFF,
+      "ddc" },
+    { "steps: a certificate is asked for", { TLS1_3_VERSION }, TLS_CLIENT_REQUEST, "dd" },
+};
+
+static void check_steps(void **state)
+{
+    const struct steps_row *row = *state;
+    auto_val(talk) t;
+    talk_init(&t, f.store, row->mode, &row->wish);
+    g_autoptr(GString) steps = g_string_new(NULL);
+    tls_peer_feed(t.peer, slice_of(NULL, 0));
+    while (!t.is_open) {
+        g_autoptr(GByteArray) wire = g_steal_pointer(&t.peer->out);
+        t.peer->out = g_byte_array_new();
+        assert_int_not_equal(wire->len, 0);
+        g_string_append_c(steps, tls_session_awaits_finished(t.session) ? 'c' : 'd');
+        talk_feed(&t, all_of(wire));
+        tls_peer_feed(t.peer, all_of(t.out));
+        g_byte_array_set_size(t.out, 0);
+    }
+    assert_string_equal(steps->str, row->steps);
+    assert_false(tls_session_awaits_finished(t.session)); /* there is no step any more */
+}
+
 static void check_large(void **state)
 {
     const struct version_row *row = *state;
@@ -399,6 +435,7 @@ int main(int argc, char **argv)
     suite_add(s, "renegotiation", check_no_renegotiation, NULL);
     suite_add(s, "new keys without end", check_key_updates, NULL);
     suite_add(s, "a ClientHello with random octets changed", check_random_garbage, NULL);
+    suite_add_rows(s, steps_rows, check_steps);
     suite_add_rows(s, garbage_rows, check_garbage);
     suite_add_rows(s, refused_rows, check_refused);
     int failed = suite_run(s, argc, argv);
