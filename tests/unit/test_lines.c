@@ -99,22 +99,31 @@ static void convert_slowly(struct slice in, GString *to)
             g_string_append_c(to, (char)in.data[i]);
 }
 
+/* Mostly ends of lines; some; or few, as in text. */
+static uint8_t letter_of(struct pst_random *random, int round)
+{
+    static const uint64_t kinds[] = { 4, 11, 80 };
+    uint64_t letter = pst_random_below(random, kinds[round % 3]);
+    return (uint8_t) "\r\n\rabcdefgh"[MIN(letter, 10)];
+}
+
 static void random_runs(void **unused)
 {
     (void)unused;
     struct pst_random random;
     pst_random_seed(&random, 1);
-    for (int round = 0; round < 2000; round++) {
-        uint8_t bytes[300];
+    for (int round = 0; round < 4000; round++) {
+        uint8_t bytes[1000];
         struct slice input = slice_of(bytes, (size_t)pst_random_below(&random, sizeof bytes));
         for (size_t i = 0; i < input.len; i++)
-            bytes[i] = (uint8_t) "\r\n\rabcdefgh"[pst_random_below(&random, round % 2 == 0 ? 4 : 11)];
+            bytes[i] = letter_of(&random, round);
         g_autoptr(GString) want = g_string_new(NULL);
         convert_slowly(input, want);
         struct line_ends state = { 0 };
         g_autoptr(GString) got = g_string_new(NULL);
         for (size_t at = 0; at < input.len;) {
-            struct slice run = slice_first(slice_skip(input, at), (size_t)pst_random_below(&random, 40));
+            uint32_t longest = round % 4 < 2 ? 40 : 700;
+            struct slice run = slice_first(slice_skip(input, at), (size_t)pst_random_below(&random, longest));
             convert(&state, run, got);
             at += run.len;
         }
