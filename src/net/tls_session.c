@@ -244,6 +244,14 @@ static int outcome_of(struct tls_session *t, int result)
     }
 }
 
+/* OpenSSL tells what came of a call by its queue of errors, so that has to be empty before. It nearly always
+ * is, and to look takes 20 ns where to clear it takes 170, for each record. */
+static void empty_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 /* ---- what is learnt ---- */
 
 static void learn_client(struct tls_session *t, const X509 *certificate)
@@ -283,7 +291,7 @@ int tls_session_handshake(struct tls_session *t)
         return t->phase == OPEN ? 1 : -EPROTO;
     if (t->in.len == 0)
         return 0;
-    ERR_clear_error();
+    empty_errors();
     int r = SSL_do_handshake(t->ssl);
     if (r != 1)
         return outcome_of(t, r);
@@ -307,7 +315,7 @@ ssize_t tls_session_read(struct tls_session *t, void *to, size_t size)
         return -EPROTO;
     if (t->in.len == 0 && SSL_pending(t->ssl) == 0)
         return (SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) != 0 ? -ESHUTDOWN : 0;
-    ERR_clear_error();
+    empty_errors();
     size_t count;
     int r = SSL_read_ex(t->ssl, to, size, &count);
     if (t->key_updates > KEY_UPDATES_MAX)
@@ -322,7 +330,7 @@ int tls_session_write(struct tls_session *t, struct slice plain)
         return -EPROTO;
     if (plain.len == 0)
         return 0;
-    ERR_clear_error();
+    empty_errors();
     size_t count;
     int r = SSL_write_ex(t->ssl, plain.data, plain.len, &count);
     return r == 1 ? 0 : fail(t, problem_of(t->ssl, ERR_peek_last_error()));
@@ -332,9 +340,9 @@ void tls_session_close(struct tls_session *t)
 {
     if (t->phase != OPEN || (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN) != 0)
         return;
-    ERR_clear_error();
+    empty_errors();
     (void)SSL_shutdown(t->ssl); /* it says so when the peer has not done the same, which is no error */
-    ERR_clear_error();
+    empty_errors();
 }
 
 const char *tls_session_problem(const struct tls_session *t)
