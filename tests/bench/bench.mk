@@ -29,7 +29,7 @@ tests_bench_parse_CFLAGS = $(AM_CFLAGS) $(GMIME_CFLAGS)
 tests_bench_parse_LDADD = $(GMIME_LIBS)
 
 # Messages as MTAs send them: pipelined, and over TLS. smtp-source does neither.
-EXTRA_DIST += tests/bench/tls_benches.py
+EXTRA_DIST += tests/bench/tls_benches.py tests/bench/turns.bt
 if HAVE_GNUTLS
 check_PROGRAMS += tests/bench/source
 endif

@@ -121,6 +121,15 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
     def runs(self, measure):
         return [measure() for _ in range(self.options.runs)]
 
+    @staticmethod
+    @contextlib.contextmanager
+    def or_left_out(what):
+        """What needs something that is missing here is not measured, and that is told."""
+        try:
+            yield
+        except LookupError as missing:
+            print(f"  {what} is left out: {missing}", file=sys.stderr)
+
     def row(self, what, measured, unit, bar=None, note="", sign="<="):
         """A line of the table; the bar is what is not to be exceeded or, with the sign ">=", to be reached."""
         value = statistics.median(measured)
@@ -343,13 +352,10 @@ class Bench(handlers.HandlerBenches, tls_benches.TlsBenches):
             with self.server(mailboxes=mailboxes) as server:
                 told.setdefault("postern", []).append(self.timed(server, sessions, count, options, copies, load))
             for kind in kinds:
-                try:
-                    with self.peer(kind, mailboxes=mailboxes) as peer:
-                        # They are slow, and as fast with fewer.
-                        fewer = count if kind is peers.Sink else max(1, count // 5)
-                        told.setdefault(kind.name, []).append(self.timed(peer, sessions, fewer, options, copies, load))
-                except LookupError as missing:
-                    print(f"  {kind.name} is left out: {missing}", file=sys.stderr)
+                with self.or_left_out(kind.name), self.peer(kind, mailboxes=mailboxes) as peer:
+                    # They are slow, and as fast with fewer.
+                    fewer = count if kind is peers.Sink else max(1, count // 5)
+                    told.setdefault(kind.name, []).append(self.timed(peer, sessions, fewer, options, copies, load))
         return told
 
     def ratio(self, what, ours, theirs, bar, sign=">="):

@@ -1,8 +1,10 @@
 """What TLS costs: idle sessions, small messages with a handshake each, a large one. README.md tells what is measured."""
+import collections
 import contextlib
 import os
 import re
 import shutil
+import signal
 import ssl
 import statistics
 import subprocess
@@ -16,6 +18,7 @@ import harness  # noqa: E402
 import peers  # noqa: E402
 from harness import HOSTNAME, Wire  # noqa: E402
 
+TURNS = Path(__file__).resolve().with_name("turns.bt")
 SUITE, CIPHER = "TLS_AES_256_GCM_SHA384", "AES-256-GCM"
 MIB = 1 << 20
 
@@ -98,29 +101,51 @@ class TlsBenches:
         finally:
             os.sched_setaffinity(0, all_there)
 
-    def standstill(self, seconds):
+    @contextlib.contextmanager
+    def turns_told(self, server):
+        """The lines of turns.bt about a server's only worker, as lists of words, are in the list behind the body."""
+        if os.geteuid() != 0 or not shutil.which("bpftrace"):
+            raise LookupError("bpftrace is not installed, or not for us")
+        output, told = self.new_folder("turns"), []
+        with output.open("w") as file, subprocess.Popen(["bpftrace", "-B", "line", TURNS, *map(str, server.workers())],
+                                                        stdout=file, stderr=subprocess.STDOUT) as tracer:
+            try:
+                deadline = time.monotonic() + harness.PATIENCE
+                while "begun" not in output.read_text():
+                    if tracer.poll() is not None or time.monotonic() > deadline:
+                        raise LookupError(f"bpftrace does not trace here: {output.read_text()[-300:]}")
+                    with server.connect() as wire:
+                        wire.hello()
+                    time.sleep(0.05)
+                yield told
+            finally:
+                tracer.send_signal(signal.SIGINT)
+        told += [line.split(maxsplit=2) if line.startswith("other ") else line.split() for line in output.read_text().splitlines()]
+
+    def own_stall(self, sections, load):
         """
-        The longest time, in ms, that a program stood still which only looks at the clock, on one processor, while the others are busy:
-        what the machine itself takes from a loop.
+        ({whose: milliseconds}): the longest stall of a loop; the longest that is left when what others had of its processor is taken away;
+        and what each of those had in all, while it was away from waiting.
         """
-        all_there = sorted(os.sched_getaffinity(0))
-        spin = "import os, sys\nos.sched_setaffinity(0, [int(sys.argv[1])])\nwhile True: pass"
-        with contextlib.ExitStack() as stack:
-            stack.callback(os.sched_setaffinity, 0, all_there)
-            for processor in all_there[1:]:
-                other = stack.enter_context(subprocess.Popen([sys.executable, "-c", spin, str(processor)]))
-                stack.callback(other.kill)
-            os.sched_setaffinity(0, all_there[:1])
-            longest, start = 0, time.monotonic()
-            last = start
-            while last - start < seconds:
-                now = time.monotonic()
-                longest, last = max(longest, now - last), now
-        return longest * 1000
+        with self.apart(self.server(1, sections=sections)) as server, self.turns_told(server) as told:
+            load(server)
+        longest, own, others = 0, [0], collections.Counter()
+        for kind, *words in filter(None, told):
+            if kind == "turn":
+                took, had_by_others, stolen = map(int, words)
+                longest = max(longest, took)
+                own.append(took - had_by_others - stolen)
+                others["the host"] += stolen
+            elif kind == "stolen":
+                own[-1] -= int(words[0])
+                others["the host"] += int(words[0])
+            elif kind == "other":
+                others[words[1]] += int(words[0])
+        return longest / 1e6, max(own) / 1e6, others
 
     def tls(self):
         sessions, count, limit_ms = 100, self.scaled(10_000), 5
-        what, told, stalled = f"4 KiB over STARTTLS, {sessions} connections, a new one each", {}, {}
+        what, told, stalled, traced = f"4 KiB over STARTTLS, {sessions} connections, a new one each", {}, {}, {}
         starttls = ["-t", "starttls"]
         ways = {"postern": (self.tls_sections(), starttls), "postern without TLS": ({}, [])}
 
@@ -137,13 +162,14 @@ class TlsBenches:
                 with self.apart(self.server(sections={**sections, "metrics": {"address": "127.0.0.1:0"}})) as server:
                     load(f"{name}, apart", server, count, options)
                     stalled.setdefault(name, []).append(stalls(server, limit_ms / 1000))
-            try:
+                with self.or_left_out("who had a loop's processor"):
+                    traced.setdefault(name, []).append(
+                        self.own_stall(sections, lambda server, options=options: self.source_load(server, sessions, 4096, count, options)))
+            with self.or_left_out(peers.Postfix.name):
                 with postfix() as peer:
                     load("Postfix", peer, max(1, count // 5), starttls)
                 with self.apart(postfix()) as peer:
                     load("Postfix, apart", peer, max(1, count // 5), starttls)
-            except LookupError as missing:
-                print(f"  {peers.Postfix.name} is left out: {missing}", file=sys.stderr)
         self.rates(what, told)
         for how in "", ", apart":
             self.ratio(f"over Postfix{how}", self.by_reply(told, f"postern{how}"), self.by_reply(told, f"Postfix{how}"), 3)
@@ -151,7 +177,11 @@ class TlsBenches:
             longer = statistics.median(times for _, times in runs)
             self.row(f"{name}: a loop's longest stall", [longest for longest, _ in runs], "ms",
                      limit_ms if name == "postern" else None, f"longer than {limit_ms} ms: {longer:.0f}")
-        self.row("nothing at all: the longest standstill", self.runs(lambda: self.standstill(20 * self.options.scale)), "ms")
+        for name, runs in traced.items():
+            others = sum((others for *_, others in runs), collections.Counter())
+            most = ", ".join(f"{who} {had / 1e6:.0f} ms" for who, had in others.most_common(3))
+            self.row(f"{name}, traced: a loop's longest stall", [longest for longest, *_ in runs], "ms", note=f"others had, in all: {most}")
+            self.row(f"{name}, traced: without what others had", [own for _, own, _ in runs], "ms", limit_ms if name == "postern" else None)
 
     # ---- one large message
 
