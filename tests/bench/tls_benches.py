@@ -124,8 +124,8 @@ class TlsBenches:
 
     def own_stall(self, sections, load):
         """
-        ({whose: milliseconds}): the longest stall of a loop; the longest that is left when what others had of its processor is taken away;
-        and what each of those had in all, while it was away from waiting.
+        (milliseconds of the longest stall of a loop; of the longest that is left when what others had of its processor is taken away; what
+        each of those had in all while it was away from waiting, in ns).
         """
         with self.apart(self.server(1, sections=sections)) as server, self.turns_told(server) as told:
             load(server)
@@ -163,8 +163,8 @@ class TlsBenches:
                     load(f"{name}, apart", server, count, options)
                     stalled.setdefault(name, []).append(stalls(server, limit_ms / 1000))
                 with self.or_left_out("who had a loop's processor"):
-                    traced.setdefault(name, []).append(
-                        self.own_stall(sections, lambda server, options=options: self.source_load(server, sessions, 4096, count, options)))
+                    run = self.own_stall(sections, lambda server, options=options: self.source_load(server, sessions, 4096, count, options))
+                    traced.setdefault(name, []).append(run)
             with self.or_left_out(peers.Postfix.name):
                 with postfix() as peer:
                     load("Postfix", peer, max(1, count // 5), starttls)
