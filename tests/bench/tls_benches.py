@@ -1,6 +1,7 @@
 """What TLS costs: idle sessions, small messages with a handshake each, a large one. README.md tells what is measured."""
 import collections
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -191,8 +192,39 @@ class TlsBenches:
         done = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True)
         return float(done.stdout)
 
+    def s_client_seconds(self, server, way, content):
+        """The same by openssl s_client, which gets the octets through a pipe; s_server is done when s_client has ended."""
+        command = ["openssl", "s_client", "-brief", "-nocommands", "-ciphersuites", SUITE, "-connect", "{}:{}".format(*server.smtp)]
+        command += [] if way == "raw" else ["-starttls", "smtp"]
+        with content.open("rb") as file, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+                                                          stderr=subprocess.PIPE) as client:
+            fcntl.fcntl(client.stdin, fcntl.F_SETPIPE_SZ, MIB)
+
+            def say(text, told, stream=client.stdout):
+                client.stdin.write(text)
+                while told not in (line := stream.readline()):
+                    if not line:
+                        raise RuntimeError(f"s_client: no {told} from {server}")
+            say(b"", b"Server Temp Key", client.stderr)
+            if way != "raw":
+                say(b"EHLO localhost\r\n", b"250 ")
+                say(b"MAIL FROM:<bob@example.net>\r\n", b"250 ")
+                say(f"RCPT TO:<alice@{harness.DOMAIN}>\r\n".encode(), b"250 ")
+                say(b"DATA\r\n", b"354 ")
+            start, left = time.monotonic(), content.stat().st_size
+            while left > 0:
+                left -= os.splice(file.fileno(), client.stdin.fileno(), left)
+            if way != "raw":
+                say(b".\r\n", b"250 ")
+                return time.monotonic() - start  # the end of its input is the end of s_client
+            client.stdin.close()
+            if client.wait() != 0:
+                raise RuntimeError(f"s_client: ended with {client.returncode}")
+            return time.monotonic() - start
+
     def tls_large(self):
-        rounds, size, took = 3, self.scaled(100 * MIB), {}
+        rounds, size, took, by_s_client = 3, self.scaled(100 * MIB), {}, {}
+        content = self.large_file(size)
         sections = self.tls_sections()
         for _ in range(self.options.runs):
             with self.server(1, sections=sections) as durable, \
@@ -207,7 +239,15 @@ class TlsBenches:
                     took.setdefault(name, []).append(self.content_seconds(server, way, size))
                     if server is not sink:
                         server.remove_large_messages()
+                for name, server, way in ways[:2] * rounds:
+                    os.sync()
+                    by_s_client.setdefault(name, []).append(self.s_client_seconds(server, way, content))
+                    if server is not sink:
+                        server.remove_large_messages()
         for name, runs in took.items():
             self.row(f"{size / MIB:.3g} MiB, {SUITE}: {name}", [size / MIB / seconds for seconds in runs], "MiB/s")
         for name, bar in ("postern", 0.7), ("postern, nothing synced", None), ("postern without TLS", None):
             self.ratio(f"{name} over {peers.OpensslServer.name}", took[peers.OpensslServer.name], took[name], bar)
+        for name, runs in by_s_client.items():
+            self.row(f"by openssl s_client: {name}", [size / MIB / seconds for seconds in runs], "MiB/s")
+        self.ratio(f"by openssl s_client: postern over {peers.OpensslServer.name}", by_s_client[peers.OpensslServer.name], by_s_client["postern"], 0.7)
