@@ -10,7 +10,6 @@ src_base_libbase_a_SOURCES = \
 	src/base/option.c src/base/option.h \
 	src/base/random.c src/base/random.h \
 	src/base/slice.c src/base/slice.h \
-	src/base/stand_back.c src/base/stand_back.h \
-	src/base/waking.c src/base/waking.h
+	src/base/stand_back.c src/base/stand_back.h
 
 LINK_base = src/base/libbase.a $(GLIB_LIBS)

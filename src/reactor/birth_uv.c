@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,7 +14,6 @@
 #include "base/auto.h"
 #include "base/nursery.h"
 #include "base/stand_back.h"
-#include "base/waking.h"
 
 void birth_free(struct birth *b)
 {
@@ -40,7 +38,6 @@ struct birth *birth_new(const struct child_options *o, int channel_fd, int *ret_
     b->file = g_strdup(o->file);
     b->argv = g_strdupv((char **)o->argv);
     b->env = g_strdupv((char **)o->env);
-    b->wakes_as_usual = sched_getscheduler(0) == SCHED_OTHER;
     b->stands_back = o->stands_back;
     b->spare_processors = o->spare_processors;
     unsigned fd_count = MAX((unsigned)o->fd_count, 3);
@@ -76,8 +73,6 @@ static _Noreturn void become(const struct birth *b)
         is_set = dup2(b->moved[i], (int)i) >= 0;
     /* Now, and not by execve: what the parent closes meanwhile ends only when it is closed here, too. */
     if (is_set && close_range(b->fd_count, ~0U, 0) == 0) {
-        if (b->wakes_as_usual)
-            wake_as_usual();
         if (b->stands_back) /* before its program is loaded, which is work, too; and waits, perhaps */
             stand_back(b->spare_processors);
         sigset_t none;
@@ -162,7 +157,6 @@ static bool nursery_begin(struct nursery *n, const struct birth *b)
                                .fds = fds,
                                .moved = moved,
                                .fd_count = NURSERY_FD + 1,
-                               .wakes_as_usual = b->wakes_as_usual,
                                .stands_back = b->stands_back,
                                .spare_processors = b->spare_processors,
                                .pid = &pid,

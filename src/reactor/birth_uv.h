@@ -14,7 +14,6 @@ struct birth {
     char **argv, **env; /* NULL: this process's */
     int *fds, *moved;   /* at least 0, 1 and 2; and room for their numbers in the child */
     unsigned fd_count;
-    bool wakes_as_usual; /* as the loop's thread does, and not those of the pool */
     bool stands_back;
     uint64_t spare_processors;
     struct nursery *nursery; /* NULL: none */

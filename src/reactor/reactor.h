@@ -29,10 +29,9 @@ struct signal_watch;
 /* ---- the loop ---- */
 
 /*
- * `pool_threads`: how many jobs run side by side; the threads are started now, or it fails, and leave the
- * loop its processor when they wake up. 0: as libuv has it, with the first job. There is one pool a process:
- * the first one who starts it decides, unless UV_THREADPOOL_SIZE does. From now on the process ignores
- * SIGPIPE; its children do not.
+ * `pool_threads`: how many jobs run side by side; the threads are started now, or it fails. 0: as libuv has
+ * it, with the first job. There is one pool a process: the first one who starts it decides, unless
+ * UV_THREADPOOL_SIZE does. From now on the process ignores SIGPIPE; its children do not.
  */
 int reactor_new(unsigned pool_threads, struct reactor **ret_reactor);
 

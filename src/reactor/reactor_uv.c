@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/waking.h"
 #include "reactor/birth_uv.h"
 #include "reactor/reactor_uv.h"
 
@@ -91,9 +90,6 @@ static void do_nothing(void *arg)
 /*
  * libuv starts its threads with the first job, and aborts when it cannot: better to see it now, with a job
  * for nobody. Twice as many are tried, as one that has just ended still counts for a moment.
- *
- * They have our scheduling as of now. Who submits a job wakes one of them, which the kernel would often let
- * have the loop's processor at once, in the middle of a turn, for as long as a job takes: a handshake, say.
  */
 static int start_pool(struct reactor *r, unsigned threads)
 {
@@ -106,10 +102,7 @@ static int start_pool(struct reactor *r, unsigned threads)
         g_autofree char *text = g_strdup_printf("%u", threads);
         (void)setenv(variable, text, 1); /* at worst the pool has libuv's own size */
     }
-    bool is_changed = wake_behind_others();
     reactor_submit(r, do_nothing, do_nothing, NULL);
-    if (is_changed)
-        wake_as_usual();
     if (ours)
         (void)unsetenv(variable); /* our children must not inherit it */
     reactor_run(r);

@@ -10,6 +10,7 @@ import ssl
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -198,29 +199,41 @@ class TlsBenches:
         command += [] if way == "raw" else ["-starttls", "smtp"]
         with content.open("rb") as file, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
                                                           stderr=subprocess.PIPE) as client:
-            fcntl.fcntl(client.stdin, fcntl.F_SETPIPE_SZ, MIB)
+            patience = threading.Timer(harness.PATIENCE, client.kill)  # whatever is waited for then ends
+            patience.start()
+            try:
+                fcntl.fcntl(client.stdin, fcntl.F_SETPIPE_SZ, MIB)
+                return self.s_client_dialogue(client, way, file)
+            finally:
+                patience.cancel()
+                client.kill()
 
-            def say(text, told, stream=client.stdout):
-                client.stdin.write(text)
-                while told not in (line := stream.readline()):
-                    if not line:
-                        raise RuntimeError(f"s_client: no {told} from {server}")
-            say(b"", b"Server Temp Key", client.stderr)
-            if way != "raw":
-                say(b"EHLO localhost\r\n", b"250 ")
-                say(b"MAIL FROM:<bob@example.net>\r\n", b"250 ")
-                say(f"RCPT TO:<alice@{harness.DOMAIN}>\r\n".encode(), b"250 ")
-                say(b"DATA\r\n", b"354 ")
-            start, left = time.monotonic(), content.stat().st_size
-            while left > 0:
-                left -= os.splice(file.fileno(), client.stdin.fileno(), left)
-            if way != "raw":
-                say(b".\r\n", b"250 ")
-                return time.monotonic() - start  # the end of its input is the end of s_client
-            client.stdin.close()
-            if client.wait() != 0:
-                raise RuntimeError(f"s_client: ended with {client.returncode}")
+    @staticmethod
+    def s_client_dialogue(client, way, file):
+        def await_line(stream, wanted):
+            while wanted not in (line := stream.readline()):
+                if line[:1] in (b"", b"4", b"5"):
+                    raise RuntimeError(f"s_client: {line} instead of {wanted}")
+
+        def say(text, reply):
+            client.stdin.write(text)
+            await_line(client.stdout, reply)
+        await_line(client.stderr, b"CONNECTION ESTABLISHED")
+        if way != "raw":
+            say(b"EHLO localhost\r\n", b"250 ")
+            say(b"MAIL FROM:<bob@example.net>\r\n", b"250 ")
+            say(f"RCPT TO:<alice@{harness.DOMAIN}>\r\n".encode(), b"250 ")
+            say(b"DATA\r\n", b"354 ")
+        start = time.monotonic()
+        while os.splice(file.fileno(), client.stdin.fileno(), MIB) > 0:
+            pass
+        if way != "raw":
+            say(b".\r\n", b"250 ")
             return time.monotonic() - start
+        client.stdin.close()
+        if client.wait() != 0:
+            raise RuntimeError(f"s_client: ended with {client.returncode}")
+        return time.monotonic() - start
 
     def tls_large(self):
         rounds, size, took, by_s_client = 3, self.scaled(100 * MIB), {}, {}

@@ -4,7 +4,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,30 +335,6 @@ static void jobs_side_by_side(void **state)
     world_end(&w);
 }
 
-static void note_policy(void *policy)
-{
-    *(int *)policy = sched_getscheduler(0);
-}
-
-static void policy_is_noted(void *policy)
-{
-    (void)policy;
-}
-
-/* Else a job would have the loop's processor as soon as it is submitted, in the middle of a turn. */
-static void jobs_wake_behind_the_loop(void **state)
-{
-    (void)state;
-    struct world w;
-    world_begin(&w);
-    int policy = -1;
-    reactor_submit(w.r, note_policy, policy_is_noted, &policy);
-    reactor_run(w.r);
-    assert_int_equal(policy, SCHED_BATCH);
-    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-    world_end(&w);
-}
-
 static void threads_that_cannot_be_had(void **state)
 {
     (void)state;
@@ -517,15 +492,6 @@ static void child_stands_back_when_told(void **state)
     }
 }
 
-/* It is made by a thread of the pool. */
-static void child_wakes_as_the_loop_does(void **state)
-{
-    (void)state;
-    /* The 41st field of proc(5)'s stat, behind the name: of the shell, which reads it itself */
-    static const char script[] = "read -r line </proc/$$/stat && set -- ${line##*) } && exit ${39}";
-    shell_says(script, NULL, 0, SCHED_OTHER, 0);
-}
-
 static void await_gate(void *gate)
 {
     pthread_barrier_wait(gate);
@@ -667,7 +633,6 @@ void twin_add_cases(struct suite *suite)
         { "0.0.0.0 and [::] share a port", both_families_on_one_port },
         { "a listener survives a shortage of descriptors, even of the spare one", survives_shortage },
         { "jobs run side by side, off the loop's thread", jobs_side_by_side },
-        { "a job that wakes up leaves the loop its processor", jobs_wake_behind_the_loop },
         { "threads that cannot be had are told of at once", threads_that_cannot_be_had },
         { "a child has the descriptors that it was given", child_has_descriptors },
         { "a child's descriptors may change places", child_descriptors_swap },
@@ -675,7 +640,6 @@ void twin_add_cases(struct suite *suite)
         { "a child has its environment", child_has_environment },
         { "a child is not spared SIGPIPE", child_dies_of_sigpipe },
         { "a child stands back when it is told to", child_stands_back_when_told },
-        { "a child wakes as the loop does, not as a job", child_wakes_as_the_loop_does },
         { "a child that cannot be had has ended", child_cannot_be_had },
         { "a child that is no program has exited", child_is_no_program },
         { "a child is killed before it is there", child_is_killed_early },

@@ -5,8 +5,7 @@ BASE_TESTS = \
 	tests/unit/test_option \
 	tests/unit/test_random \
 	tests/unit/test_slice \
-	tests/unit/test_stand_back \
-	tests/unit/test_waking
+	tests/unit/test_stand_back
 check_PROGRAMS += $(BASE_TESTS)
 TESTS += $(BASE_TESTS)
 
@@ -24,5 +23,3 @@ tests_unit_test_slice_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_slice_LDADD = $(TEST_LINK) $(LINK_base)
 tests_unit_test_stand_back_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_unit_test_stand_back_LDADD = $(TEST_LINK) $(LINK_base)
-tests_unit_test_waking_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_unit_test_waking_LDADD = $(TEST_LINK) $(LINK_base)
