@@ -263,4 +263,5 @@ class TlsBenches:
             self.ratio(f"{name} over {peers.OpensslServer.name}", took[peers.OpensslServer.name], took[name], bar)
         for name, runs in by_s_client.items():
             self.row(f"by openssl s_client: {name}", [size / MIB / seconds for seconds in runs], "MiB/s")
-        self.ratio(f"by openssl s_client: postern over {peers.OpensslServer.name}", by_s_client[peers.OpensslServer.name], by_s_client["postern"], 0.7)
+        self.ratio(f"by openssl s_client: postern over {peers.OpensslServer.name}", by_s_client[peers.OpensslServer.name],
+                   by_s_client["postern"], 0.7)
