@@ -20,7 +20,7 @@ import harness  # noqa: E402
 import peers  # noqa: E402
 from harness import HOSTNAME, Wire  # noqa: E402
 
-TURNS = Path(__file__).resolve().with_name("turns.bt")
+TURNS, TICK_NS = Path(__file__).resolve().with_name("turns.bt"), 250_000
 SUITE, CIPHER = "TLS_AES_256_GCM_SHA384", "AES-256-GCM"
 MIB = 1 << 20
 
@@ -109,8 +109,8 @@ class TlsBenches:
         if os.geteuid() != 0 or not shutil.which("bpftrace"):
             raise LookupError("bpftrace is not installed, or not for us")
         output, told = self.new_folder("turns"), []
-        with output.open("w") as file, subprocess.Popen(["bpftrace", "-B", "line", TURNS, *map(str, server.workers())],
-                                                        stdout=file, stderr=subprocess.STDOUT) as tracer:
+        with output.open("w") as file, subprocess.Popen(["bpftrace", "-B", "line", TURNS, *map(str, server.workers()),
+                                                         harness.POSTERN], stdout=file, stderr=subprocess.STDOUT) as tracer:
             try:
                 deadline = time.monotonic() + harness.PATIENCE
                 while "begun" not in output.read_text():
@@ -122,28 +122,27 @@ class TlsBenches:
                 yield told
             finally:
                 tracer.send_signal(signal.SIGINT)
-        told += [line.split(maxsplit=2) if line.startswith("other ") else line.split() for line in output.read_text().splitlines()]
+        told += [line.split() for line in output.read_text().splitlines()]
 
-    def own_stall(self, sections, load):
+    def traced_stalls(self, sections, load):
         """
-        (milliseconds of the longest stall of a loop; of the longest that is left when what others had of its processor is taken away; what
-        each of those had in all while it was away from waiting, in ns).
+        Of a loop, in milliseconds: the longest stall; the longest that is left when what others had of its processor is taken away; the
+        most that handshakes had of one, or None if there were none. And what each of those others had in all, in ns.
         """
         with self.apart(self.server(1, sections=sections)) as server, self.turns_told(server) as told:
             load(server)
-        longest, own, others = 0, [0], collections.Counter()
+        longest, own, handshakes, others, in_all = 0, 0, 0, collections.Counter(), 0
         for kind, *words in filter(None, told):
             if kind == "turn":
-                took, had_by_others, stolen = map(int, words)
-                longest = max(longest, took)
-                own.append(took - had_by_others - stolen)
-                others["the host"] += stolen
-            elif kind == "stolen":
-                own[-1] -= int(words[0])
-                others["the host"] += int(words[0])
-            elif kind == "other":
-                others[words[1]] += int(words[0])
-        return longest / 1e6, max(own) / 1e6, others
+                took, had_by_guest, had_by_others, had_by_handshakes = map(int, words)
+                longest, own = max(longest, took), max(own, had_by_guest - had_by_others)
+                handshakes = max(handshakes, had_by_handshakes)
+                others["the host"] += max(0, took - had_by_guest)
+            elif kind == "handshakes":
+                in_all = int(words[0])
+            elif match := re.fullmatch(r"@others\[(.+)\]: (\d+)", " ".join([kind, *words])):
+                others[match[1]] += int(match[2]) * TICK_NS
+        return longest / 1e6, own / 1e6, handshakes / 1e6 if in_all else None, others
 
     def tls(self):
         sessions, count, limit_ms = 100, self.scaled(10_000), 5
@@ -165,7 +164,9 @@ class TlsBenches:
                     load(f"{name}, apart", server, count, options)
                     stalled.setdefault(name, []).append(stalls(server, limit_ms / 1000))
                 with self.or_left_out("who had a loop's processor"):
-                    run = self.own_stall(sections, lambda server, options=options: self.source_load(server, sessions, 4096, count, options))
+                    run = self.traced_stalls(sections, lambda server, options=options: self.source_load(server, sessions, 4096, count, options))
+                    if options and run[2] is None:
+                        raise LookupError(f"{harness.POSTERN} has no symbols, so that its handshakes are not found")
                     traced.setdefault(name, []).append(run)
             with self.or_left_out(peers.Postfix.name):
                 with postfix() as peer:
@@ -183,7 +184,9 @@ class TlsBenches:
             others = sum((others for *_, others in runs), collections.Counter())
             most = ", ".join(f"{who} {had / 1e6:.0f} ms" for who, had in others.most_common(3))
             self.row(f"{name}, traced: a loop's longest stall", [longest for longest, *_ in runs], "ms", note=f"others had, in all: {most}")
-            self.row(f"{name}, traced: without what others had", [own for _, own, _ in runs], "ms", limit_ms if name == "postern" else None)
+            self.row(f"{name}, traced: without what others had", [own for _, own, *_ in runs], "ms")
+        if runs := traced.get("postern"):
+            self.row("postern, traced: the most that handshakes had of one stall", [most for _, _, most, _ in runs], "ms", limit_ms)
 
     # ---- one large message
 
