@@ -4,10 +4,13 @@
 
 #include "base/assert.h"
 
-/* What each mail server of the last ten years speaks: forward secrecy and authenticated encryption only. */
+/* What each mail server of the last ten years speaks: forward secrecy and authenticated encryption only.
+   AES-128 is first, as it costs least with its SHA-256; with TLS 1.3, too, unlike in OpenSSL's order. */
 static const char default_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
                                       "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
                                       "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+static const char default_suites[] =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 static const char default_curves[] = "X25519:P-256:P-384";
 
 enum {
@@ -37,13 +40,15 @@ static const struct list_kind {
     size_t at; /* in struct tls_policy */
     int (*set)(SSL_CTX *ctx, const char *text);
     const char *separators;
+    const char *fallback;
     const char *expected;
 } lists[] = {
-    { "ciphers", offsetof(struct tls_policy, ciphers), set_ciphers, ": ,;",
+    { "ciphers", offsetof(struct tls_policy, ciphers), set_ciphers, ": ,;", default_ciphers,
       "names as `openssl ciphers -s -tls1_2` lists them, with \":\" between them" },
-    { "ciphersuites", offsetof(struct tls_policy, suites), set_suites, ":",
+    { "ciphersuites", offsetof(struct tls_policy, suites), set_suites, ":", default_suites,
       "names as `openssl ciphers -s -tls1_3` lists them, with \":\" between them" },
-    { "curves", offsetof(struct tls_policy, curves), set_curves, ":", "names like X25519:P-256:P-384" },
+    { "curves", offsetof(struct tls_policy, curves), set_curves, ":", default_curves,
+      "names like X25519:P-256:P-384" },
 };
 
 static const struct tls_option *option_of(const struct tls_policy *policy, const struct list_kind *kind)
@@ -126,12 +131,9 @@ SSL_CTX *tls_context_new(const struct tls_policy *policy, const x509_stack *clie
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* 16 KiB and more for each idle session */
     (void)SSL_CTX_set_dh_auto(ctx, 1);                     /* if an operator's list has ciphers with DHE */
     SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_MAX);
-    (void)can_set(ctx, &lists[0], default_ciphers);
-    (void)can_set(ctx, &lists[2], default_curves);
     for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
         const struct tls_option *option = option_of(policy, &lists[i]);
-        if (option->value != NULL)
-            (void)can_set(ctx, &lists[i], option->value);
+        (void)can_set(ctx, &lists[i], option->value != NULL ? option->value : lists[i].fallback);
     }
     set_tickets(ctx, policy->tickets);
     if (client_ca != NULL)

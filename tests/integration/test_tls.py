@@ -79,7 +79,7 @@ class Trace(TlsCase):
             wire.deliver(odd_message(), ALICE)
         trace, rest = split_trace(server.maildir().only())
         self.assertEqual(rest, lf(odd_message()))
-        self.assertIn(f"by {HOSTNAME} with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384) (server name {HOSTNAME}) "
+        self.assertIn(f"by {HOSTNAME} with ESMTPSA (TLSv1.3 TLS_AES_128_GCM_SHA256) (server name {HOSTNAME}) "
                       f"(client certificate CN=Alice Example,O=Example) (authenticated as {USER}) id ", received(trace))
 
     def test_a_certificate_of_a_stranger_is_told_as_such(self):
@@ -96,7 +96,7 @@ class Trace(TlsCase):
         self.assertEqual((secured["certificate"], secured["verified"]), ("CN=Alice Example,O=Example", "no"))
         self.assertIn(" (client certificate CN=Alice Example,O=Example, not verified) id ", received(server.maildir().only()))
         told = [event["text"] for event in server.wait_log("handler-log", 12)]
-        self.assertEqual(told[7:12], ["TLSv1.3", "TLS_AES_256_GCM_SHA384", HOSTNAME, "(none)", "(none)"])
+        self.assertEqual(told[7:12], ["TLSv1.3", "TLS_AES_128_GCM_SHA256", HOSTNAME, "(none)", "(none)"])
 
     def test_nothing_is_told_that_is_not_known(self):
         server = self.secured()
@@ -121,7 +121,7 @@ class Trace(TlsCase):
         (secured,) = server.wait_log("secured")
         (authenticated,) = server.wait_log("authenticated")
         self.assertEqual({key: secured.get(key) for key in ("session", "version", "cipher", "server_name", "certificate")},
-                         {"session": opened["session"], "version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384",
+                         {"session": opened["session"], "version": "TLSv1.3", "cipher": "TLS_AES_128_GCM_SHA256",
                           "server_name": HOSTNAME, "certificate": "CN=Alice Example,O=Example"})
         self.assertEqual({key: authenticated.get(key) for key in ("session", "user", "mechanism")},
                          {"session": opened["session"], "user": USER, "mechanism": "PLAIN"})
@@ -140,7 +140,7 @@ class Trace(TlsCase):
             wire.deliver(simple_message(), ALICE)
         told = [event["text"] for event in server.wait_log("handler-log", 12)]
         self.assertEqual(told[3], "ESMTPSA")
-        self.assertEqual(told[7:12], ["TLSv1.3", "TLS_AES_256_GCM_SHA384", HOSTNAME, "CN=Alice Example,O=Example", USER])
+        self.assertEqual(told[7:12], ["TLSv1.3", "TLS_AES_128_GCM_SHA256", HOSTNAME, "CN=Alice Example,O=Example", USER])
 
 
 class Offers(TlsCase):
@@ -308,9 +308,16 @@ class Certificates(TlsCase):
         with self.assertRaises(ssl.SSLError):
             implicit(server.listeners["smtps"], with_context=context(TLS12))
 
+    def test_the_order_of_ciphers_is_ours(self):
+        """OpenSSL's clients would rather have AES-256."""
+        server = self.secured()
+        for version, expected in ((TLS12, "ECDHE-ECDSA-AES128-GCM-SHA256"), (TLS13, "TLS_AES_128_GCM_SHA256")):
+            with implicit(server.listeners["smtps"], with_context=context(version)) as wire:
+                self.assertEqual(wire.socket.cipher()[0], expected)
+
     def test_what_is_chosen_by_hand(self):
-        server = self.secured(tls={"ciphers": "ECDHE-ECDSA-CHACHA20-POLY1305", "ciphersuites": "TLS_AES_128_GCM_SHA256"})
-        for version, expected in ((TLS12, "ECDHE-ECDSA-CHACHA20-POLY1305"), (TLS13, "TLS_AES_128_GCM_SHA256")):
+        server = self.secured(tls={"ciphers": "ECDHE-ECDSA-CHACHA20-POLY1305", "ciphersuites": "TLS_AES_256_GCM_SHA384"})
+        for version, expected in ((TLS12, "ECDHE-ECDSA-CHACHA20-POLY1305"), (TLS13, "TLS_AES_256_GCM_SHA384")):
             with implicit(server.listeners["smtps"], with_context=context(version)) as wire:
                 self.assertEqual(wire.socket.cipher()[0], expected)
 
