@@ -11,7 +11,7 @@ struct show {
     const struct settings *settings;
     const char *host;  /* in lower case */
     GPtrArray *chosen; /* const struct tls_certificate * */
-    GPtrArray *names;  /* const char *, that they have, each once, the host first if they have it */
+    GPtrArray *names;  /* const char *, that all of them have, each once, the host first */
     GArray *ports;     /* unsigned, each once */
 };
 
@@ -62,28 +62,43 @@ static void add_name(struct show *s, const char *name)
         g_ptr_array_add(s->names, (void *)name);
 }
 
-/* Whether each of them has the host. */
-static bool gather_names(struct show *s, struct diag *notes)
+/* Whether each of them has the name. Notes tell which ones lack it, and what follows from that. */
+static bool all_have(const struct show *s, const char *name, const char *consequence, struct diag *notes)
 {
     bool all = true;
     for (guint i = 0; i < s->chosen->len; i++) {
         const struct tls_certificate *c = g_ptr_array_index(s->chosen, i);
-        if (certificate_covers(c, s->host, true))
+        if (certificate_covers(c, name, true))
             continue;
         all = false;
         g_autofree char *names = g_strjoinv(", ", (char **)c->names);
-        diag_add(notes, (struct origin){ c->path, 0 },
-                 "%s is not among its names (%s); who checks names (MTA-STS, TLSA 2 1 1) will not take it",
-                 s->host, *names != '\0' ? names : "there are none");
+        diag_add(notes, (struct origin){ c->path, 0 }, "%s is not among its names (%s); %s", name,
+                 *names != '\0' ? names : "there are none", consequence);
     }
-    if (all)
-        add_name(s, s->host);
+    return all;
+}
+
+/* RFC 8461 4.2: the certificate must have the name of the MX. Which one of them a client is shown depends on
+ * the client, so a name that one of them lacks is in no policy. False: the host is such a name. */
+static bool gather_names(struct show *s, struct diag *notes)
+{
+    if (!all_have(s, s->host, "who checks names (MTA-STS, TLSA 2 1 1) will not take it", notes))
+        return false;
+    add_name(s, s->host);
     for (guint i = 0; i < s->chosen->len; i++) {
         const struct tls_certificate *c = g_ptr_array_index(s->chosen, i);
         for (const char *const *name = c->names; *name != NULL; name++)
             add_name(s, *name);
     }
-    return all;
+    for (guint i = 0; i < s->names->len;) {
+        const char *name = g_ptr_array_index(s->names, i);
+        if (all_have(s, name, "the MTA-STS policy leaves that out, as a client may be shown this certificate",
+                     notes))
+            i++;
+        else
+            g_ptr_array_remove_index(s->names, i);
+    }
+    return true;
 }
 
 static unsigned port_of(const struct net_address *a)

@@ -12,7 +12,7 @@ class Tlsa(Case):
         self.maildirs = self.folder / "maildirs"
         self.maildirs.mkdir()
         self.ec = self.authority.issue("ec", "mx.example.org", "*.example.net")
-        self.rsa = self.authority.issue("rsa", "mx.example.org", kind="rsa", chain=False)
+        self.rsa = self.authority.issue("rsa", "mx.example.org", "*.example.net", kind="rsa", chain=False)
         self.other = self.authority.issue("other", "other.example.org", chain=False)
 
     def write(self, listen="[listen in]\naddress = 127.0.0.1:25, [::1]:25\ntls = optional\n", tls=None, more=""):
@@ -61,14 +61,32 @@ class Tlsa(Case):
         again, _ = self.tlsa()
         self.assertEqual(again, out)
 
+    def test_the_policy_has_no_name_that_one_of_the_certificates_side_by_side_lacks(self):
+        # RFC 8461 4.2: a sender that is shown the one without the name of the MX would not deliver.
+        self.ec = self.authority.issue("ec", "mx.example.org", "*.example.net", "mx2.example.org", "a.example.com")
+        self.rsa = self.authority.issue("rsa", "b.example.net", "mx.example.org", "*.example.com", kind="rsa", chain=False)
+        policy, err = self.tlsa("--policy")
+        self.assertEqual(re.findall(r"^mx: (.*)$", policy, re.M), ["mx.example.org", "a.example.com", "b.example.net"])
+        left_out = re.findall(r"(\w+)\.pem: (\S+) is not among its names \(.*\); the MTA-STS policy leaves that out", err)
+        self.assertEqual(left_out, [("rsa", "*.example.net"), ("rsa", "mx2.example.org"), ("ec", "*.example.com")])
+        self.assertEqual(self.tlsa()[1], err)
+
+    def test_certificates_side_by_side_without_a_common_name_have_no_policy(self):
+        self.rsa = self.authority.issue("rsa", "mx2.example.org", kind="rsa", chain=False)
+        out, err = self.tlsa("--policy", status=1)
+        self.assertEqual(out, "")
+        self.assertIn("rsa.pem: mx.example.org is not among its names (mx2.example.org)", err)
+        self.assertIn("no policy fits: mx.example.org is not among the names of each certificate", err)
+        self.assertNotIn("leaves that out", err)
+
     def test_the_id_is_another_one_when_the_policy_is(self):
         first, _ = self.tlsa()
-        self.ec = self.authority.issue("ec", "mx.example.org", "mx2.example.org")
+        self.rsa = self.authority.issue("rsa", "mx.example.org", kind="rsa", chain=False)
         second, _ = self.tlsa()
         id = re.compile(r"id=(\w+);")
         self.assertNotEqual(id.search(first)[1], id.search(second)[1])
         # A certificate with other keys and the same names is no other policy.
-        self.ec = self.authority.issue("ec", "mx.example.org", "mx2.example.org")
+        self.rsa = self.authority.issue("rsa", "mx.example.org", kind="rsa", chain=False)
         self.assertEqual(id.search(self.tlsa()[0])[1], id.search(second)[1])
 
     def test_ports_are_those_of_listeners_of_smtp_with_tls(self):
@@ -88,6 +106,7 @@ class Tlsa(Case):
         self.assertIn("\nmx: other.example.org\n", out)
 
     def test_a_wildcard_has_one_label(self):
+        self.rsa = self.authority.issue("rsa", "mx.example.org", kind="rsa", chain=False)
         out, err = self.tlsa("--host", "a.example.net")
         self.assertIn("rsa.pem: a.example.net is not among its names", err)
         self.assertNotIn("ec.pem", err)
