@@ -140,8 +140,8 @@ bool smtp_session_is_waiting(const struct smtp_session *s);
  * Answers the question of that ticket; one that is no longer asked is ignored quietly. AUTH and its responses
  * are answered SMTP_AUTH_CHALLENGE (detail: base64), SMTP_AUTHENTICATED, SMTP_AUTH_FAILED,
  * SMTP_AUTH_MALFORMED, SMTP_AUTH_UNKNOWN_MECHANISM or SMTP_AUTH_UNAVAILABLE; with all but the first the
- * exchange is over; and with a challenge of more than SMTP_CHALLENGE_MAX octets, which no mechanism makes
- * that well-meaning clients ask for: 454, and SMTP_EFFECT_AUTH_CANCEL.
+ * exchange is over. A challenge of more than SMTP_CHALLENGE_MAX octets, as SCRAM makes it of a nonce that is
+ * nearly as long, is refused like a response that is too long: 500 5.5.6, and SMTP_EFFECT_AUTH_CANCEL.
  */
 enum { SMTP_CHALLENGE_MAX = 1024 };
 void smtp_session_answer(struct smtp_session *s, uint64_t ticket, struct smtp_verdict verdict, msec_t now);

@@ -105,13 +105,12 @@ static void challenge(struct smtp_session *s, struct slice base64)
 void smtp_auth_answer(struct smtp_session *s, struct smtp_verdict verdict)
 {
     struct slice detail = slice_str(verdict.detail != NULL ? verdict.detail : "");
-    if (verdict.outcome == SMTP_AUTH_CHALLENGE && detail.len <= SMTP_CHALLENGE_MAX) {
-        challenge(s, detail);
-        return;
-    }
     if (verdict.outcome == SMTP_AUTH_CHALLENGE) {
-        smtp_push(s, SMTP_EFFECT_AUTH_CANCEL);
-        verdict.outcome = SMTP_AUTH_UNAVAILABLE;
+        if (detail.len <= SMTP_CHALLENGE_MAX)
+            challenge(s, detail);
+        else
+            smtp_auth_give_up(s, SMTP_AUTH_TOO_LONG);
+        return;
     }
     smtp_enter(s, SMTP_PHASE_READY);
     smtp_reply(s, verdict.outcome);
