@@ -26,6 +26,8 @@ struct authenticator {
     unsigned permitted; /* mechanisms */
     struct failures *failures;
     struct auth_counts counts;
+    auth_on_missed on_missed; /* NULL: nobody is told */
+    void *missed_owner;
 
     struct dovecot *dovecot; /* or those of a passwords file: */
     Gsasl *context;
@@ -45,7 +47,7 @@ struct auth_exchange {
     auth_on_step on_step;
     void *owner;
     int mechanism; /* -1: none of those offered */
-    char *client;
+    char *session, *client;
     msec_t asked_at; /* when the client said what is being answered */
 
     struct timer *timer; /* of what is told later: */
@@ -83,6 +85,7 @@ static void exchange_free(struct auth_exchange *x)
     sasl_free(x->sasl);
     password_wipe(x->response);
     g_free(x->answer.challenge);
+    g_free(x->session);
     g_free(x->client);
     g_free(x->user);
     g_free(x);
@@ -193,9 +196,27 @@ static void end_job(struct authenticator *a)
         authenticator_free(a);
 }
 
+/* Nobody waits for this failure, but the next one is to come later, and it is to be told of. */
+static void miss(const struct auth_exchange *x)
+{
+    struct authenticator *a = x->auth;
+    struct auth_step failure = {
+        .kind = AUTH_FAILED,
+        .user = x->answer.user,
+        .mechanism = mechanism_names[x->mechanism],
+        .reason = x->answer.reason,
+    };
+    (void)failures_add(a->failures, x->client, a->failure_delay, reactor_now(a->reactor));
+    a->counts.failures++;
+    if (a->on_missed != NULL && !a->is_closing)
+        a->on_missed(a->missed_owner, x->session, x->client, &failure);
+}
+
 static void take_job_answer(struct auth_exchange *x)
 {
     if (x->is_cancelled) {
+        if (x->answer.kind == AUTH_FAILED)
+            miss(x);
         exchange_free(x);
         return;
     }
@@ -358,6 +379,7 @@ struct auth_exchange *auth_begin(struct authenticator *a, const struct auth_fact
     x->auth = a;
     x->on_step = on_step;
     x->owner = owner;
+    x->session = g_strdup(facts->session);
     x->client = g_strdup(facts->client);
     x->asked_at = reactor_now(a->reactor);
     x->mechanism = mechanism_find(mechanism);
@@ -450,6 +472,12 @@ void authenticator_close(struct authenticator *a)
     timer_close(g_steal_pointer(&a->next_look));
     if (a->jobs == 0)
         authenticator_free(a);
+}
+
+void authenticator_watch_missed(struct authenticator *a, auth_on_missed on_missed, void *owner)
+{
+    a->on_missed = on_missed;
+    a->missed_owner = owner;
 }
 
 const char *authenticator_mechanisms(const struct authenticator *a, const struct auth_facts *facts,

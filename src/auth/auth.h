@@ -136,10 +136,19 @@ void auth_go_on(struct auth_exchange *x, struct slice response);
 
 /*
  * on_step comes no more. For a client that gives up or hangs up; NULL is welcome. Only a failure that was
- * found and is not told yet is told now, inside this call: who hangs up rather than wait has guessed all the
- * same.
+ * found and is not told yet is told now, inside this call; one that a job is still to find, to
+ * auth_on_missed.
  */
 void auth_cancel(struct auth_exchange *x);
 
 /* A failure is not answered late any more; one that is known by now, inside this call. NULL is welcome. */
 void auth_hurry(struct auth_exchange *x);
+
+/*
+ * Tells the owner of wrong credentials that a job has found after their exchange was cancelled: who hangs up
+ * rather than wait has guessed all the same. `session` and `client` are what its facts said; all of it is
+ * valid during the call. Never once it is closed. Dovecot keeps the count of those itself.
+ */
+typedef void (*auth_on_missed)(void *owner, const char *session, const char *client,
+                               const struct auth_step *failure);
+void authenticator_watch_missed(struct authenticator *a, auth_on_missed on_missed, void *owner);

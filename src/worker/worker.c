@@ -12,6 +12,7 @@
 #include "worker/conn.h"
 #include "worker/handshakes.h"
 #include "worker/lookup.h"
+#include "worker/session_log.h"
 
 const char *const worker_tls_names[] = {
     [WORKER_TLS_OFF] = "off",
@@ -134,6 +135,14 @@ static struct worker_share *share_of(const struct worker *w)
 static void count_connections(struct worker *w, int64_t change)
 {
     atomic_fetch_add_explicit(&share_of(w)->connections, (uint64_t)change, memory_order_relaxed);
+}
+
+static void on_login_missed(void *owner, const char *session, const char *client,
+                            const struct auth_step *failure)
+{
+    struct worker *w = owner;
+    counters_add(&share_of(w)->counters, COUNTER_AUTH_FAILURES, 1);
+    session_log_auth(w->log, session, client != NULL ? client : "unix", failure);
 }
 
 static void on_turn(void *owner, uint64_t away_ns)
@@ -437,6 +446,8 @@ int worker_new(struct reactor *r, const struct worker_settings *settings, const 
     plan_sweeps(w);
     reactor_watch_turns(r, on_turn, w);
     int error = settings->auth != NULL ? authenticator_new(r, settings->auth, log, &w->authenticator) : 0;
+    if (w->authenticator != NULL)
+        authenticator_watch_missed(w->authenticator, on_login_missed, w);
     for (; error == 0 && w->port_count < settings->listener_count; w->port_count++)
         error = port_open(&w->ports[w->port_count], w, &settings->listeners[w->port_count]);
     if (error < 0) {

@@ -638,6 +638,48 @@ static void test_delays_are_ones_own(void **state)
     rig_close(&rig);
 }
 
+struct missed {
+    unsigned count;
+    char *text; /* of the last one */
+};
+
+static void note_missed(void *owner, const char *session, const char *client, const struct auth_step *failure)
+{
+    struct missed *missed = owner;
+    missed->count++;
+    g_free(missed->text);
+    missed->text = g_strdup_printf("%s %s %s %s %s", session, client, failure->user, failure->mechanism,
+                                   failure->reason);
+}
+
+/* In the job when the client goes: told of, and the next one is later for it. Who was right has not failed.
+ */
+static void test_a_guess_counts_though_nobody_waits(void **state)
+{
+    (void)state;
+    static const char wrong[] = "AGFsaWNlAHdyb25n", right[] = "AGFsaWNlAHdvbmRlciBsYW5k";
+    struct slice bad = slice_str(wrong), good = slice_str(right);
+    struct auth_rig rig = { .settings = { .failure_delay = 2000 } };
+    struct missed missed = { 0 };
+    unsigned kinds[AUTH_UNAVAILABLE + 1] = { 0 };
+    open_usual(&rig);
+    authenticator_watch_missed(rig.auth, note_missed, &missed);
+    auth_cancel(auth_begin(rig.auth, &rig.facts, slice_str("PLAIN"), &bad, count_step, kinds));
+    auth_cancel(auth_begin(rig.auth, &rig.facts, slice_str("PLAIN"), &good, count_step, kinds));
+    reactor_sim_run_until(rig.reactor, reactor_now(rig.reactor) + 100);
+    assert_int_equal(missed.count, 1);
+    assert_string_equal(missed.text, "s1 192.0.2.1 alice PLAIN wrong-credentials");
+    assert_int_equal(authenticator_counts(rig.auth).failures, 1);
+    assert_int_equal(authenticator_counts(rig.auth).successes, 0);
+    assert_int_equal(time_of(&rig, "192.0.2.1", "x"), 4000);
+    auth_cancel(auth_begin(rig.auth, &rig.facts, slice_str("PLAIN"), &bad, count_step, kinds));
+    rig_close(&rig); /* its owner is not asked for any more */
+    assert_int_equal(missed.count, 1);
+    for (unsigned kind = 0; kind <= AUTH_UNAVAILABLE; kind++)
+        assert_int_equal(kinds[kind], 0);
+    g_free(missed.text);
+}
+
 /* More at once than may hash, given up at each moment: each failure that was found is told, once, and nothing
  * when the exchange is gone. */
 static void test_cancel(void **state)
@@ -823,6 +865,7 @@ int main(int argc, char **argv)
     suite_add(s, "decoys are the same each time", test_decoys_are_stable, NULL);
     suite_add(s, "failures wait, longer each time", test_delays, NULL);
     suite_add(s, "nobody waits for another one's failure", test_delays_are_ones_own, NULL);
+    suite_add(s, "a guess counts though nobody waits", test_a_guess_counts_though_nobody_waits, NULL);
     suite_add(s, "given up at each moment", test_cancel, NULL);
     suite_add(s, "what is offered", test_offers, NULL);
     suite_add(s, "what is permitted", test_permitted, NULL);
