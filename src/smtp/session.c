@@ -264,7 +264,7 @@ static void finish_transaction(struct smtp_session *s, enum smtp_phase next)
 /* ---- what the owner calls ---- */
 
 /* They are told in a line of EHLO, which has room for so much. */
-static void set_mechanisms(struct smtp_session *s, const char *mechanisms)
+void smtp_session_set_mechanisms(struct smtp_session *s, const char *mechanisms)
 {
     pst_assert(mechanisms == NULL || strlen(mechanisms) <= SMTP_MECHANISMS_MAX);
     s->client.mechanisms = mechanisms;
@@ -277,7 +277,7 @@ struct smtp_session *smtp_session_new(const struct smtp_service *service, const 
     *s = (struct smtp_session){
         .service = service, .client = *client, .phase = SMTP_PHASE_SILENT, .now = now
     };
-    set_mechanisms(s, client->mechanisms);
+    smtp_session_set_mechanisms(s, client->mechanisms);
     if (client->greeting_delay == 0)
         smtp_greet(s);
     restart_clock(s);
@@ -374,7 +374,7 @@ void smtp_session_secured(struct smtp_session *s, const char *mechanisms, msec_t
     pst_assert(is_in(s, IN(SECURING)));
     s->now = now;
     s->client.tls = SMTP_TLS_ACTIVE;
-    set_mechanisms(s, mechanisms);
+    smtp_session_set_mechanisms(s, mechanisms);
     smtp_forget(s); /* RFC 3207 4.2 */
     shut_if_idle(s);
     restart_clock(s);

@@ -153,6 +153,10 @@ void smtp_session_answer(struct smtp_session *s, uint64_t ticket, struct smtp_ve
  */
 void smtp_session_secured(struct smtp_session *s, const char *mechanisms, msec_t now);
 
+/* From now on these are offered: while XCLIENT's effect is carried out, as the client is another one by it.
+ */
+void smtp_session_set_mechanisms(struct smtp_session *s, const char *mechanisms);
+
 /* Time has come to `deadline`: 421 if it is really over. No deadline (MSEC_NEVER) while a question is open.
  */
 void smtp_session_tick(struct smtp_session *s, msec_t now);

@@ -84,7 +84,9 @@ enum { CONN_CLIENT_SIZE = 46 };                         /* INET6_ADDRSTRLEN */
 const char *conn_client(const struct conn *c);          /* "192.0.2.1", "2001:db8::1", "unix" */
 const char *conn_client_name(const struct conn *c);     /* or NULL */
 const struct tls_facts *conn_tls(const struct conn *c); /* NULL: without TLS, or not yet */
-const char *conn_user(const struct conn *c);            /* who has authenticated; NULL: nobody has */
+/* By XCLIENT: TLS, and a certificate in it, are those of whoever said that, and not the client's. */
+bool conn_is_spoken_for(const struct conn *c);
+const char *conn_user(const struct conn *c); /* who has authenticated; NULL: nobody has */
 
 enum { CONN_ID_SIZE = 13 };
 const char *conn_id(const struct conn *c);  /* of the session: 12 hexadecimal digits */

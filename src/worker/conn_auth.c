@@ -18,15 +18,17 @@ static struct slice binding_of(const struct conn *c, const char *type, uint8_t t
 
 static struct auth_facts facts_of(const struct conn *c, struct bindings *bindings)
 {
+    static const struct slice none = { NULL, 0 };
     const struct tls_facts *tls = conn_tls(c);
+    bool is_its_own = !conn_is_spoken_for(c); /* else neither certificate nor channel is the client's */
     return (struct auth_facts){
         .service = smtp_protocol_names[c->host->service.protocol],
         .session = c->id,
         .client = strcmp(c->client, "unix") == 0 ? NULL : c->client,
         .is_secure = tls != NULL,
-        .certificate_identity = tls != NULL ? tls->client_identity : NULL,
-        .tls_exporter = binding_of(c, "tls-exporter", bindings->exporter),
-        .tls_unique = binding_of(c, "tls-unique", bindings->unique),
+        .certificate_identity = tls != NULL && is_its_own ? tls->client_identity : NULL,
+        .tls_exporter = is_its_own ? binding_of(c, "tls-exporter", bindings->exporter) : none,
+        .tls_unique = is_its_own ? binding_of(c, "tls-unique", bindings->unique) : none,
     };
 }
 

@@ -111,6 +111,12 @@ void conn_take_client(struct conn *c, const struct smtp_facts *facts)
         c->client_name = name.len > 0 ? slice_dup(name) : NULL;
     }
     conn_log_out(c);
+    smtp_session_set_mechanisms(c->session, conn_mechanisms(c));
+}
+
+bool conn_is_spoken_for(const struct conn *c)
+{
+    return c->met_as != NULL;
 }
 
 void conn_forget_client(struct conn *c)

@@ -361,7 +361,7 @@ void transaction_open(struct transaction *t)
         .tls_version = tls != NULL ? tls->version : NULL,
         .tls_cipher = tls != NULL ? tls->cipher : NULL,
         .tls_server_name = tls != NULL ? tls->server_name : NULL,
-        .tls_client = tls != NULL ? tls->client_subject : NULL,
+        .tls_client = tls != NULL && !conn_is_spoken_for(t->conn) ? tls->client_subject : NULL,
         .tls_client_is_verified = tls != NULL && tls->client_is_verified,
         .user = conn_user(t->conn),
     };

@@ -271,6 +271,24 @@ class Offers(TlsCase):
             wire.deliver(simple_message(), ALICE)
         self.assertIn("from client.example.net ([127.0.0.1])", received(server.maildir().only()))
 
+    def test_the_certificate_of_a_proxy_is_not_that_of_whom_it_speaks_for(self):
+        server = self.secured(tls={"client-ca": authority().certificate},
+                              sections={"listen smtp": {"xclient": "127.0.0.0/8", "tls-client": "request"}})
+        with server.connect() as wire:
+            wire.hello()
+            starttls(wire, with_context=context(TLS13, certificate_of_client(ALICE)))
+            self.assertIn("EXTERNAL", features(wire.hello())["AUTH"].split())
+            wire.command("XCLIENT NAME=other.example.net ADDR=203.0.113.9", 220)
+            offered = features(wire.hello())["AUTH"].split()
+            self.assertEqual([name for name in offered if name in ("EXTERNAL", "SCRAM-SHA-256-PLUS")], [])
+            wire.command("AUTH EXTERNAL =", 504, "5.5.4")
+            wire.command("XCLIENT ADDR=203.0.113.10", 220)
+            wire.send(b"EHLO c\r\nAUTH EXTERNAL =\r\n")  # what was offered before is no help
+            wire.expect(250)
+            wire.expect(504, "5.5.4")
+            wire.deliver(simple_message(), ALICE)
+        self.assertNotIn("certificate", received(server.maildir().only()))
+
 
 class Certificates(TlsCase):
     OTHER, ANY = "mail.example.net", "*.example.com"
