@@ -88,6 +88,7 @@ void rig_add_worker(struct rig *rig, uint64_t connections)
         .router = rig->router,
         .handlers = rig->handlers,
         .tls = rig->tls,
+        .auth = rig->auth,
         .listeners = &rig->listeners[i],
         .listener_count = 1,
         .shares = rig->shares,

@@ -28,6 +28,7 @@ struct rig {
     enum smtp_protocol protocol;
     const struct handler_settings *handlers; /* of workers that are added from now on; NULL: none */
     const struct tls_store *tls;             /* the same; NULL: there is none */
+    const struct auth_settings *auth;        /* the same */
     struct worker_listener like;             /* what their listeners are, besides name, protocol and address */
     size_t worker_count, drained;
     struct caller callers[RIG_CALLERS];

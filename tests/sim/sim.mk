@@ -1,5 +1,5 @@
 # The worker in simulation: the production code from worker downward on the simulated reactor and disk.
-SIM_TESTS = tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hangups \
+SIM_TESTS = tests/sim/test_authenticated tests/sim/test_bounds tests/sim/test_crowded tests/sim/test_ends tests/sim/test_handled tests/sim/test_hangups \
 	tests/sim/test_hosts tests/sim/test_mail tests/sim/test_oracle tests/sim/test_patience tests/sim/test_plan tests/sim/test_replies tests/sim/test_secured tests/sim/test_swept
 sim_rig = tests/sim/rig.c tests/sim/rig.h
 sim_rig_tls = tests/sim/rig_tls.c tests/sim/rig_tls.h
@@ -68,6 +68,12 @@ tests_sim_test_secured_SOURCES = tests/sim/test_secured.c $(sim_rig) $(sim_rig_t
 tests_sim_test_secured_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_secured_CFLAGS = $(AM_CFLAGS) $(OPENSSL_CFLAGS)
 tests_sim_test_secured_LDADD = tests/support/libtlspeer.a $(TEST_LINK) $(LINK_worker_sim)
+# What is hashed, and when, is seen by who stands before crypt(3).
+tests_sim_test_authenticated_SOURCES = tests/sim/test_authenticated.c $(sim_rig)
+tests_sim_test_authenticated_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sim_test_authenticated_CFLAGS = $(AM_CFLAGS) $(CRYPT_CFLAGS)
+tests_sim_test_authenticated_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=crypt_r
+tests_sim_test_authenticated_LDADD = $(TEST_LINK) $(LINK_worker_sim)
 tests_sim_test_ends_SOURCES = tests/sim/test_ends.c $(sim_rig) tests/support/host_play.c tests/support/host_play.h
 tests_sim_test_ends_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_sim_test_ends_LDADD = $(TEST_LINK) $(LINK_worker_sim)
