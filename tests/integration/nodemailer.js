@@ -1,4 +1,4 @@
-// A client for test_tls_clients.py: npm's nodemailer sends the message on its standard input.
+// A client for test_tls_clients.py: nodemailer sends the message on its standard input.
 //   node nodemailer.js NODE_MODULES SENDER RECIPIENT OPTIONS     the last as JSON, for createTransport()
 'use strict';
 const path = require('path');

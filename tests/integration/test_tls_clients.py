@@ -1,4 +1,4 @@
-"""Real clients by TLS, with and without AUTH: OpenSSL's, GnuTLS', swaks, curl, msmtp, Python's, and GNU SASL's own."""
+"""Real clients by TLS, with and without AUTH: OpenSSL's, GnuTLS', swaks, curl, msmtp, Python's, nodemailer, and GNU SASL's own."""
 import contextlib
 import json
 import os
@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from harness import DOMAIN, HOSTNAME, PATIENCE, Wire, lf, main, odd_message, print_diagnostics, split_trace
+from harness import DOMAIN, HOSTNAME, PACKAGES, PATIENCE, Wire, lf, main, odd_message, print_diagnostics, split_trace
 from tls import (PASSWORD, USER, TlsCase, authority, certificate_of_client, certificate_of_host, certificate_of_stranger, context,
                  gsasl_command, received, tls_rows)
 
@@ -365,20 +365,25 @@ class Smtplib(ClientCase):
         self.check_authenticated(server, "PLAIN", "LOGIN", "PLAIN", "LOGIN")
 
 
-def where_npm_is(case):
-    """Packages of npm are not asked for in `make check`: see tests/README.md."""
-    return case if os.environ.get("POSTERN_NODE_MODULES") else None
-
-
-@where_npm_is
 class Nodemailer(ClientCase):
+    def node(self):
+        """The command, and the folder that has nodemailer: npm's, where $POSTERN_NODE_MODULES says so, or Debian's."""
+        modules = os.environ.get("POSTERN_NODE_MODULES")
+        if modules:
+            return [self.need_program("node")], modules
+        package = PACKAGES / "node-nodemailer"
+        wrapped = self.need_package("node-nodemailer", "usr/share/nodejs/nodemailer/package.json")[:1] + ["usr/bin/node"]
+        # Where the system has one, the package comes without.
+        node = wrapped if (package / wrapped[1]).exists() else [self.need_program("node")]
+        return node, package / "usr/share/nodejs"
+
     def nodemailer(self, server, listener, status=0, **options):
         host, port = server.listeners[listener]
         options = {"host": host, "port": port, "name": "client.example.net", "secure": listener == "smtps", "requireTLS": True,
                    "tls": {"ca": [authority().certificate.read_text()], "servername": HOSTNAME}, **options}
         script = Path(__file__).resolve().with_name("nodemailer.js")
-        return self.run_client(self.need_program("node"), script, os.environ["POSTERN_NODE_MODULES"], SENDER, ALICE,
-                               json.dumps(options), stdin=odd_message(), status=status)
+        node, modules = self.node()
+        return self.run_client(*node, script, modules, SENDER, ALICE, json.dumps(options), stdin=odd_message(), status=status)
 
     def test_it_delivers(self):
         server = self.secured()
