@@ -366,24 +366,20 @@ class Smtplib(ClientCase):
 
 
 class Nodemailer(ClientCase):
-    def node(self):
-        """The command, and the folder that has nodemailer: npm's, where $POSTERN_NODE_MODULES says so, or Debian's."""
-        modules = os.environ.get("POSTERN_NODE_MODULES")
-        if modules:
-            return [self.need_program("node")], modules
-        package = PACKAGES / "node-nodemailer"
-        wrapped = self.need_package("node-nodemailer", "usr/share/nodejs/nodemailer/package.json")[:1] + ["usr/bin/node"]
-        # Where the system has one, the package comes without.
-        node = wrapped if (package / wrapped[1]).exists() else [self.need_program("node")]
-        return node, package / "usr/share/nodejs"
+    def modules(self):
+        """The folder that has nodemailer: npm's, where $POSTERN_NODE_MODULES says so, or Debian's."""
+        if "POSTERN_NODE_MODULES" in os.environ:
+            return os.environ["POSTERN_NODE_MODULES"]
+        self.need_package("node-nodemailer", "usr/share/nodejs/nodemailer/package.json")
+        return PACKAGES / "node-nodemailer/usr/share/nodejs"
 
     def nodemailer(self, server, listener, status=0, **options):
         host, port = server.listeners[listener]
         options = {"host": host, "port": port, "name": "client.example.net", "secure": listener == "smtps", "requireTLS": True,
                    "tls": {"ca": [authority().certificate.read_text()], "servername": HOSTNAME}, **options}
         script = Path(__file__).resolve().with_name("nodemailer.js")
-        node, modules = self.node()
-        return self.run_client(*node, script, modules, SENDER, ALICE, json.dumps(options), stdin=odd_message(), status=status)
+        return self.run_client(self.need_program("node"), script, self.modules(), SENDER, ALICE, json.dumps(options),
+                               stdin=odd_message(), status=status)
 
     def test_it_delivers(self):
         server = self.secured()
