@@ -52,9 +52,9 @@ static const struct option_row policy_rows[] = {
     TEXT_ROW("ciphers", ciphers, "a list as openssl-ciphers(1) has it",
              "The ciphers of TLS 1.2. Without this key, those with forward secrecy and authenticated "
              "encryption."),
-    TEXT_ROW(
-        "ciphersuites", suites, "names such as TLS_AES_256_GCM_SHA384, separated by colons",
-        "The ciphers of TLS 1.3. Without this key, those of OpenSSL, AES-128 first, as that costs least."),
+    TEXT_ROW("ciphersuites", suites, "names such as TLS_AES_256_GCM_SHA384, separated by colons",
+             "The ciphers of TLS 1.3. Without this key, AES-128-GCM, which costs least, AES-256-GCM and "
+             "CHACHA20-POLY1305."),
     TEXT_ROW("curves", curves, "names such as X25519:P-256:P-384",
              "The groups for the exchange of keys, the best first. Without this key, X25519:P-256:P-384."),
     { .name = "tickets",
