@@ -163,7 +163,7 @@ struct smtp_slot *smtp_push(struct smtp_session *s, enum smtp_effect_kind kind)
 
 bool smtp_has_room(const struct smtp_session *s)
 {
-    return s->slot_count + SMTP_SLOTS_NEEDED <= SMTP_SLOTS;
+    return s->slot_count + SMTP_SLOTS_NEEDED <= SMTP_SLOTS && !s->is_introduced;
 }
 
 void smtp_reply(struct smtp_session *s, enum smtp_outcome outcome)
@@ -463,6 +463,8 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_effect *ret_effect)
     struct smtp_slot *slot = &s->slots[s->slot_first];
     s->slot_first = (uint8_t)((s->slot_first + 1) % SMTP_SLOTS);
     s->slot_count--;
+    if (slot->kind == SMTP_EFFECT_XCLIENT)
+        s->is_introduced = false;
     smtp_effect_fill(s, slot, ret_effect);
     return true;
 }

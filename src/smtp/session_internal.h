@@ -55,6 +55,7 @@ struct smtp_session {
     bool paused;   /* the owner takes no more: the clock stands still */
     bool extended; /* EHLO or LHLO */
     bool authenticated;
+    bool is_introduced;      /* XCLIENT waits to be pulled: what is offered may be another then */
     bool after_auth;         /* AUTH was said, and no command since */
     enum smtp_skip skip : 8; /* the rest of a line that was too long */
     bool last;               /* CHUNK, SKIPPING: of the message */

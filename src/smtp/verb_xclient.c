@@ -32,6 +32,7 @@ void smtp_start_xclient(struct smtp_session *s, const struct smtp_command *comma
     if (!check(s, command, s->client.may_xclient, SMTP_XCLIENT_FACTS, text, &facts))
         return;
     smtp_push(s, SMTP_EFFECT_XCLIENT)->bytes = command->argument;
+    s->is_introduced = true;
     smtp_greet(s); /* the one whom it speaks for */
     take_hello(s, &facts);
 }

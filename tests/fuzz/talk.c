@@ -284,6 +284,9 @@ static void on_effect(struct talk *t, const struct smtp_effect *e)
         break;
     case SMTP_EFFECT_XCLIENT:
         on_facts(t, e, SMTP_XCLIENT_FACTS, t->options.client.may_xclient);
+        /* Each is offered what the one before was not. */
+        t->options.client.mechanisms = t->options.client.mechanisms == NULL ? TALK_MECHANISMS : NULL;
+        smtp_session_set_mechanisms(t->session, t->options.client.mechanisms);
         break;
     case SMTP_EFFECT_XFORWARD:
         on_facts(t, e, SMTP_XFORWARD_FACTS, t->options.client.may_xforward);

@@ -282,12 +282,24 @@ class Offers(TlsCase):
             offered = features(wire.hello())["AUTH"].split()
             self.assertEqual([name for name in offered if name in ("EXTERNAL", "SCRAM-SHA-256-PLUS")], [])
             wire.command("AUTH EXTERNAL =", 504, "5.5.4")
-            wire.command("XCLIENT ADDR=203.0.113.10", 220)
-            wire.send(b"EHLO c\r\nAUTH EXTERNAL =\r\n")  # what was offered before is no help
-            wire.expect(250)
-            wire.expect(504, "5.5.4")
             wire.deliver(simple_message(), ALICE)
         self.assertNotIn("certificate", received(server.maildir().only()))
+
+    def test_what_was_offered_before_xclient_is_not_after_it_in_one_segment(self):
+        server = self.secured(tls={"client-ca": authority().certificate},
+                              sections={"listen smtp": {"xclient": "127.0.0.0/8", "tls-client": "request"}})
+        for named in ("XCLIENT ADDR=203.0.113.9\r\nEHLO c", "XCLIENT ADDR=203.0.113.9 HELO=c PROTO=ESMTP"):
+            for mechanism in ("EXTERNAL =", "SCRAM-SHA-256-PLUS"):
+                with server.connect() as wire:
+                    wire.hello()
+                    starttls(wire, with_context=context(TLS13, certificate_of_client(ALICE)))
+                    self.assertIn(mechanism.split()[0], features(wire.hello())["AUTH"].split())
+                    wire.send(f"{named}\r\nAUTH {mechanism}\r\nQUIT\r\n".encode())
+                    wire.expect(220)
+                    if "EHLO" in named:
+                        wire.expect(250)
+                    wire.expect(504, "5.5.4")
+                    wire.expect(221)
 
 
 class Certificates(TlsCase):

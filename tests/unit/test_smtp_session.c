@@ -346,6 +346,28 @@ static void xclient_and_xforward_tell_their_facts(void **state)
     smtp_session_free(s);
 }
 
+/* Who is another client may be offered something else, and has not been offered what the former one was. */
+static void nothing_is_read_before_a_new_client_is_known(void **state)
+{
+    (void)state;
+    static const char input[] =
+        "XCLIENT HELO=h.example PROTO=ESMTP\r\nAUTH PLAIN\r\nMAIL FROM:<> AUTH=<>\r\n";
+    const size_t line = strlen("XCLIENT HELO=h.example PROTO=ESMTP\r\n");
+    const struct smtp_client trusted = { .may_xclient = true, .mechanisms = "PLAIN" };
+    struct smtp_session *s = smtp_session_new(&rig_smtp, &trusted, 0);
+    g_autoptr(GString) trace = g_string_new(NULL);
+    rig_feed(s, "EHLO c\r\n", 0, trace, NULL);
+    g_string_truncate(trace, 0);
+    assert_int_equal(smtp_session_feed(s, slice_str(input), 0), line);
+    struct smtp_effect e;
+    assert_true(smtp_session_next(s, &e));
+    assert_int_equal(e.kind, SMTP_EFFECT_XCLIENT);
+    smtp_session_set_mechanisms(s, NULL);
+    rig_feed(s, input + line, 0, trace, NULL);
+    assert_trace(trace, "220 refused 503 refused 555 ");
+    smtp_session_free(s);
+}
+
 static const struct hello_row {
     const char *name, *xclient;
     const char *helo; /* what the session then has of it */
@@ -490,6 +512,8 @@ int main(int argc, char **argv)
     suite_add(s, "MAIL and RCPT tell their parameters", mail_and_rcpt_tell_their_parameters, NULL);
     suite_add(s, "without parameters there are none", without_parameters_there_are_none, NULL);
     suite_add(s, "XCLIENT and XFORWARD tell their facts", xclient_and_xforward_tell_their_facts, NULL);
+    suite_add(s, "nothing is read before a new client is known", nothing_is_read_before_a_new_client_is_known,
+              NULL);
     suite_add_rows(s, hello_rows, check_hello);
     suite_add_rows(s, stranger_rows, check_strangers);
     suite_add_rows(s, refusal_rows, check_refusal);
