@@ -9,6 +9,7 @@ src_net_libnet_a_SOURCES = \
 	src/net/tls_pair.c src/net/tls_pair.h \
 	src/net/tls_session.c src/net/tls_session.h \
 	src/net/tls_store.c src/net/tls_store.h src/net/tls_internal.h \
+	src/net/tls_tickets.c src/net/tls_tickets.h \
 	src/net/tls_x509.c src/net/tls_x509.h
 
 LINK_net = src/net/libnet.a $(LINK_reactor) $(OPENSSL_LIBS)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "net/tls_tickets.h"
 
 /* What each mail server of the last ten years speaks: forward secrecy and authenticated encryption only.
    AES-128 is first, as it costs least with its SHA-256; with TLS 1.3, too, unlike in OpenSSL's order. */
@@ -113,6 +114,7 @@ static void set_tickets(SSL_CTX *ctx, bool tickets)
     /* What a session is resumed by lies with the client, encrypted, and costs no memory here. */
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_num_tickets(ctx, tickets ? TICKETS_EACH : 0);
+    (void)SSL_CTX_set_timeout(ctx, TLS_TICKETS_TURN_S);
     if (!tickets)
         (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 }

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "net/tls_internal.h"
+#include "net/tls_tickets.h"
 #include "net/tls_x509.h"
 
 enum phase { SHAKING_HANDS, OPEN, FAILED };
@@ -19,6 +20,7 @@ struct tls_session {
     enum phase phase;
     enum tls_client_mode mode;
     const struct tls_store *store;
+    msec_t began;
     SSL *ssl; /* NULL: failed, nothing more is done with it */
     GByteArray *out;
     struct slice in;
@@ -97,6 +99,15 @@ int tls_session_on_server_name(SSL *ssl, int *alert, void *unused)
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* In TLS 1.3 a ticket is for one use (RFC 8446 section C.4): 2 asks for a new one. */
+int tls_session_on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                          int is_new)
+{
+    const struct tls_session *t = SSL_get_app_data(ssl);
+    int r = tls_tickets_set_up(tls_store_tickets(t->store), t->began, name, iv, cipher, mac, is_new != 0);
+    return r == 1 && is_new == 0 && SSL_version(ssl) == TLS1_3_VERSION ? 2 : r;
+}
+
 /* A requested certificate that is not good is as good as none: that is what the facts say then. */
 static int on_verify(int is_good, X509_STORE_CTX *context)
 {
@@ -135,10 +146,11 @@ static void ask_for_certificate(SSL *ssl, enum tls_client_mode mode)
     (void)SSL_set_num_tickets(ssl, 0);
 }
 
-struct tls_session *tls_session_new(const struct tls_store *store, enum tls_client_mode mode, GByteArray *out)
+struct tls_session *tls_session_new(const struct tls_store *store, enum tls_client_mode mode, msec_t now,
+                                    GByteArray *out)
 {
     struct tls_session *t = g_new(struct tls_session, 1);
-    *t = (struct tls_session){ .mode = mode, .store = store, .out = out };
+    *t = (struct tls_session){ .mode = mode, .store = store, .began = now, .out = out };
     t->ssl = SSL_new(tls_store_default(store));
     BIO *wire = BIO_new(tls_store_wire(store));
     pst_assert(t->ssl != NULL && wire != NULL);

@@ -31,7 +31,8 @@ enum tls_client_mode { TLS_CLIENT_OFF, TLS_CLIENT_REQUEST, TLS_CLIENT_REQUIRE };
 
 struct tls_session;
 
-struct tls_session *tls_session_new(const struct tls_store *store, enum tls_client_mode mode,
+/* It is `now` by the machine's monotonic clock (reactor_now), which ticket keys go by. */
+struct tls_session *tls_session_new(const struct tls_store *store, enum tls_client_mode mode, msec_t now,
                                     GByteArray *out);
 void tls_session_free(struct tls_session *t); /* NULL is welcome */
 AUTO_PTR_DEFINE(tls_session);

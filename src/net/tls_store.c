@@ -6,6 +6,7 @@
 #include "net/tls_context.h"
 #include "net/tls_internal.h"
 #include "net/tls_pair.h"
+#include "net/tls_tickets.h"
 #include "net/tls_x509.h"
 
 /* A certificate and the strings that it tells. */
@@ -20,6 +21,7 @@ struct tls_store {
     GHashTable *hosts;   /* name in lower case, "*.example.org" included, to SSL_CTX of contexts */
     GPtrArray *entries;  /* struct entry */
     BIO_METHOD *wire;
+    struct tls_tickets *tickets;
     bool has_client_ca;
 };
 
@@ -151,6 +153,7 @@ struct tls_store *tls_store_new(const struct tls_policy *policy, const struct tl
     s->hosts = g_hash_table_new(g_str_hash, g_str_equal);
     s->entries = g_ptr_array_new_with_free_func(entry_free);
     s->wire = tls_wire_new();
+    s->tickets = tls_tickets_new();
     tls_policy_check(policy, problems);
     g_autoptr(x509_stack) client_ca = NULL;
     if (policy->client_ca.value != NULL)
@@ -160,6 +163,8 @@ struct tls_store *tls_store_new(const struct tls_policy *policy, const struct tl
         pst_assert(hosts[i].pair_count > 0);
         add_host(s, tls_context_new(policy, client_ca), &hosts[i], problems);
     }
+    /* That is where OpenSSL looks, whichever host the client asks for. */
+    (void)SSL_CTX_set_tlsext_ticket_key_evp_cb(tls_store_default(s), tls_session_on_ticket);
     return diag_count(problems) == before ? g_steal_pointer(&s) : NULL;
 }
 
@@ -171,6 +176,7 @@ void tls_store_free(struct tls_store *s)
     g_ptr_array_unref(s->entries);
     g_ptr_array_unref(s->contexts);
     BIO_meth_free(s->wire);
+    tls_tickets_free(s->tickets);
     g_free(s);
 }
 
@@ -184,6 +190,16 @@ bool tls_store_has_client_ca(const struct tls_store *s)
 SSL_CTX *tls_store_default(const struct tls_store *s)
 {
     return g_ptr_array_index(s->contexts, 0);
+}
+
+struct tls_tickets *tls_store_tickets(const struct tls_store *s)
+{
+    return s->tickets;
+}
+
+void tls_store_turn_keys(const struct tls_store *s, msec_t now)
+{
+    tls_tickets_turn(s->tickets, now);
 }
 
 const BIO_METHOD *tls_store_wire(const struct tls_store *s)

@@ -4,7 +4,7 @@
  *
  * Ownership: a store copies what it is made of, does not change once it is made, and outlives its sessions.
  * It is made before the workers are forked: they have the keys without being able to read the files, and
- * one resumes the sessions of another, as the keys of tickets are the store's.
+ * one resumes the sessions of another, as the keys of tickets are the store's: see tls_tickets.h.
  * Failure: everything that is wrong with files and options is told as problems, and then there is no store.
  * That a certificate has expired is not a problem here, for a caller who wants to serve mail all the same:
  * tls_certificate_dates() tells it.
@@ -17,6 +17,7 @@
 
 #include "base/auto.h"
 #include "base/diag.h"
+#include "base/number.h"
 
 /* A file or list as an operator wrote it, and where. */
 struct tls_option {
@@ -60,6 +61,10 @@ void tls_store_free(struct tls_store *s); /* NULL is welcome */
 AUTO_PTR_DEFINE(tls_store);
 
 bool tls_store_has_client_ca(const struct tls_store *s);
+
+/* For who forks workers by it every now and then, and has no sessions of its own: old ticket keys are
+ * forgotten. `now` is that of the machine's monotonic clock, as of sessions. */
+void tls_store_turn_keys(const struct tls_store *s, msec_t now);
 
 /* ---- the certificates that there are, for who tells about them ---- */
 

@@ -539,6 +539,7 @@ static msec_t look_after_certificates(struct master *m)
         return MSEC_NEVER;
     msec_t now = now_ms();
     if (now >= m->look_due) {
+        tls_store_turn_keys(m->settings->tls.store, now); /* those of workers turn by themselves */
         m->certificates_wait |= tls_settings_have_changed(&m->settings->tls, wall_s());
         m->look_due = now + LOOK_EACH_MS;
     }

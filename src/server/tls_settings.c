@@ -61,8 +61,8 @@ static const struct option_row policy_rows[] = {
       .kind = OPTION_BOOL,
       .offset = OPTION_OFFSET(tls_section, tickets),
       .fallback = "yes",
-      .sentence = "Whether clients get tickets, with which they can resume a session at less cost. Some "
-                  "senders break on them." },
+      .sentence = "Whether clients get tickets, with which they can resume a session at less cost within two "
+                  "hours. Their keys change as often. Some senders break on them." },
     TEXT_ROW("client-ca", client_ca, "the path of a PEM file",
              "Whose signature makes a client's certificate a good one, for tls-client."),
 };

@@ -86,7 +86,7 @@ static void pump(struct conn *c)
 void conn_start_tls(struct conn *c)
 {
     const struct conn_host *host = c->host;
-    c->tls = tls_session_new(host->tls, host->tls_client, host->wire);
+    c->tls = tls_session_new(host->tls, host->tls_client, reactor_now(host->reactor), host->wire);
     c->shaking = true;
     c->limit = reactor_now(host->reactor) + host->handshake_timeout;
 }

@@ -70,8 +70,8 @@ static int feed_in_pieces(struct tls_session *t, struct slice in, struct fuzz_cu
 static void fuzz_stream(struct slice in, enum tls_client_mode mode, struct fuzz_cuts cuts)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
-    auto_ptr(tls_session) whole = tls_session_new(the_store(), mode, out);
-    auto_ptr(tls_session) cut = tls_session_new(the_store(), mode, out);
+    auto_ptr(tls_session) whole = tls_session_new(the_store(), mode, 0, out);
+    auto_ptr(tls_session) cut = tls_session_new(the_store(), mode, 0, out);
     int r = feed_in_pieces(whole, in, (struct fuzz_cuts){ 0 });
     pst_assert(feed_in_pieces(cut, in, cuts) == r);
     pst_assert(g_strcmp0(tls_session_problem(whole), tls_session_problem(cut)) == 0);
@@ -90,7 +90,7 @@ static void change(GByteArray *wire, size_t at, struct slice changes)
 static void fuzz_talk(struct slice changes, enum tls_client_mode mode, int version, struct fuzz_cuts cuts)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
-    auto_ptr(tls_session) t = tls_session_new(the_store(), mode, out);
+    auto_ptr(tls_session) t = tls_session_new(the_store(), mode, 0, out);
     struct tls_peer *p = tls_peer_new(&(struct tls_peer_wish){ version, "mx.example.org" });
     bool has_written = false;
     tls_peer_feed(p, slice_of(NULL, 0));

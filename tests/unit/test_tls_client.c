@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "net/tls_tickets.h"
+
 struct fixture {
     struct tls_rig *rig;
     struct tls_store *store, *without_tickets;
@@ -108,22 +110,28 @@ static void check_name_with_nul(void **state)
 
 /* ---- resumption ---- */
 
-static SSL_SESSION *session_of(const struct tls_store *store, enum tls_client_mode mode,
-                               const struct tls_peer_wish *wish)
+static SSL_SESSION *session_at(const struct tls_store *store, enum tls_client_mode mode,
+                               const struct tls_peer_wish *wish, msec_t now)
 {
     auto_val(talk) t;
-    talk_init(&t, store, mode, wish);
+    talk_init_at(&t, store, mode, wish, now);
     talk_run(&t);
     assert_true(t.is_open);
     return g_steal_pointer(&t.peer->session);
 }
 
-static bool is_resumed(const struct tls_store *store, enum tls_client_mode mode, struct tls_peer_wish wish,
-                       SSL_SESSION *session)
+static SSL_SESSION *session_of(const struct tls_store *store, enum tls_client_mode mode,
+                               const struct tls_peer_wish *wish)
+{
+    return session_at(store, mode, wish, 0);
+}
+
+static bool is_resumed_at(const struct tls_store *store, enum tls_client_mode mode, struct tls_peer_wish wish,
+                          SSL_SESSION *session, msec_t now)
 {
     wish.session = session;
     auto_val(talk) t;
-    talk_init(&t, store, mode, &wish);
+    talk_init_at(&t, store, mode, &wish, now);
     talk_run(&t);
     assert_true(t.is_open && t.peer->is_open);
     const struct tls_facts *facts = tls_session_facts(t.session);
@@ -138,6 +146,12 @@ static bool is_resumed(const struct tls_store *store, enum tls_client_mode mode,
         assert_memory_equal(ours, theirs, len);
     }
     return facts->is_resumed;
+}
+
+static bool is_resumed(const struct tls_store *store, enum tls_client_mode mode,
+                       const struct tls_peer_wish wish, SSL_SESSION *session)
+{
+    return is_resumed_at(store, mode, wish, session, 0);
 }
 
 static void check_resumption(void **state)
@@ -169,6 +183,72 @@ static void check_resumption_elsewhere(void **state)
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
     SSL_SESSION_free(session);
+}
+
+enum { TURN_MS = TLS_TICKETS_TURN_S * 1000 };
+
+/* RFC 9325 section 3.4. A ticket is for its own turn and the next, and a clock that goes back brings no key
+ * back. */
+static void check_keys_of_tickets_change(void **state)
+{
+    const int *version = *state;
+    const struct tls_peer_wish wish = { *version, "mx.example.org" };
+    static const struct {
+        msec_t made, used;
+        bool resumes;
+    } rows[] = {
+        { 0, 0, true },
+        { 1, TURN_MS - 1, true },
+        { TURN_MS - 1, TURN_MS, true },
+        { TURN_MS, 3 * TURN_MS - 1, true },
+        { 3 * TURN_MS - 1, 5 * TURN_MS, false },
+        { 5 * TURN_MS, 5 * TURN_MS, true },
+        { 6 * TURN_MS, 5 * TURN_MS, true },
+        { 5 * TURN_MS, 6 * TURN_MS, true },
+        { 6 * TURN_MS, 5000 * (msec_t)TURN_MS, false },
+        { 5000 * (msec_t)TURN_MS, 5001 * (msec_t)TURN_MS, true },
+    };
+    auto_ptr(tls_store) store = tls_rig_store(f.rig);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        SSL_SESSION *session = session_at(store, TLS_CLIENT_OFF, &wish, rows[i].made);
+        bool resumes = is_resumed_at(store, TLS_CLIENT_OFF, wish, session, rows[i].used);
+        if (resumes != rows[i].resumes)
+            fail_msg("row %zu: %s", i, resumes ? "resumed" : "not resumed");
+        SSL_SESSION_free(session);
+    }
+}
+
+/* One of them has made turns, all at once, that the other has not. */
+static void check_keys_change_alike(void **state)
+{
+    const int *version = *state;
+    const struct tls_peer_wish wish = { *version, "mx.example.org" };
+    auto_ptr(tls_store) store = tls_rig_store(f.rig);
+    for (msec_t turns = 0; turns < 10; turns += 3) {
+        pid_t child;
+        int status, way[2];
+        assert_int_equal(pipe(way), 0);
+        assert_true((child = fork()) >= 0);
+        if (child == 0) {
+            for (msec_t turn = 0; turn <= turns; turn++)
+                tls_store_turn_keys(store, turn * TURN_MS);
+            uint8_t *octets = NULL;
+            SSL_SESSION *session = session_at(store, TLS_CLIENT_OFF, &wish, turns * TURN_MS);
+            int len = i2d_SSL_SESSION(session, &octets);
+            _exit(write(way[1], octets, (size_t)len) == len ? 0 : 1);
+        }
+        uint8_t octets[8192];
+        ssize_t len = read(way[0], octets, sizeof octets);
+        assert_true(len > 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        const uint8_t *at = octets;
+        SSL_SESSION *session = d2i_SSL_SESSION(NULL, &at, len);
+        assert_true(is_resumed_at(store, TLS_CLIENT_OFF, wish, session, turns * TURN_MS));
+        SSL_SESSION_free(session);
+        close(way[0]);
+        close(way[1]);
+    }
 }
 
 static void check_no_resumption_by_another_store(void **state)
@@ -334,6 +414,8 @@ int main(int argc, char **argv)
     suite_add(s, "a name with NUL", check_name_with_nul, NULL);
     add_for_versions(s, "a session is resumed", check_resumption);
     add_for_versions(s, "in another process", check_resumption_elsewhere);
+    add_for_versions(s, "the keys of tickets change", check_keys_of_tickets_change);
+    add_for_versions(s, "and in all processes alike", check_keys_change_alike);
     add_for_versions(s, "not by another store", check_no_resumption_by_another_store);
     add_for_versions(s, "no tickets", check_no_tickets);
     suite_add_rows(s, client_rows, check_client);

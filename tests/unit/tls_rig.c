@@ -73,12 +73,18 @@ struct tls_store *tls_rig_store(const struct tls_rig *r)
 
 /* ---- two that talk ---- */
 
+void talk_init_at(struct talk *t, const struct tls_store *store, enum tls_client_mode mode,
+                  const struct tls_peer_wish *wish, msec_t now)
+{
+    *t = (struct talk){ .out = g_byte_array_new(), .got = g_byte_array_new() };
+    t->session = tls_session_new(store, mode, now, t->out);
+    t->peer = tls_peer_new(wish);
+}
+
 void talk_init(struct talk *t, const struct tls_store *store, enum tls_client_mode mode,
                const struct tls_peer_wish *wish)
 {
-    *t = (struct talk){ .out = g_byte_array_new(), .got = g_byte_array_new() };
-    t->session = tls_session_new(store, mode, t->out);
-    t->peer = tls_peer_new(wish);
+    talk_init_at(t, store, mode, wish, 0);
 }
 
 void talk_clear(struct talk *t)

@@ -39,6 +39,8 @@ struct talk {
 
 void talk_init(struct talk *t, const struct tls_store *store, enum tls_client_mode mode,
                const struct tls_peer_wish *wish);
+void talk_init_at(struct talk *t, const struct tls_store *store, enum tls_client_mode mode,
+                  const struct tls_peer_wish *wish, msec_t now);
 void talk_clear(struct talk *t);
 AUTO_VAL_DEFINE(talk);
 
