@@ -49,9 +49,10 @@ static const struct option_row policy_rows[] = {
       .fallback = "1.2",
       .choices = version_names,
       .sentence = "The oldest version of TLS that is spoken." },
-    TEXT_ROW("ciphers", ciphers, "a list as openssl-ciphers(1) has it",
-             "The ciphers of TLS 1.2. Without this key, those with forward secrecy and authenticated "
-             "encryption."),
+    TEXT_ROW(
+        "ciphers", ciphers, "a list as openssl-ciphers(1) has it",
+        "The ciphers of TLS 1.2; groups such as ECDHE+AESGCM make the list short enough for a line. Without "
+        "this key, those with forward secrecy and authenticated encryption."),
     TEXT_ROW("ciphersuites", suites, "names such as TLS_AES_256_GCM_SHA384, separated by colons",
              "The ciphers of TLS 1.3. Without this key, AES-128-GCM, which costs least, AES-256-GCM and "
              "CHACHA20-POLY1305."),

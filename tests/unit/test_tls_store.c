@@ -222,6 +222,12 @@ static const struct policy_row {
               "`openssl ciphers -s -tls1_2` lists them, with \":\" between them" },
     { "an unknown cipher that is excluded", "HIGH:!ROT13",
       .want = "postern.conf:1: ciphers = HIGH:!ROT13: \"ROT13\" is not known; *" },
+    { "an old cipher that is excluded, in all ways", "HIGH:!aNULL:!MD5:!RC4:!3DES:!EXPORT:!LOW:!MEDIUM:-RSA+"
+                                                     "3DES:!EDH-RSA-DES-CBC3-SHA:!kDHd:!LOW@STRENGTH" },
+    { "an old cipher that is not excluded", "HIGH:RC4",
+      .want = "postern.conf:1: ciphers = HIGH:RC4: \"RC4\" is not known; *" },
+    { "an old cipher that is preferred less", "HIGH:+RC4",
+      .want = "postern.conf:1: ciphers = HIGH:+RC4: \"RC4\" is not known; *" },
     { "a list that excludes all", "AES128:!AES128",
       .want = "postern.conf:1: ciphers = AES128:!AES128: leaves nothing to offer; *" },
     { "only such as do not encrypt", "eNULL",
